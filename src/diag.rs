@@ -1,0 +1,107 @@
+//! Findings that did not stop the work: severity, stable code, place, words.
+
+use crate::error::Error;
+use crate::limits::MAX_DIAGNOSTICS;
+use crate::offset::StreamRange;
+
+/// How much a [`Diagnostic`] weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Severity {
+    /// Worth knowing; nothing is missing.
+    Note,
+    /// Something unusual that was got round; the result is complete.
+    Warning,
+    /// Something is missing from the result.
+    Error,
+}
+
+impl Severity {
+    /// Returns the name that output uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How much it weighs.
+    pub severity: Severity,
+    /// A stable word for machines, such as `vmdesc-size`.
+    pub code: &'static str,
+    /// The bytes it is about, where there are any.
+    pub range: Option<StreamRange>,
+    /// The section, or the path inside it, where there is one.
+    pub path: Option<String>,
+    /// What was found.
+    pub message: String,
+}
+
+/// The findings of one run, bounded in number.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+    dropped: u64,
+    errors: u64,
+}
+
+impl Diagnostics {
+    /// Adds a finding.
+    pub fn push(&mut self, d: Diagnostic) {
+        if d.severity == Severity::Error {
+            self.errors = self.errors.saturating_add(1);
+        }
+        if self.list.len() < MAX_DIAGNOSTICS {
+            self.list.push(d);
+        } else {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+
+    /// Adds a finding from its parts.
+    pub fn add(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        range: Option<StreamRange>,
+        path: Option<&str>,
+        message: impl Into<String>,
+    ) {
+        self.push(Diagnostic { severity, code, range, path: path.map(str::to_owned), message: message.into() });
+    }
+
+    /// Adds an error that was survived.
+    pub fn survived(&mut self, code: &'static str, e: &Error) {
+        self.push(Diagnostic {
+            severity: Severity::Error,
+            code,
+            range: e.stream_offset().map(|o| StreamRange::with_len(o.0, 0)),
+            path: e.path(),
+            message: e.message().to_owned(),
+        });
+    }
+
+    /// Returns the findings in the order in which they came.
+    #[must_use]
+    pub fn list(&self) -> &[Diagnostic] {
+        &self.list
+    }
+
+    /// Returns how many findings were counted but not kept.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Tells whether anything is missing from the result.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+}

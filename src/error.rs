@@ -1,0 +1,234 @@
+//! The one error of the library: what was expected, what was found, and where.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::offset::{FileOffset, StreamOffset};
+
+/// What sort of obstacle an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The operating system refused an operation on a file.
+    Io,
+    /// The input is something else than saved machine state.
+    NotASaveImage,
+    /// The input is what it should be, but of a kind that cannot be read.
+    Unsupported,
+    /// The input ends before the thing that was being read.
+    Truncated,
+    /// The input contradicts itself or the format.
+    Corrupt,
+    /// A description is needed and there is none.
+    SchemaMissing,
+    /// The description and the bytes disagree.
+    SchemaMismatch,
+    /// The input asks for more than [`crate::limits`] allows.
+    LimitExceeded,
+}
+
+impl ErrorKind {
+    /// Returns the stable name that JSON output uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Io => "io",
+            Self::NotASaveImage => "not-a-save-image",
+            Self::Unsupported => "unsupported",
+            Self::Truncated => "truncated",
+            Self::Corrupt => "corrupt",
+            Self::SchemaMissing => "schema-missing",
+            Self::SchemaMismatch => "schema-mismatch",
+            Self::LimitExceeded => "limit-exceeded",
+        }
+    }
+}
+
+/// An operation that cannot go on: one word wide, with offset, path and cause.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    stream: Option<StreamOffset>,
+    file: Option<FileOffset>,
+    /// Innermost frame first; printed outermost first.
+    path: Vec<String>,
+    hint: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The library's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Makes an error without a position.
+    #[cold]
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            stream: None,
+            file: None,
+            path: Vec::new(),
+            hint: None,
+            source: None,
+        }))
+    }
+
+    /// Makes a [`ErrorKind::Corrupt`] error at a stream offset.
+    #[cold]
+    #[must_use]
+    pub fn corrupt(at: StreamOffset, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Corrupt, message).at(at)
+    }
+
+    /// Makes a [`ErrorKind::Truncated`] error at a stream offset.
+    #[cold]
+    #[must_use]
+    pub fn truncated(at: StreamOffset, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Truncated, message).at(at)
+    }
+
+    /// Makes an [`ErrorKind::Io`] error with its cause.
+    #[cold]
+    #[must_use]
+    pub fn io(message: impl Into<String>, cause: std::io::Error) -> Self {
+        let mut e = Self::new(ErrorKind::Io, message);
+        e.0.source = Some(Box::new(cause));
+        e
+    }
+
+    /// Sets the stream offset, unless one is set already.
+    #[must_use]
+    pub fn at(mut self, at: StreamOffset) -> Self {
+        self.0.stream.get_or_insert(at);
+        self
+    }
+
+    /// Sets the file offset, unless one is set already.
+    #[must_use]
+    pub fn at_file(mut self, at: FileOffset) -> Self {
+        self.0.file.get_or_insert(at);
+        self
+    }
+
+    /// Adds an outer frame to the path (section, then vmsd, then field, from the inside outwards).
+    #[must_use]
+    pub fn within(mut self, frame: impl Into<String>) -> Self {
+        self.0.path.push(frame.into());
+        self
+    }
+
+    /// Adds what the user can try.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Returns what sort of obstacle this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the text without position and path.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Returns where in the stream it happened.
+    #[must_use]
+    pub fn stream_offset(&self) -> Option<StreamOffset> {
+        self.0.stream
+    }
+
+    /// Returns where in the file it happened.
+    #[must_use]
+    pub fn file_offset(&self) -> Option<FileOffset> {
+        self.0.file
+    }
+
+    /// Returns the path, outermost frame first, or nothing when there is none.
+    #[must_use]
+    pub fn path(&self) -> Option<String> {
+        if self.0.path.is_empty() {
+            return None;
+        }
+        Some(self.0.path.iter().rev().map(String::as_str).collect::<Vec<_>>().join(" > "))
+    }
+
+    /// Returns what the user can try.
+    #[must_use]
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        if let Some(cause) = &self.0.source {
+            write!(f, ": {cause}")?;
+        }
+        let mut place = Vec::new();
+        if let Some(o) = self.0.stream {
+            place.push(format!("stream {o}"));
+        }
+        if let Some(o) = self.0.file
+            && self.0.stream.is_none_or(|s| s.0 != o.0)
+        {
+            place.push(format!("file {o}"));
+        }
+        if let Some(p) = self.path() {
+            place.push(format!("in {p}"));
+        }
+        if !place.is_empty() {
+            write!(f, " ({})", place.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|s| s.as_ref() as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_gives_message_offsets_and_path() {
+        let e = Error::corrupt(StreamOffset(0x1f3a), "section footer: expected id 12, found 0")
+            .at_file(FileOffset(0x51f3a))
+            .within("timer (0)");
+        assert_eq!(
+            e.to_string(),
+            "section footer: expected id 12, found 0 (stream 0x1f3a, file 0x51f3a, in timer (0))"
+        );
+    }
+
+    #[test]
+    fn same_offset_in_stream_and_file_is_said_once() {
+        let e = Error::truncated(StreamOffset(16), "unexpected end").at_file(FileOffset(16));
+        assert_eq!(e.to_string(), "unexpected end (stream 0x10)");
+    }
+
+    #[test]
+    fn path_reads_from_the_outside_in() {
+        let e = Error::new(ErrorKind::Corrupt, "x").within("fields").within("cpu").within("cpu (0)");
+        assert_eq!(e.path().as_deref(), Some("cpu (0) > cpu > fields"));
+    }
+}

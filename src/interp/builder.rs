@@ -1,0 +1,504 @@
+//! Reads bytes and writes nodes in one go, so that no byte is read without a place in the tree.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{MAX_DEPTH, MAX_NODES_PER_DEVICE};
+use crate::offset::{StreamOffset, StreamRange};
+use crate::schema::Vmsd;
+use crate::value::{Blob, FieldType, Node, Record, Value};
+use crate::wire::Reader;
+
+/// What all builders of one section share.
+pub(super) struct Shared<'v> {
+    pub(super) idstr: String,
+    pub(super) vmsd: &'v Vmsd,
+    nodes_left: Cell<usize>,
+    errors: RefCell<Vec<Error>>,
+}
+
+/// Errors that are kept for one section; the nodes carry theirs in any case.
+const MAX_ERRORS: usize = 64;
+
+impl<'v> Shared<'v> {
+    pub(super) fn new(idstr: &str, vmsd: &'v Vmsd) -> Self {
+        Self {
+            idstr: idstr.to_owned(),
+            vmsd,
+            nodes_left: Cell::new(MAX_NODES_PER_DEVICE),
+            errors: RefCell::new(Vec::new()),
+        }
+    }
+
+    pub(super) fn into_errors(self) -> Vec<Error> {
+        self.errors.into_inner()
+    }
+}
+
+/// A position in a section, and the nodes made so far.
+///
+/// The readers (`u8`, `be32`, …) take bytes, add a node of that name, and return the number, for those that decide what
+/// comes next. An error leaves the nodes before it in place; the caller turns the rest into one opaque node.
+pub struct Builder<'a> {
+    reader: Reader<'a>,
+    blob: &'a Blob,
+    blob_start: usize,
+    start: StreamOffset,
+    depth: usize,
+    path: Vec<String>,
+    fields: Vec<Node>,
+    subsections: Vec<Node>,
+    shared: &'a Shared<'a>,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(blob: &'a Blob, base: StreamOffset, shared: &'a Shared<'a>) -> Self {
+        Self {
+            reader: Reader::new(blob.as_slice(), base),
+            blob,
+            blob_start: 0,
+            start: base,
+            depth: 0,
+            path: vec![shared.idstr.clone()],
+            fields: Vec::new(),
+            subsections: Vec::new(),
+            shared,
+        }
+    }
+
+    /// Returns the section's name.
+    #[must_use]
+    pub fn idstr(&self) -> &str {
+        &self.shared.idstr
+    }
+
+    /// Returns the description of the whole section.
+    #[must_use]
+    pub fn device(&self) -> &'a Vmsd {
+        self.shared.vmsd
+    }
+
+    /// Returns how many bytes are left.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.reader.remaining()
+    }
+
+    /// Returns the stream offset of the next byte.
+    #[must_use]
+    pub fn offset(&self) -> StreamOffset {
+        self.reader.offset()
+    }
+
+    /// Looks at the next `n` bytes.
+    ///
+    /// # Errors
+    /// `Truncated` when there are fewer; so for all the readers below.
+    pub fn peek(&self, n: usize) -> Result<&'a [u8]> {
+        self.reader.peek(n)
+    }
+
+    /// Returns the range of all bytes that this builder was given.
+    pub(super) fn whole_range(&self) -> StreamRange {
+        StreamRange::new(self.start.0, self.offset().0.saturating_add(self.remaining() as u64))
+    }
+
+    /// Adds a node.
+    ///
+    /// # Errors
+    /// `LimitExceeded` when the section has too many.
+    pub fn push(&mut self, node: Node) -> Result<()> {
+        self.count()?;
+        self.fields.push(node);
+        Ok(())
+    }
+
+    fn count(&self) -> Result<()> {
+        match self.shared.nodes_left.get().checked_sub(1) {
+            Some(n) => {
+                self.shared.nodes_left.set(n);
+                Ok(())
+            }
+            None => Err(Error::new(
+                ErrorKind::LimitExceeded,
+                format!("the section has more than {MAX_NODES_PER_DEVICE} values"),
+            )
+            .at(self.offset())),
+        }
+    }
+
+    fn leaf(&mut self, name: &str, ty: &str, start: StreamOffset, value: Value) -> Result<()> {
+        let range = self.reader.since(start);
+        self.push(Node::new(name, FieldType::new(ty), range, value))
+    }
+
+    /// Reads one byte.
+    ///
+    /// # Errors
+    /// As [`Builder::peek`] and [`Builder::push`]; so for all the readers below.
+    pub fn u8(&mut self, name: &str) -> Result<u8> {
+        let start = self.offset();
+        let v = self.reader.u8()?;
+        self.leaf(name, "uint8", start, Value::Uint(v.into()))?;
+        Ok(v)
+    }
+
+    /// Reads a byte that is 0 or 1.
+    ///
+    /// # Errors
+    /// As [`Builder::u8`].
+    pub fn bool(&mut self, name: &str) -> Result<bool> {
+        let start = self.offset();
+        let v = self.reader.u8()? != 0;
+        self.leaf(name, "bool", start, Value::Bool(v))?;
+        Ok(v)
+    }
+
+    /// Reads a big-endian 16-bit integer.
+    ///
+    /// # Errors
+    /// As [`Builder::u8`].
+    pub fn be16(&mut self, name: &str) -> Result<u16> {
+        let start = self.offset();
+        let v = self.reader.be16()?;
+        self.leaf(name, "uint16", start, Value::Uint(v.into()))?;
+        Ok(v)
+    }
+
+    /// Reads a big-endian 32-bit integer.
+    ///
+    /// # Errors
+    /// As [`Builder::u8`].
+    pub fn be32(&mut self, name: &str) -> Result<u32> {
+        let start = self.offset();
+        let v = self.reader.be32()?;
+        self.leaf(name, "uint32", start, Value::Uint(v.into()))?;
+        Ok(v)
+    }
+
+    /// Reads a big-endian 64-bit integer.
+    ///
+    /// # Errors
+    /// As [`Builder::u8`].
+    pub fn be64(&mut self, name: &str) -> Result<u64> {
+        let start = self.offset();
+        let v = self.reader.be64()?;
+        self.leaf(name, "uint64", start, Value::Uint(v))?;
+        Ok(v)
+    }
+
+    /// Reads a big-endian signed integer of `n` bytes.
+    ///
+    /// # Errors
+    /// As [`Builder::u8`].
+    pub fn int(&mut self, name: &str, n: usize) -> Result<i64> {
+        let start = self.offset();
+        let v = self.reader.int(n)?;
+        let ty = match n {
+            1 => "int8",
+            2 => "int16",
+            4 => "int32",
+            _ => "int64",
+        };
+        self.leaf(name, ty, start, Value::Int(v))?;
+        Ok(v)
+    }
+
+    /// Reads `n` raw bytes.
+    ///
+    /// # Errors
+    /// As [`Builder::u8`].
+    pub fn bytes(&mut self, name: &str, n: usize) -> Result<&'a [u8]> {
+        let start = self.offset();
+        let blob = self.blob.slice(self.blob_start.saturating_add(self.reader.position()), n);
+        let v = self.reader.take(n)?;
+        self.leaf(name, "buffer", start, Value::Bytes(blob))?;
+        Ok(v)
+    }
+
+    /// Reads `count` big-endian unsigned integers of `width` bytes as an array.
+    ///
+    /// # Errors
+    /// As [`Builder::u8`].
+    pub fn uints(&mut self, name: &str, count: usize, width: usize) -> Result<()> {
+        let ty = match width {
+            1 => "uint8",
+            2 => "uint16",
+            4 => "uint32",
+            _ => "uint64",
+        };
+        self.array(name, |b| {
+            for _ in 0..count {
+                let start = b.offset();
+                let v = b.reader.uint(width)?;
+                b.leaf(name, ty, start, Value::Uint(v))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Groups what `f` reads into a structure.
+    ///
+    /// # Errors
+    /// Those of `f`; the nodes it made before stay in the tree.
+    pub fn group(&mut self, name: &str, f: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        self.framed(name, "struct", 0, "", None, f, |r| Value::Struct(Box::new(r)))
+    }
+
+    /// Groups what `f` reads into an array.
+    ///
+    /// # Errors
+    /// Those of `f`; the nodes it made before stay in the tree.
+    pub fn array(&mut self, name: &str, f: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        self.framed(name, "struct", 0, "", None, f, |r| Value::Array(r.fields))
+    }
+
+    /// As [`Builder::group`], for a vmsd with a name and a version that QEMU writes without describing it.
+    ///
+    /// # Errors
+    /// Those of `f`; the nodes it made before stay in the tree.
+    pub fn vmsd(
+        &mut self,
+        name: &str,
+        vmsd: &str,
+        version: u32,
+        f: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        self.framed(name, "struct", 0, vmsd, Some(version), f, |r| Value::Struct(Box::new(r)))
+    }
+
+    /// Groups what `f` reads behind `header` bytes of framing, which are taken first.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn framed(
+        &mut self,
+        name: &str,
+        ty: &str,
+        header: usize,
+        vmsd: &str,
+        version: Option<u32>,
+        f: impl FnOnce(&mut Self) -> Result<()>,
+        value: impl FnOnce(Record) -> Value,
+    ) -> Result<()> {
+        self.count()?;
+        if self.depth >= MAX_DEPTH {
+            return Err(Error::new(ErrorKind::LimitExceeded, format!("more than {MAX_DEPTH} levels of structure"))
+                .at(self.offset()));
+        }
+        let start = self.offset();
+        self.reader.take(header)?;
+        let outer_fields = std::mem::take(&mut self.fields);
+        let outer_subsections = std::mem::take(&mut self.subsections);
+        self.depth = self.depth.saturating_add(1);
+        self.path.push(name.to_owned());
+        let result = f(self);
+        self.path.pop();
+        self.depth = self.depth.saturating_sub(1);
+        let fields = std::mem::replace(&mut self.fields, outer_fields);
+        let subsections = std::mem::replace(&mut self.subsections, outer_subsections);
+        let record = Record { vmsd: vmsd.into(), version, header_bytes: header as u64, fields, subsections };
+        let mut node = Node::new(name, FieldType::new(ty), self.reader.since(start), value(record));
+        if let Err(e) = &result {
+            node.problem = Some(e.message().into());
+        }
+        self.fields.push(node);
+        result
+    }
+
+    /// Looks whether a subsection begins here: its name and version.
+    #[must_use]
+    pub fn peek_subsection(&self) -> Option<(String, u32)> {
+        let head = self.peek(2).ok()?;
+        let &[0x05, n] = head else { return None };
+        let all = self.peek(usize::from(n).checked_add(6)?).ok()?;
+        let name = std::str::from_utf8(all.get(2..usize::from(n).saturating_add(2))?).ok()?;
+        let version = all.get(usize::from(n).saturating_add(2)..)?;
+        if n == 0 || !name.bytes().all(|c| c.is_ascii_graphic()) {
+            return None;
+        }
+        Some((name.to_owned(), u32::from_be_bytes(version.try_into().ok()?)))
+    }
+
+    /// Reads a subsection: its framing, then what `f` reads, which gets the version.
+    ///
+    /// # Errors
+    /// `Corrupt` when no subsection of that name begins here, and those of `f`.
+    pub fn subsection(&mut self, name: &str, f: impl FnOnce(&mut Self, u32) -> Result<()>) -> Result<()> {
+        let version = match self.peek_subsection() {
+            Some((found, version)) if found == name => version,
+            other => {
+                let found = other.map_or_else(|| "none".to_owned(), |(n, _)| n);
+                return Err(Error::corrupt(self.offset(), format!("subsection: expected {name}, found {found}")));
+            }
+        };
+        let header = name.len().saturating_add(6);
+        let r = self.framed(name, "struct", header, name, Some(version), |b| f(b, version), |r| {
+            Value::Struct(Box::new(r))
+        });
+        if self.fields.last().is_some_and(|n| &*n.name == name) {
+            self.subsections.extend(self.fields.pop());
+        }
+        r
+    }
+
+    /// Adds all bytes that are left as one opaque node; nothing when none are left.
+    pub fn opaque_rest(&mut self, name: &str, why: &str) {
+        let n = self.remaining();
+        if n > 0 {
+            self.opaque(name, n, why);
+        }
+    }
+
+    /// Adds `n` bytes, or what is left of them, as an opaque node.
+    pub(super) fn opaque(&mut self, name: &str, n: usize, why: &str) {
+        let start = self.offset();
+        let n = n.min(self.remaining());
+        let blob = self.blob.slice(self.blob_start.saturating_add(self.reader.position()), n);
+        // the limit on nodes does not hold here: without this node the bytes would be lost
+        if self.reader.take(n).is_ok() {
+            let range = self.reader.since(start);
+            let node = Node::new(name, FieldType::new("buffer"), range, Value::Opaque(blob));
+            self.fields.push(node.with_problem(why));
+        }
+    }
+
+    /// Runs `f` on the next `n` bytes alone and returns the nodes it made; bytes that it left over are added as an opaque
+    /// node, and its error is noted with the path.
+    pub(super) fn within(
+        &mut self,
+        name: &str,
+        n: usize,
+        f: impl FnOnce(&mut Builder<'a>) -> Result<()>,
+    ) -> Result<(Vec<Node>, Vec<Node>, Option<Box<str>>)> {
+        let blob_start = self.blob_start.saturating_add(self.reader.position());
+        let reader = self.reader.sub(n)?;
+        let mut path = self.path.clone();
+        path.push(name.to_owned());
+        let mut b = Builder {
+            start: reader.offset(),
+            reader,
+            blob: self.blob,
+            blob_start,
+            depth: self.depth.saturating_add(1),
+            path,
+            fields: Vec::new(),
+            subsections: Vec::new(),
+            shared: self.shared,
+        };
+        let mut problem: Option<Box<str>> = None;
+        let result = if b.depth > MAX_DEPTH {
+            Err(Error::new(ErrorKind::LimitExceeded, format!("more than {MAX_DEPTH} levels of structure")).at(b.offset()))
+        } else {
+            f(&mut b)
+        };
+        if let Err(e) = result {
+            problem = Some(e.message().into());
+            b.note(e);
+        } else if b.remaining() > 0 {
+            let e = Error::new(
+                ErrorKind::SchemaMismatch,
+                format!("expected {n} bytes, {} of them are left over", b.remaining()),
+            )
+            .at(b.offset());
+            problem = Some(e.message().into());
+            b.note(e);
+        }
+        if let Some(p) = &problem {
+            // what is left belongs behind the subsections, and the children must stay side by side
+            let before = std::mem::take(&mut b.fields);
+            b.opaque_rest("undecoded", p);
+            let rest = std::mem::replace(&mut b.fields, before);
+            b.subsections.extend(rest);
+        }
+        Ok((b.fields, b.subsections, problem))
+    }
+
+    /// Notes an error with the path to here.
+    pub(super) fn note(&self, e: Error) {
+        let mut errors = self.shared.errors.borrow_mut();
+        if errors.len() < MAX_ERRORS {
+            let e = e.at(self.offset());
+            errors.push(self.path.iter().rev().fold(e, |e, frame| e.within(frame.clone())));
+        }
+    }
+
+    /// Moves past framing that the record around it counts as its header.
+    pub(super) fn skip_header(&mut self, n: usize) -> Result<()> {
+        self.reader.take(n).map(drop)
+    }
+
+    /// Moves past the count of a tree.
+    pub(super) fn skip_be32(&mut self) -> Result<u32> {
+        self.reader.be32()
+    }
+
+    /// As [`Builder::array`], with the type of the elements on the array.
+    pub(super) fn array_of(
+        &mut self,
+        name: &Arc<str>,
+        ty: &FieldType,
+        f: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        self.framed(name, ty.name(), 0, "", None, f, |r| Value::Array(r.fields))
+    }
+
+    /// Reads an element of a list behind its mark of one byte.
+    pub(super) fn list_element(
+        &mut self,
+        name: &str,
+        vmsd: &Vmsd,
+        f: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        self.framed(name, "struct", 1, &vmsd.name, vmsd.version, f, |r| Value::Struct(Box::new(r)))
+    }
+
+    /// Adds an opaque node over bytes that were read already.
+    pub(super) fn push_opaque(&mut self, name: &Arc<str>, ty: &FieldType, range: StreamRange, why: &str) -> Result<()> {
+        let start = usize::try_from(range.start.0.saturating_sub(self.start.0)).unwrap_or(usize::MAX);
+        let len = usize::try_from(range.len()).unwrap_or(usize::MAX);
+        let blob = self.blob.slice(self.blob_start.saturating_add(start), len);
+        self.push(Node::new(name.clone(), ty.clone(), range, Value::Opaque(blob)).with_problem(why))
+    }
+
+    pub(super) fn push_subsection(&mut self, node: Node) {
+        self.subsections.push(node);
+    }
+
+    /// Reads the next `n` bytes as a leaf of the named type whose value `f` makes.
+    pub(super) fn typed(
+        &mut self,
+        name: &Arc<str>,
+        ty: &FieldType,
+        n: usize,
+        f: impl FnOnce(&[u8], Blob) -> (Value, Option<Box<str>>),
+    ) -> Result<()> {
+        let start = self.offset();
+        let blob = self.blob.slice(self.blob_start.saturating_add(self.reader.position()), n);
+        let bytes = self.reader.take(n)?;
+        let (value, problem) = f(bytes, blob);
+        let range = self.reader.since(start);
+        self.push(Node { name: name.clone(), ty: ty.clone(), range, value, problem })
+    }
+
+    /// Returns the nodes: fields, then subsections.
+    pub(super) fn finish_record(mut self) -> (Vec<Node>, Vec<Node>) {
+        if self.remaining() > 0 {
+            let before = std::mem::take(&mut self.fields);
+            let why = format!("the description ends {} bytes before the section does", self.remaining());
+            self.note(Error::new(ErrorKind::SchemaMismatch, why.clone()));
+            self.opaque_rest("undecoded", &why);
+            let rest = std::mem::replace(&mut self.fields, before);
+            self.subsections.extend(rest);
+        }
+        (self.fields, self.subsections)
+    }
+
+    /// Removes the fields made so far, to put them back in another shape.
+    pub(super) fn take_fields(&mut self) -> Vec<Node> {
+        std::mem::take(&mut self.fields)
+    }
+
+    pub(super) fn set_fields(&mut self, fields: Vec<Node>) {
+        self.fields = fields;
+    }
+}

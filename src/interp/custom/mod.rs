@@ -1,0 +1,57 @@
+//! Readers of types whose layout is not in the description. One file per family, one row per type.
+
+use super::builder::Builder;
+use crate::error::Result;
+use crate::schema::Field;
+
+mod cpu;
+mod pci;
+
+/// What a reader may know about the field beside its bytes.
+pub struct FieldContext<'a> {
+    /// The field's description.
+    pub field: &'a Field,
+    /// Its size in bytes; the builder holds exactly these.
+    pub size: usize,
+}
+
+/// A reader: takes all bytes of the builder. What it leaves over becomes opaque with a note.
+pub type Read = fn(&mut Builder<'_>, &FieldContext<'_>) -> Result<()>;
+
+/// A row of [`CUSTOM`].
+pub struct CustomType {
+    /// The type name in the description.
+    pub name: &'static str,
+    /// Its reader.
+    pub read: Read,
+}
+
+/// Every type with a reader of its own.
+pub static CUSTOM: &[CustomType] = &[
+    CustomType { name: "avr", read: cpu::avr },
+    CustomType { name: "fpr", read: cpu::fpr },
+    CustomType { name: "slbe", read: cpu::slbe },
+    CustomType { name: "tlb entry", read: cpu::hppa_tlb },
+    CustomType { name: "tlb_entry", read: cpu::mips_tlb },
+    CustomType { name: "pci irq state", read: pci::irq_state },
+    CustomType { name: "msix state", read: pci::msix },
+];
+
+/// Finds the reader of a type.
+pub(super) fn find(name: &str) -> Option<Read> {
+    CUSTOM.iter().find(|c| c.name == name).map(|c| c.read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::{FieldType, Layout};
+
+    #[test]
+    fn every_reader_belongs_to_a_type_that_asks_for_one() {
+        for (i, c) in CUSTOM.iter().enumerate() {
+            assert_eq!(FieldType::new(c.name).layout(), Some(Layout::Custom), "{}", c.name);
+            assert!(CUSTOM[..i].iter().all(|d| d.name != c.name), "{} twice", c.name);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Descriptions that QEMU itself gets wrong, and what the bytes say instead.
+//!
+//! The only mistakes known are in arrays of pointers (`vmstate_save_state_v` in `migration/vmstate.c`), where a NULL is one
+//! byte 0x30 on the wire whatever the elements are:
+//!
+//! * up to 9.x a NULL is described with the element's own type; where element 0 is NULL the entry says
+//!   `"struct": {}, "size": 1` for the whole array, and the elements that are there are not described at all
+//!   (`s390_css.css`); where it is not, the entry says the element's size for all;
+//! * 10.0 and 11.x describe runs of NULLs apart, but give a first run of elements the length of the whole array, and give
+//!   the NULLs of an array whose elements are described one by one the count of all that is left.
+//!
+//! In each case the run of entries of one name is read again, element by element: 0x30 is a NULL, anything else an
+//! element. That is sound only when it leads exactly to where the fields after the run begin.
+
+use std::sync::Arc;
+
+use crate::names::NULL_POINTER;
+use crate::schema::{Field, Vmsd};
+use crate::value::{FieldType, Layout};
+
+/// Returns the vmsd that fits the payload, and the name of the mistake, when the sizes of the given one do not add up or
+/// are not known, and reading its arrays of pointers anew makes them fit.
+pub(super) fn mend(vmsd: &Vmsd, payload: &[u8]) -> Option<(Vmsd, &'static str)> {
+    let len = payload.len() as u64;
+    let suspicious = vmsd.fields.iter().any(is_undescribed);
+    if vmsd.total() == len && !suspicious {
+        return None;
+    }
+    let mut start = 0;
+    while let Some(first) = vmsd.fields.get(start) {
+        let run = vmsd.fields.get(start..)?.iter().take_while(|f| f.name == first.name).count();
+        let end = start.saturating_add(run);
+        if let Some(fields) = reread(vmsd, start, end, payload) {
+            let mut all = vmsd.fields.get(..start)?.to_vec();
+            all.extend(fields);
+            all.extend_from_slice(vmsd.fields.get(end..)?);
+            let mended = Vmsd { fields: all, ..vmsd.clone() };
+            if mended.total() == len {
+                return Some((mended, "null-pointers"));
+            }
+        }
+        start = end;
+    }
+    None
+}
+
+fn is_undescribed(f: &Field) -> bool {
+    f.ty.name() == "struct" && f.size > 0 && f.inner.first().is_none_or(|v| !v.described)
+}
+
+fn is_marker(f: &Field) -> bool {
+    f.ty.layout() == Some(Layout::PointerMarker)
+}
+
+/// Describes the fields from `start` to `end`, all of one name, by the bytes.
+fn reread(vmsd: &Vmsd, start: usize, end: usize, payload: &[u8]) -> Option<Vec<Field>> {
+    let run = vmsd.fields.get(start..end)?;
+    let first = run.first()?;
+    if run.len() < 2 && first.array_len.is_none() {
+        return None;
+    }
+    let (element, size) = match run.iter().find(|f| f.ty.name() == "struct" && !is_undescribed(f)) {
+        Some(f) => (f.inner.first()?.clone(), f.size),
+        None => {
+            let v = element_of(&vmsd.name, &first.name)?;
+            let size = v.total();
+            (v, size)
+        }
+    };
+    let before = vmsd.fields.get(..start)?.iter().fold(0_u64, |n, f| n.saturating_add(f.total()));
+    let rest = Vmsd { fields: vmsd.fields.get(end..)?.to_vec(), ..vmsd.clone() }.total();
+    let stop = (payload.len() as u64).checked_sub(rest)?;
+    let mut at = before;
+    let mut out: Vec<Field> = Vec::new();
+    while at < stop {
+        let null = *payload.get(usize::try_from(at).ok()?)? == NULL_POINTER;
+        let step = if null { 1 } else { size };
+        if step == 0 {
+            return None;
+        }
+        match out.last_mut().filter(|f| is_marker(f) == null) {
+            Some(f) => f.array_len = Some(f.array_len.unwrap_or(1).saturating_add(1)),
+            None => out.push(Field {
+                name: first.name.clone(),
+                ty: FieldType::new(if null { "nullptr" } else { "struct" }),
+                array_len: None,
+                index: None,
+                size: step,
+                inner: if null { Vec::new() } else { vec![element.clone()] },
+            }),
+        }
+        at = at.saturating_add(step);
+    }
+    (at == stop).then_some(out)
+}
+
+/// The elements that QEMU up to 9.x does not describe. `s390_css.css` points to images of 256 channel paths of three
+/// bytes each: in use, type, is virtual (`hw/s390x/css.c`, `vmstate_css_img` and `vmstate_chp_info`).
+fn element_of(vmsd: &str, field: &str) -> Option<Vmsd> {
+    if (vmsd, field) != ("s390_css", "css") {
+        return None;
+    }
+    let byte = |name: &str| Field {
+        name: name.into(),
+        ty: FieldType::new("uint8"),
+        array_len: None,
+        index: None,
+        size: 1,
+        inner: Vec::new(),
+    };
+    let path = Vmsd {
+        name: "s390_chp_info".into(),
+        version: Some(1),
+        fields: vec![byte("in_use"), byte("type"), byte("is_virtual")],
+        subsections: Vec::new(),
+        described: true,
+    };
+    let paths = Field {
+        name: "chpids".into(),
+        ty: FieldType::new("struct"),
+        array_len: Some(256),
+        index: None,
+        size: 3,
+        inner: vec![path],
+    };
+    let name: Arc<str> = "s390_css_img".into();
+    Some(Vmsd { name, version: Some(1), fields: vec![paths], subsections: Vec::new(), described: true })
+}

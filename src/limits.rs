@@ -1,0 +1,41 @@
+//! Every ceiling on counts, sizes and depths that the input controls, with the reason for its value.
+
+/// Nested structs, subsections and list elements in a description. QEMU's deepest (nested VMX state) has 6 levels;
+/// `serde_json` itself stops at 128 levels of JSON, which is about 40 levels of description.
+pub const MAX_DEPTH: usize = 48;
+
+/// Nodes in the tree of one device. The largest seen (`spapr-xive` of pseries) has some 300,000; a node costs about 100
+/// bytes, so a hostile description cannot make the tree of one device larger than some 400 MiB.
+pub const MAX_NODES_PER_DEVICE: usize = 4 << 20;
+
+/// Bytes of one device section that are held in memory at once. Vendor VFIO data and virtio-gpu resources are the only
+/// real states that come near.
+pub const MAX_SECTION_BYTES: u64 = 1 << 30;
+
+/// Bytes of the JSON description. Real ones have 7 KiB to 1 MiB.
+pub const MAX_VMDESC_BYTES: u64 = 256 << 20;
+
+/// How much of the end of a file is searched for the description.
+pub const MAX_VMDESC_SEARCH: u64 = MAX_VMDESC_BYTES + (16 << 20);
+
+/// How far back from a known section start the header of the section before it is searched, when the description's
+/// sizes do not lead to it.
+pub const MAX_HEADER_SEARCH: u64 = 64 << 20;
+
+/// RAMBlocks in one block list. QEMU guests have 1 to some 300 (256 memory slots and the ROMs).
+pub const MAX_RAM_BLOCKS: usize = 65_536;
+
+/// Sections, commands and runs of live sections that are listed one by one; what comes after is only counted.
+pub const MAX_LISTED: usize = 1 << 20;
+
+/// Diagnostics that are kept; further ones are only counted.
+pub const MAX_DIAGNOSTICS: usize = 1_000;
+
+/// Bytes that a stream read from a pipe may hold in memory beside RAM pages: the device sections and the description.
+pub const MAX_PIPE_BYTES: u64 = 2 << 30;
+
+/// Length of a machine type name in the configuration section. The longest real one has some 30 bytes.
+pub const MAX_MACHINE_NAME: u64 = 4_096;
+
+/// Capabilities in the configuration section. QEMU has some 30, and lists two at most.
+pub const MAX_CAPABILITIES: u32 = 1_024;

@@ -1,0 +1,250 @@
+//! JSON as QEMU writes it, which is not always JSON.
+//!
+//! Two oddities need a reader of our own on top of `serde_json`: the fields of a list repeat the keys `vmsd_name`,
+//! `version` and `fields` once per element in one object, so objects are kept as lists of pairs; and QEMU 5.2 and older
+//! (`qapi/qmp/json-writer` came in 6.0) print strings without escaping them.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A JSON value; an object keeps the order of its keys and keys that stand in it more than once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Json {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number without a fraction.
+    Int(i128),
+    /// Any other number.
+    Float(f64),
+    /// A string.
+    Str(String),
+    /// An array.
+    Array(Vec<Json>),
+    /// An object.
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// Returns the value of a key; of a repeated key the last, as a map would.
+    #[must_use]
+    pub fn key(&self, key: &str) -> Option<&Json> {
+        self.pairs()?.iter().rev().find(|(k, _)| k == key).map(|(_, v)| v)
+    }
+
+    /// Returns the pairs of an object.
+    #[must_use]
+    pub fn pairs(&self) -> Option<&[(String, Json)]> {
+        match self {
+            Self::Object(p) => Some(p),
+            _ => None,
+        }
+    }
+
+    /// Returns the items of an array.
+    #[must_use]
+    pub fn items(&self) -> Option<&[Json]> {
+        match self {
+            Self::Array(a) => Some(a),
+            _ => None,
+        }
+    }
+
+    /// Returns the text of a string.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Str(s) => Some(s),
+            _ => None,
+        }
+    }
+
+    /// Returns a whole number.
+    #[must_use]
+    pub fn int(&self) -> Option<i128> {
+        match self {
+            Self::Int(i) => Some(*i),
+            _ => None,
+        }
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, v: bool) -> Result<Json, E> {
+        Ok(Json::Bool(v))
+    }
+
+    fn visit_i64<E>(self, v: i64) -> Result<Json, E> {
+        Ok(Json::Int(i128::from(v)))
+    }
+
+    fn visit_u64<E>(self, v: u64) -> Result<Json, E> {
+        Ok(Json::Int(i128::from(v)))
+    }
+
+    fn visit_f64<E>(self, v: f64) -> Result<Json, E> {
+        Ok(Json::Float(v))
+    }
+
+    fn visit_str<E>(self, v: &str) -> Result<Json, E> {
+        Ok(Json::Str(v.to_owned()))
+    }
+
+    fn visit_string<E>(self, v: String) -> Result<Json, E> {
+        Ok(Json::Str(v))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+        let mut out = Vec::new();
+        while let Some(v) = seq.next_element()? {
+            out.push(v);
+        }
+        Ok(Json::Array(out))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut out = Vec::new();
+        while let Some(p) = map.next_entry()? {
+            out.push(p);
+        }
+        Ok(Json::Object(out))
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(JsonVisitor)
+    }
+}
+
+impl Serialize for Json {
+    /// Writes the value as a reader that builds maps sees it: of a repeated key the first place and the last value.
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => s.serialize_unit(),
+            Self::Bool(b) => s.serialize_bool(*b),
+            Self::Int(i) => match (u64::try_from(*i), i64::try_from(*i)) {
+                (Ok(u), _) => s.serialize_u64(u),
+                (_, Ok(i)) => s.serialize_i64(i),
+                _ => s.serialize_str(&i.to_string()),
+            },
+            Self::Float(f) => s.serialize_f64(*f),
+            Self::Str(t) => s.serialize_str(t),
+            Self::Array(a) => {
+                let mut seq = s.serialize_seq(Some(a.len()))?;
+                for v in a {
+                    seq.serialize_element(v)?;
+                }
+                seq.end()
+            }
+            Self::Object(pairs) => {
+                let mut map = s.serialize_map(None)?;
+                let mut done: std::collections::HashSet<&str> = std::collections::HashSet::new();
+                for (k, _) in pairs {
+                    if done.insert(k) {
+                        map.serialize_entry(k, &self.key(k))?;
+                    }
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+/// Parses a description; the second value tells what had to be mended first.
+///
+/// # Errors
+/// `Corrupt`, with the line and column, when the text is no JSON even after mending.
+pub fn parse(text: &[u8]) -> Result<(Json, Option<String>)> {
+    let first = match serde_json::from_slice(text) {
+        Ok(j) => return Ok((j, None)),
+        Err(e) => e,
+    };
+    let mended = mend(&String::from_utf8_lossy(text));
+    match serde_json::from_str(&mended) {
+        Ok(j) => Ok((j, Some(format!("the description is not valid JSON ({first}); unescaped text was mended")))),
+        Err(_) => Err(Error::new(ErrorKind::Corrupt, format!("description: not valid JSON: {first}"))),
+    }
+}
+
+/// Escapes what stands unescaped inside strings: control characters, backslashes that begin no escape, and quotes that
+/// are not followed by what ends a string.
+fn mend(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_string = false;
+    let mut chars = text.char_indices().peekable();
+    while let Some((i, c)) = chars.next() {
+        if !in_string {
+            in_string = c == '"';
+            out.push(c);
+            continue;
+        }
+        match c {
+            '"' => {
+                let rest = text.get(i.saturating_add(1)..).unwrap_or_default().trim_start();
+                if rest.is_empty() || rest.starts_with([',', ':', '}', ']']) {
+                    in_string = false;
+                    out.push(c);
+                } else {
+                    out.push_str("\\\"");
+                }
+            }
+            '\\' => match chars.peek() {
+                Some((_, n)) if "\"\\/bfnrtu".contains(*n) => {
+                    out.push(c);
+                    out.extend(chars.next().map(|(_, n)| n));
+                }
+                _ => out.push_str("\\\\"),
+            },
+            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_keys_are_kept_in_order_and_written_as_a_map_sees_them() {
+        let (j, remark) = parse(br#"{"name":"q","fields":[1],"version":2,"fields":[3]}"#).unwrap();
+        assert_eq!(remark, None);
+        assert_eq!(j.pairs().unwrap().iter().filter(|(k, _)| k == "fields").count(), 2);
+        assert_eq!(j.key("fields").unwrap().items().unwrap()[0].int(), Some(3));
+        assert_eq!(serde_json::to_string(&j).unwrap(), r#"{"name":"q","fields":[3],"version":2}"#);
+    }
+
+    #[test]
+    fn unescaped_text_is_mended() {
+        let (j, remark) = parse(b"{\"name\" : \"a\"b\\q\x01\", \"n\":-1}").unwrap();
+        assert!(remark.is_some());
+        assert_eq!(j.key("name").unwrap().text(), Some("a\"b\\q\u{1}"));
+        assert_eq!(j.key("n").unwrap().int(), Some(-1));
+    }
+
+    #[test]
+    fn what_cannot_be_mended_is_an_error() {
+        assert_eq!(parse(b"{\"a\":").unwrap_err().kind(), ErrorKind::Corrupt);
+        let deep = "[".repeat(100_000);
+        assert!(parse(deep.as_bytes()).is_err());
+    }
+}

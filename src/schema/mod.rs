@@ -1,0 +1,120 @@
+//! The description of a stream's device sections: QEMU's JSON, read tolerantly and compiled.
+//!
+//! The writers are `vmstate_save_state_v` and its helpers in `migration/vmstate.c`, and `vmstate_save` and
+//! `vmstate_save_old_style` in `migration/savevm.c`. A field carries exactly its name, type and size, an element count
+//! or an index, and the description of what is inside. It says nothing of endianness, of what integer counts which
+//! array, of flags, or of the sections of live handlers.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod compile;
+mod json;
+
+use std::sync::Arc;
+
+pub use compile::compile;
+pub use json::{Json, parse as parse_json};
+
+use crate::value::FieldType;
+
+/// A compiled description.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Schema {
+    /// The target page size in bytes.
+    pub page_size: Option<u64>,
+    /// The configuration section (QEMU 8.2 and later).
+    pub configuration: Option<Vmsd>,
+    /// One entry per FULL section, in the order of the stream.
+    pub devices: Vec<DeviceSchema>,
+    /// What was odd in the JSON and was got round.
+    pub remarks: Vec<String>,
+}
+
+/// The description of one FULL section.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceSchema {
+    /// The section's name.
+    pub idstr: Arc<str>,
+    /// The section's instance id, modulo 2^32.
+    pub instance_id: u32,
+    /// The vmsd; for a device that QEMU saves by a function of its own, one buffer named `data` and no vmsd name.
+    pub vmsd: Vmsd,
+}
+
+/// The description of a structure, of a subsection, or of a device.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Vmsd {
+    /// The name; empty when the description has none.
+    pub name: Arc<str>,
+    /// The version, when the description has one.
+    pub version: Option<u32>,
+    /// The fields, in stream order.
+    pub fields: Vec<Field>,
+    /// The subsections that are in the stream, in stream order.
+    pub subsections: Vec<Vmsd>,
+    /// Whether the JSON had the key `fields`; QEMU before 10.0 leaves it out where an array begins with NULL pointers.
+    pub described: bool,
+}
+
+/// The description of one field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// QEMU's name of the field.
+    pub name: Arc<str>,
+    /// The type.
+    pub ty: FieldType,
+    /// How many elements follow each other, where the entry stands for several.
+    pub array_len: Option<u32>,
+    /// Which element of an array this is, where the entry says so.
+    pub index: Option<u32>,
+    /// Bytes in the stream; of the first element when there are several.
+    pub size: u64,
+    /// What is inside: one vmsd for a structure, one per element (or two, key and value) for a list (or tree).
+    pub inner: Vec<Vmsd>,
+}
+
+impl Field {
+    /// Returns the number of elements that the entry stands for.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.array_len.map_or(1, u64::from)
+    }
+
+    /// Returns the bytes of all elements, taking them to be as long as the first.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.size.saturating_mul(self.count())
+    }
+}
+
+impl Vmsd {
+    /// Returns the bytes of fields and subsections by their sizes in the description.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let fields = self.fields.iter().fold(0_u64, |n, f| n.saturating_add(f.total()));
+        self.subsections.iter().fold(fields, |n, s| n.saturating_add(s.framed_total()))
+    }
+
+    /// Returns the bytes of a subsection with its framing: type, name length, name, version.
+    #[must_use]
+    pub fn framed_total(&self) -> u64 {
+        self.total().saturating_add(6).saturating_add(self.name.len() as u64)
+    }
+}
+
+impl DeviceSchema {
+    /// Returns the length of the section's payload by the sizes in the description.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.vmsd.total()
+    }
+}

@@ -1,0 +1,168 @@
+//! The decoded tree: [`Node`], [`Value`], [`Record`], and how to find things in it.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod blob;
+mod coverage;
+mod field_type;
+mod path;
+
+use std::sync::Arc;
+
+pub use blob::Blob;
+pub use coverage::{Uncovered, uncovered};
+pub use field_type::{FieldType, Layout};
+pub use path::FieldPath;
+
+use crate::offset::StreamRange;
+
+/// One decoded thing with its place in the stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// QEMU's name of the field, verbatim; elements of an array carry the array's name.
+    pub name: Arc<str>,
+    /// The type's name in the description, or that of the layout for what no description covers.
+    pub ty: FieldType,
+    /// The bytes.
+    pub range: StreamRange,
+    /// What they say.
+    pub value: Value,
+    /// What is wrong with it, when something is; the rest of the tree stands.
+    pub problem: Option<Box<str>>,
+}
+
+/// What a [`Node`] holds.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// A truth value; the raw byte is in the section.
+    Bool(bool),
+    /// A signed integer as wide as the node's range.
+    Int(i64),
+    /// An unsigned integer as wide as the node's range.
+    Uint(u64),
+    /// A time in nanoseconds of the timer's clock; nothing when it is not armed.
+    Timer(Option<u64>),
+    /// Raw bytes whose meaning the description does not tell.
+    Bytes(Blob),
+    /// Text.
+    Text(Arc<str>),
+    /// A structure.
+    Struct(Box<Record>),
+    /// Elements in the order of the stream.
+    Array(Vec<Node>),
+    /// A NULL pointer.
+    Null,
+    /// A mark that a pointer's target follows.
+    Present,
+    /// Bytes that could not be decoded; the node's `problem` says why.
+    Opaque(Blob),
+}
+
+/// The content of a structure, a subsection or a whole device.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// The vmsd's name; empty for a structure that has none.
+    pub vmsd: Arc<str>,
+    /// The version in the description, or in the stream for subsections.
+    pub version: Option<u32>,
+    /// Length of the framing before the fields: the subsection's type, name and version, or a list's mark.
+    pub header_bytes: u64,
+    /// The fields, in stream order.
+    pub fields: Vec<Node>,
+    /// The subsections, in stream order, after the fields.
+    pub subsections: Vec<Node>,
+}
+
+impl Record {
+    /// Returns fields, then subsections.
+    pub fn children(&self) -> impl Iterator<Item = &Node> {
+        self.fields.iter().chain(&self.subsections)
+    }
+}
+
+impl Node {
+    /// Makes a node.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>, ty: FieldType, range: StreamRange, value: Value) -> Self {
+        Self { name: name.into(), ty, range, value, problem: None }
+    }
+
+    /// Adds what is wrong with it.
+    #[must_use]
+    pub fn with_problem(mut self, problem: impl Into<Box<str>>) -> Self {
+        self.problem = Some(problem.into());
+        self
+    }
+
+    /// Returns the record of a structure.
+    #[must_use]
+    pub fn record(&self) -> Option<&Record> {
+        match &self.value {
+            Value::Struct(r) => Some(r),
+            _ => None,
+        }
+    }
+
+    /// Returns the number of an unsigned or non-negative signed integer, a bool or a timer.
+    #[must_use]
+    pub fn as_u64(&self) -> Option<u64> {
+        match &self.value {
+            Value::Uint(v) => Some(*v),
+            Value::Int(v) => u64::try_from(*v).ok(),
+            Value::Bool(v) => Some(u64::from(*v)),
+            Value::Timer(v) => *v,
+            _ => None,
+        }
+    }
+
+    /// Returns the bytes of a buffer.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match &self.value {
+            Value::Bytes(b) | Value::Opaque(b) => Some(b.as_slice()),
+            _ => None,
+        }
+    }
+
+    /// Returns the direct child with this name: a field, a subsection, or the record's first of several.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Option<&Node> {
+        self.record()?.children().find(|n| &*n.name == name)
+    }
+
+    /// Returns the elements of an array, or the node itself as the only one.
+    #[must_use]
+    pub fn elements(&self) -> &[Node] {
+        match &self.value {
+            Value::Array(a) => a,
+            _ => std::slice::from_ref(self),
+        }
+    }
+
+    /// Calls `f` for this node and all below it, with the depth, in stream order; `false` does not go below the node.
+    pub fn walk<'a>(&'a self, f: &mut dyn FnMut(usize, &'a Node) -> bool) {
+        self.walk_at(0, f);
+    }
+
+    fn walk_at<'a>(&'a self, depth: usize, f: &mut dyn FnMut(usize, &'a Node) -> bool) {
+        if !f(depth, self) {
+            return;
+        }
+        let deeper = depth.saturating_add(1);
+        match &self.value {
+            Value::Struct(r) => r.children().for_each(|n| n.walk_at(deeper, f)),
+            Value::Array(a) => a.iter().for_each(|n| n.walk_at(deeper, f)),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Addresses inside a tree: `cpu/fpu > env.vregs[0][0]`.
+
+use std::fmt;
+
+use super::{Node, Value};
+
+/// A pattern for nodes below a device, such as `env.regs[3]`, `parent_obj.config[0]` or `cpu/*.env.*`.
+///
+/// A pattern is a list of parts joined by ` > ` or by `.`; since names contain dots themselves, a part is matched
+/// against as many of the name's characters as it takes. `*` and `?` stand for any characters and any one. A number in
+/// brackets at the end selects an element of an array whose name has no such text itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldPath {
+    pattern: String,
+}
+
+impl FieldPath {
+    /// Makes a pattern.
+    #[must_use]
+    pub fn new(pattern: &str) -> Self {
+        Self { pattern: pattern.replace(" > ", ".") }
+    }
+
+    /// Returns the nodes below `root` that match, with their full path, outermost matches only.
+    #[must_use]
+    pub fn select<'a>(&self, root: &'a Node) -> Vec<(String, &'a Node)> {
+        let mut out = Vec::new();
+        visit(root, "", &mut |path, node| {
+            if glob(&self.pattern, path) {
+                out.push((path.to_owned(), node));
+                return false;
+            }
+            true
+        });
+        out
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.pattern)
+    }
+}
+
+/// Calls `f` with the path of every node below `root`; `false` does not go below the node.
+fn visit<'a>(root: &'a Node, prefix: &str, f: &mut dyn FnMut(&str, &'a Node) -> bool) {
+    match &root.value {
+        Value::Struct(r) => {
+            for c in r.children() {
+                let path = if prefix.is_empty() { c.name.to_string() } else { format!("{prefix}.{}", c.name) };
+                if f(&path, c) {
+                    visit(c, &path, f);
+                }
+            }
+        }
+        Value::Array(a) => {
+            for (i, c) in a.iter().enumerate() {
+                let path = format!("{prefix}[{i}]");
+                if f(&path, c) {
+                    visit(c, &path, f);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Matches text against a pattern with `*` and `?`; brackets are plain text, since QEMU's names are full of them.
+#[must_use]
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
+    let p: Vec<char> = pattern.chars().collect();
+    let t: Vec<char> = text.chars().collect();
+    let (mut pi, mut ti) = (0_usize, 0_usize);
+    let mut back: Option<(usize, usize)> = None;
+    while let Some(c) = t.get(ti) {
+        match p.get(pi) {
+            Some('*') => {
+                back = Some((pi, ti));
+                pi = pi.saturating_add(1);
+            }
+            Some(q) if *q == '?' || q == c => {
+                pi = pi.saturating_add(1);
+                ti = ti.saturating_add(1);
+            }
+            _ => match back {
+                Some((star, from)) => {
+                    let from = from.saturating_add(1);
+                    back = Some((star, from));
+                    pi = star.saturating_add(1);
+                    ti = from;
+                }
+                None => return false,
+            },
+        }
+    }
+    p.get(pi..).unwrap_or_default().iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offset::StreamRange;
+    use crate::value::{FieldType, Record};
+
+    fn uint(name: &str, v: u64) -> Node {
+        Node::new(name, FieldType::new("uint8"), StreamRange::with_len(0, 1), Value::Uint(v))
+    }
+
+    fn record(name: &str, fields: Vec<Node>) -> Node {
+        let r = Record { fields, ..Record::default() };
+        Node::new(name, FieldType::new("struct"), StreamRange::default(), Value::Struct(Box::new(r)))
+    }
+
+    #[test]
+    fn globs() {
+        assert!(glob("*virtio*", "0000:00:02.0/virtio-net"));
+        assert!(glob("a?c*", "abcd"));
+        assert!(!glob("a?c", "abcd"));
+        assert!(glob("env.regs[3]", "env.regs[3]"));
+        assert!(!glob("", "x"));
+        assert!(glob("*a*b", "xaxaxb"));
+    }
+
+    #[test]
+    fn paths_find_elements_and_fields_of_structs() {
+        let regs = Node::new(
+            "env.regs",
+            FieldType::new("uint8"),
+            StreamRange::default(),
+            Value::Array(vec![uint("env.regs", 5), uint("env.regs", 6)]),
+        );
+        let root = record("cpu", vec![regs, record("dev", vec![uint("config[0]", 7)])]);
+        let hit = FieldPath::new("env.regs[1]").select(&root);
+        assert_eq!(hit.len(), 1);
+        assert_eq!(hit[0].1.as_u64(), Some(6));
+        assert_eq!(FieldPath::new("dev > config[0]").select(&root)[0].1.as_u64(), Some(7));
+        assert_eq!(FieldPath::new("env.*").select(&root).len(), 1, "the array, not its elements again");
+    }
+}
