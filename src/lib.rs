@@ -1,13 +1,20 @@
 //! Opens the saved state of a QEMU virtual machine and decodes all of it.
 
+pub mod container;
 pub mod diag;
 pub mod error;
 pub mod handler;
+pub mod image;
 pub mod interp;
 pub mod limits;
 pub mod names;
 pub mod offset;
+pub mod ram;
+pub mod render;
 pub mod schema;
 pub mod stream;
 pub mod value;
 pub mod wire;
+
+#[cfg(feature = "cli")]
+pub mod cli;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The command `savevm-analyze`.
+
+fn main() -> std::process::ExitCode {
+    savevm_analyze::cli::main()
+}

@@ -184,6 +184,55 @@ pub fn parse(text: &[u8]) -> Result<(Json, Option<String>)> {
     }
 }
 
+/// Reads what can be read of a damaged description: the devices that parse by themselves, and the keys before the list.
+///
+/// Returns nothing when there is no list of devices at all.
+#[must_use]
+pub fn salvage(text: &[u8]) -> Option<Json> {
+    let text = String::from_utf8_lossy(text);
+    let list = text.find("\"devices\"")?;
+    let open = list.checked_add(text.get(list..)?.find('[')?)?;
+    let mut devices = Vec::new();
+    let mut rest = text.get(open.checked_add(1)?..)?;
+    while let Some(start) = rest.find('{') {
+        let here = rest.get(start..)?;
+        let mut stream = serde_json::Deserializer::from_str(here).into_iter::<Json>();
+        if let Some(Ok(device)) = stream.next() {
+            devices.push(device);
+            rest = here.get(stream.byte_offset()..)?;
+        } else {
+            // the next device begins like every device does
+            let skip = here.char_indices().skip(1).find(|(i, c)| *c == '{' && begins_device(here, *i));
+            match skip {
+                Some((i, _)) => rest = here.get(i..)?,
+                None => break,
+            }
+        }
+    }
+    let mut pairs = vec![("devices".to_owned(), Json::Array(devices))];
+    for key in ["page_size", "configuration"] {
+        let value = text.get(..list).and_then(|head| {
+            let at = head.find(&format!("\"{key}\""))?;
+            let colon = at.checked_add(head.get(at..)?.find(':')?)?;
+            serde_json::Deserializer::from_str(head.get(colon.checked_add(1)?..)?).into_iter::<Json>().next()?.ok()
+        });
+        if let Some(v) = value {
+            pairs.insert(0, (key.to_owned(), v));
+        }
+    }
+    Some(Json::Object(pairs))
+}
+
+/// A device's object is the only one with the name first and the instance id second.
+fn begins_device(text: &str, at: usize) -> bool {
+    let mut end = at.saturating_add(600).min(text.len());
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    let mut strings = text.get(at..end).unwrap_or_default().split('"').skip(1).step_by(2);
+    strings.next() == Some("name") && strings.nth(1) == Some("instance_id")
+}
+
 /// Escapes what stands unescaped inside strings: control characters, backslashes that begin no escape, and quotes that
 /// are not followed by what ends a string.
 fn mend(text: &str) -> String {
@@ -239,6 +288,19 @@ mod tests {
         assert!(remark.is_some());
         assert_eq!(j.key("name").unwrap().text(), Some("a\"b\\q\u{1}"));
         assert_eq!(j.key("n").unwrap().int(), Some(-1));
+    }
+
+    #[test]
+    fn devices_before_and_after_a_fault_are_salvaged() {
+        let text = r#"{"page_size": 4096, "devices": [{"name": "a", "instance_id": 0, "fields": [{"name": "x"}]},
+            {"name": "b", "instance_id": 1, "fields": [{"name": "x""type": 1}]},
+            {"name": "c", "instance_id": 0, "fields": []}, {"name": "d", "inst"#;
+        assert!(parse(text.as_bytes()).is_err());
+        let j = salvage(text.as_bytes()).unwrap();
+        assert_eq!(j.key("page_size").unwrap().int(), Some(4096));
+        let names: Vec<_> = j.key("devices").unwrap().items().unwrap().iter().map(|d| d.key("name").unwrap()).collect();
+        assert_eq!(names, [&Json::Str("a".into()), &Json::Str("c".into())]);
+        assert_eq!(salvage(b"{\"x\": 1"), None);
     }
 
     #[test]

@@ -22,9 +22,30 @@ mod json;
 use std::sync::Arc;
 
 pub use compile::compile;
-pub use json::{Json, parse as parse_json};
+pub use json::{Json, parse as parse_json, salvage};
 
+use crate::error::Result;
 use crate::value::FieldType;
+
+/// Parses and compiles a description.
+///
+/// # Errors
+/// `Corrupt` when it is no JSON, or has no list of devices.
+pub fn read(text: &[u8]) -> Result<(Json, Schema)> {
+    let (json, remark) = parse_json(text)?;
+    let mut schema = compile(&json)?;
+    schema.remarks.extend(remark);
+    Ok((json, schema))
+}
+
+/// Parses and compiles what can be read of a description that is cut or damaged.
+#[must_use]
+pub fn read_damaged(text: &[u8]) -> Option<(Json, Schema)> {
+    let json = salvage(text)?;
+    let mut schema = compile(&json).ok()?;
+    schema.remarks.push(format!("the description is damaged; {} devices of it could be read", schema.devices.len()));
+    Some((json, schema))
+}
 
 /// A compiled description.
 #[derive(Clone, Debug, Default, PartialEq)]

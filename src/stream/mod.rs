@@ -26,6 +26,15 @@
     )
 )]
 
+mod configuration;
+mod frame;
 mod live;
+mod resync;
+mod tail;
+mod walk;
 
+pub use configuration::Configuration;
+pub use frame::{MAGIC, SectionHeader, VERSION};
 pub use live::{Fact, FactValue, LiveKind, LiveSection};
+pub use tail::Description;
+pub use walk::{CommandRecord, Context, Depth, EndFound, Gap, Payloads, Section, Walk, walk};

@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use blob::Blob;
 pub use coverage::{Uncovered, uncovered};
 pub use field_type::{FieldType, Layout};
-pub use path::FieldPath;
+pub use path::{FieldPath, matches_glob};
 
 use crate::offset::StreamRange;
 

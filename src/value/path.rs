@@ -26,7 +26,7 @@ impl FieldPath {
     pub fn select<'a>(&self, root: &'a Node) -> Vec<(String, &'a Node)> {
         let mut out = Vec::new();
         visit(root, "", &mut |path, node| {
-            if glob(&self.pattern, path) {
+            if matches_glob(&self.pattern, path) {
                 out.push((path.to_owned(), node));
                 return false;
             }
@@ -67,7 +67,7 @@ fn visit<'a>(root: &'a Node, prefix: &str, f: &mut dyn FnMut(&str, &'a Node) -> 
 
 /// Matches text against a pattern with `*` and `?`; brackets are plain text, since QEMU's names are full of them.
 #[must_use]
-pub(crate) fn glob(pattern: &str, text: &str) -> bool {
+pub fn matches_glob(pattern: &str, text: &str) -> bool {
     let p: Vec<char> = pattern.chars().collect();
     let t: Vec<char> = text.chars().collect();
     let (mut pi, mut ti) = (0_usize, 0_usize);
@@ -113,12 +113,12 @@ mod tests {
 
     #[test]
     fn globs() {
-        assert!(glob("*virtio*", "0000:00:02.0/virtio-net"));
-        assert!(glob("a?c*", "abcd"));
-        assert!(!glob("a?c", "abcd"));
-        assert!(glob("env.regs[3]", "env.regs[3]"));
-        assert!(!glob("", "x"));
-        assert!(glob("*a*b", "xaxaxb"));
+        assert!(matches_glob("*virtio*", "0000:00:02.0/virtio-net"));
+        assert!(matches_glob("a?c*", "abcd"));
+        assert!(!matches_glob("a?c", "abcd"));
+        assert!(matches_glob("env.regs[3]", "env.regs[3]"));
+        assert!(!matches_glob("", "x"));
+        assert!(matches_glob("*a*b", "xaxaxb"));
     }
 
     #[test]

@@ -1,0 +1,65 @@
+//! The command line.
+
+mod args;
+mod check;
+mod dump;
+mod exit;
+mod info;
+mod memory;
+mod open;
+mod state;
+mod style;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Args, Command};
+use exit::{Failure, Outcome};
+
+/// Runs the command line and returns its exit status.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(a) => a,
+        Err(e) => {
+            let _ = e.print();
+            return if e.use_stderr() { Outcome::Unusable.into() } else { Outcome::Complete.into() };
+        }
+    };
+    style::init(args.color);
+    let mut out = io::BufWriter::with_capacity(128 << 10, io::stdout().lock());
+    let result = run(args, &mut out).and_then(|o| {
+        out.flush()?;
+        Ok(o)
+    });
+    match result {
+        Ok(outcome) => outcome.into(),
+        Err(f) if f.is_closed_pipe() => Outcome::Complete.into(),
+        Err(f) => {
+            let _ = out.flush();
+            f.print();
+            Outcome::Unusable.into()
+        }
+    }
+}
+
+fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
+    match args.command {
+        Some(Command::Info(a)) => info::run(&a, out),
+        Some(Command::State(a)) => state::run(&a, out),
+        Some(Command::Check(a)) => check::run(&a, out),
+        None if args.dump.file.is_some() || args.dump.path.is_some() => dump::run(&args.dump, out),
+        None => {
+            Args::command().print_help()?;
+            Ok(Outcome::Unusable)
+        }
+    }
+}
+
+/// Returns the definition of the command line, for those who test and document it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Args::command()
+}

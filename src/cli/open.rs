@@ -1,0 +1,92 @@
+//! Opening the input of a command, and saying what is missing from its answer.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::exit::{self, Failure, Outcome, say};
+use crate::diag::Severity;
+use crate::error::{Error, ErrorKind};
+use crate::image::{OpenOptions, SaveImage};
+use crate::ram::PageStats;
+use crate::render::tree::Role;
+use crate::schema::{self, Schema};
+
+/// Opens an input for a question about devices.
+pub fn devices(file: &Path, lent: Option<&Path>) -> Result<SaveImage, Failure> {
+    Ok(SaveImage::open(file, OpenOptions { lent: lend(lent)?, ..OpenOptions::default() })?)
+}
+
+/// Opens an input for a question about every byte.
+pub fn whole(file: &Path, lent: Option<&Path>) -> Result<(SaveImage, PageStats), Failure> {
+    Ok(crate::image::open_counted(file, lend(lent)?)?)
+}
+
+/// Reads the description that `--schema` names: a stream's own, or JSON in a file.
+fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Failure> {
+    let Some(file) = file else { return Ok(None) };
+    let shown = file.display();
+    let mut head = [0; 1];
+    let begins_with_brace = std::fs::File::open(file)
+        .and_then(|mut f| std::io::Read::read(&mut f, &mut head))
+        .map_err(|e| Error::io(format!("cannot open {shown}"), e))
+        .map(|n| n == 1 && head == *b"{")?;
+    if begins_with_brace {
+        let text = std::fs::read(file).map_err(|e| Error::io(format!("cannot read {shown}"), e))?;
+        let (_, schema) = schema::read(&text).map_err(|e| e.within(shown.to_string()))?;
+        return Ok(Some(Arc::new(schema)));
+    }
+    let image = SaveImage::open(file, OpenOptions::default()).map_err(|e| e.within(shown.to_string()))?;
+    match &image.walk().description {
+        Some(d) => Ok(Some(Arc::new(d.schema.clone()))),
+        None => Err(Error::new(ErrorKind::SchemaMissing, format!("{shown} has no description to lend")).into()),
+    }
+}
+
+/// Says on standard error what is missing from an answer about the whole state, and returns what the exit status is.
+pub fn verdict(image: &SaveImage, problems: &[String]) -> Outcome {
+    let walk = image.walk();
+    let mut partial = false;
+    for d in walk.found.list() {
+        match d.severity {
+            Severity::Note => continue,
+            Severity::Warning => say(Role::Name, "warning", &described(d)),
+            Severity::Error => {
+                partial = true;
+                say(Role::Problem, "error", &described(d));
+            }
+        }
+    }
+    for p in problems {
+        partial = true;
+        say(Role::Problem, "error", p);
+    }
+    if image.schema().is_none() && image.device_sections().next().is_some() {
+        let n = image.device_sections().count();
+        say(
+            Role::Name,
+            "warning",
+            &format!(
+                "the stream has no description: {n} device sections are shown as bytes. Lend one with --schema: a stream of the same machine and QEMU version"
+            ),
+        );
+    }
+    if let Some(e) = &walk.stopped {
+        partial = true;
+        exit::error(e);
+        if e.kind() == ErrorKind::Truncated {
+            say(Role::Name, "note", "the stream is cut; what is shown stands before the cut");
+        }
+    }
+    if partial { Outcome::Partial } else { Outcome::Complete }
+}
+
+fn described(d: &crate::diag::Diagnostic) -> String {
+    let mut out = d.message.clone();
+    if let Some(p) = &d.path {
+        out = format!("{p}: {out}");
+    }
+    if let Some(r) = d.range {
+        out += &format!(" (stream {})", r.start);
+    }
+    out
+}

@@ -1,0 +1,139 @@
+//! `state`: the typed tree.
+
+use std::io::Write;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::args::{StateArgs, StateFormat};
+use super::exit::{Failure, Outcome};
+use super::{open, style};
+use crate::image::{Device, SaveImage};
+use crate::render::state_json::{FindingJson, NodeJson, SCHEMA_VERSION};
+use crate::render::tree::{self, Role, TreeOptions};
+use crate::value::{FieldPath, Node, matches_glob};
+
+/// Runs `state`.
+pub fn run(a: &StateArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
+    let image = open::devices(&a.input.file, a.input.schema.as_deref())?;
+    let fields: Vec<FieldPath> = a.field.iter().map(|f| FieldPath::new(f)).collect();
+    let mut printer = Printer::new(a, fields, out);
+    printer.begin(&image)?;
+    let mut problems = Vec::new();
+    let mut hits = 0_usize;
+    if let Some(c) = &image.walk().configuration
+        && wanted(&a.device, "configuration", "")
+    {
+        hits += printer.device(&c.node, "configuration", 0)?;
+    }
+    for section in image.device_sections() {
+        let vmsd = image.device_schema(section).map_or("", |d| &d.vmsd.name);
+        if !wanted(&a.device, &section.header.idstr, vmsd) {
+            continue;
+        }
+        let device = image.device(section)?;
+        hits += printer.device(device.root(), &section.header.idstr, section.header.instance_id)?;
+        problems.extend(complaints(&device));
+    }
+    printer.end(&image, &problems)?;
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let outcome = open::verdict(&image, &problems);
+    if hits == 0 && outcome == Outcome::Complete && !(a.device.is_empty() && a.field.is_empty()) {
+        let names: Vec<&str> = image.device_sections().map(|s| &*s.header.idstr).collect();
+        return Err(Failure::Usage(format!("nothing matches; the sections are: {}", names.join(", "))));
+    }
+    Ok(outcome)
+}
+
+fn complaints(d: &Device<'_>) -> Vec<crate::error::Error> {
+    let copy = |e: &crate::error::Error| {
+        let mut c = crate::error::Error::new(e.kind(), e.message());
+        if let Some(o) = e.stream_offset() {
+            c = c.at(o);
+        }
+        match e.path() {
+            Some(p) => c.within(p),
+            None => c,
+        }
+    };
+    d.decoded.errors.iter().map(copy).collect()
+}
+
+fn wanted(globs: &[String], idstr: &str, vmsd: &str) -> bool {
+    globs.is_empty() || globs.iter().any(|g| matches_glob(g, idstr) || (!vmsd.is_empty() && matches_glob(g, vmsd)))
+}
+
+struct Printer<'a> {
+    out: &'a mut dyn Write,
+    format: StateFormat,
+    fields: Vec<FieldPath>,
+    tree: TreeOptions<'a>,
+    first: bool,
+}
+
+impl<'a> Printer<'a> {
+    fn new(a: &StateArgs, fields: Vec<FieldPath>, out: &'a mut dyn Write) -> Self {
+        let format = if a.json { StateFormat::Json } else { a.format };
+        let tree = TreeOptions { offsets: a.offsets, all: a.all, paint: &style::paint };
+        Self { out, format, fields, tree, first: true }
+    }
+
+    fn begin(&mut self, image: &SaveImage) -> Result<(), Failure> {
+        if self.format == StateFormat::Json {
+            let machine = image.walk().configuration.as_ref().map(|c| c.machine.as_str());
+            write!(
+                self.out,
+                "{{\"schema_version\":{SCHEMA_VERSION},\"machine\":{},\"devices\":[",
+                serde_json::to_string(&machine).unwrap_or_default()
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Prints what is wanted of a device and returns how many things that were.
+    fn device(&mut self, root: &Node, idstr: &str, instance: u32) -> Result<usize, Failure> {
+        let label = format!("{idstr} ({instance})");
+        if self.fields.is_empty() {
+            match self.format {
+                StateFormat::Tree => tree::print(self.out, root, &label, 0, &self.tree)?,
+                _ => self.json(root, None, idstr, instance)?,
+            }
+            return Ok(1);
+        }
+        let hits: Vec<(String, &Node)> = self.fields.iter().flat_map(|f| f.select(root)).collect();
+        if self.format == StateFormat::Tree && !hits.is_empty() {
+            writeln!(self.out, "{}", style::paint(Role::Title, &label))?;
+        }
+        for (path, node) in &hits {
+            match self.format {
+                StateFormat::Tree => tree::print(self.out, node, path, 1, &self.tree)?,
+                _ => self.json(node, Some(path), idstr, instance)?,
+            }
+        }
+        Ok(hits.len())
+    }
+
+    fn json(&mut self, node: &Node, path: Option<&str>, idstr: &str, instance: u32) -> Result<(), Failure> {
+        if self.format == StateFormat::Json && !self.first {
+            self.out.write_all(b",")?;
+        }
+        self.first = false;
+        let message = NodeJson { node, offsets: self.tree.offsets, path, device: Some((idstr, instance)) };
+        message.serialize(&mut serde_json::Serializer::new(&mut *self.out)).map_err(std::io::Error::from)?;
+        if self.format == StateFormat::Jsonl {
+            self.out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, image: &SaveImage, problems: &[crate::error::Error]) -> Result<(), Failure> {
+        if self.format != StateFormat::Json {
+            return Ok(());
+        }
+        let walk = image.walk();
+        let mut findings: Vec<FindingJson> = walk.found.list().iter().map(FindingJson::from).collect();
+        findings.extend(problems.iter().chain(&walk.stopped).map(FindingJson::from));
+        writeln!(self.out, "],\"complete\":{},\"diagnostics\":{}}}", problems.is_empty() && walk.stopped.is_none(), json!(findings))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! Colours: the only place that knows them, and that decides whether there are any.
+
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+
+use clap::ValueEnum;
+use colored::{Color, Colorize};
+
+use crate::render::tree::Role;
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+static ENABLED: OnceLock<(bool, bool)> = OnceLock::new();
+
+/// Decides about colours once.
+pub fn init(when: ColorWhen) {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let decide = |terminal: bool| match when {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto => terminal && !no_color,
+    };
+    let both = (decide(std::io::stdout().is_terminal()), decide(std::io::stderr().is_terminal()));
+    let _ = ENABLED.set(both);
+    colored::control::set_override(true);
+}
+
+fn paint_if(enabled: bool, role: Role, text: &str) -> String {
+    if !enabled {
+        return text.to_owned();
+    }
+    match role {
+        Role::Title => text.bold().to_string(),
+        Role::Name => text.color(Color::Cyan).to_string(),
+        Role::Number => text.to_owned(),
+        Role::Dim => text.dimmed().to_string(),
+        Role::Problem => text.red().bold().to_string(),
+    }
+}
+
+/// Colours text for standard output.
+pub fn paint(role: Role, text: &str) -> String {
+    paint_if(ENABLED.get().is_some_and(|e| e.0), role, text)
+}
+
+/// Colours text for standard error.
+pub fn paint_stderr(role: Role, text: &str) -> String {
+    paint_if(ENABLED.get().is_some_and(|e| e.1), role, text)
+}

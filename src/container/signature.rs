@@ -1,0 +1,126 @@
+//! Files by their first bytes: what we read, and what others do.
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Bytes of a file that are looked at.
+pub(super) const HEAD: usize = 1024;
+
+/// A kind of file and how it begins.
+pub struct Signature {
+    /// What it is called.
+    pub name: &'static str,
+    /// The bytes.
+    pub magic: &'static [u8],
+    /// Where they stand.
+    pub at: usize,
+    /// Whether we read it, and what to do if we do not.
+    pub answer: Answer,
+}
+
+/// What we do with a kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is read.
+    Stream,
+    /// It holds a stream but is not read; what to try.
+    NotYet(&'static str),
+    /// It holds none; which tool reads it.
+    Other(&'static str),
+}
+
+const fn s(name: &'static str, at: usize, magic: &'static [u8], answer: Answer) -> Signature {
+    Signature { name, magic, at, answer }
+}
+
+/// Every kind of file that is told apart, most specific first.
+static SIGNATURES: &[Signature] = &[
+    s("QEMU migration stream", 0, b"QEVM", Answer::Stream),
+    s("QEMU CPR state stream", 0, b"QCPR", Answer::Stream),
+    s("QEMU multifd channel", 0, &[0x11, 0x22, 0x33, 0x44], Answer::Stream),
+    s(
+        "libvirt save image",
+        0,
+        b"LibvirtQemudSave",
+        Answer::NotYet("cut the header off: the stream begins at byte 92 plus the little-endian number at byte 20"),
+    ),
+    s("unfinished libvirt save image", 0, b"LibvirtQemudPart", Answer::NotYet("the save was interrupted; save again")),
+    s(
+        "qcow2 disk image",
+        0,
+        b"QFI\xfb",
+        Answer::NotYet("load the snapshot in QEMU (-loadvm) and migrate it to a file"),
+    ),
+    s("gzip data", 0, &[0x1f, 0x8b], Answer::NotYet("gzip -dc FILE | savevm-analyze -f -")),
+    s("bzip2 data", 0, b"BZh", Answer::NotYet("bzip2 -dc FILE | savevm-analyze -f -")),
+    s("xz data", 0, &[0xfd, b'7', b'z', b'X', b'Z', 0], Answer::NotYet("xz -dc FILE | savevm-analyze -f -")),
+    s(
+        "lzop data",
+        0,
+        &[0x89, b'L', b'Z', b'O', 0, 0x0d, 0x0a, 0x1a, 0x0a],
+        Answer::NotYet("lzop -dc FILE | savevm-analyze -f -"),
+    ),
+    s("zstd data", 0, &[0x28, 0xb5, 0x2f, 0xfd], Answer::NotYet("zstd -dc FILE | savevm-analyze -f -")),
+    s("Proxmox VMA archive", 0, b"VMA\0", Answer::Other("vma extract")),
+    s("ELF file (a core dump of dump-guest-memory?)", 0, b"\x7fELF", Answer::Other("gdb, crash or drgn")),
+    s("kdump-compressed dump", 0, b"KDUMP   ", Answer::Other("crash or drgn")),
+    s("flattened kdump", 0, b"makedumpfile\0", Answer::Other("makedumpfile -R, then crash")),
+    s("Windows crash dump", 0, b"PAGEDU", Answer::Other("WinDbg or volatility")),
+    s("VMware suspended state", 0, &[0xd2, 0xbe, 0xd2, 0xbe], Answer::Other("vmss2core")),
+    s("VirtualBox saved state", 0, b"\x7fVirtualBox SavedState", Answer::Other("VBoxManage debugvm")),
+    s("VirtualBox core", 0, b"\x7fVBOX", Answer::Other("VBoxManage debugvm")),
+    s("VMDK disk image", 0, b"KDMV", Answer::Other("qemu-img")),
+    s("VHDX disk image", 0, b"vhdxfile", Answer::Other("qemu-img")),
+    s("device tree blob", 0, &[0xd0, 0x0d, 0xfe, 0xed], Answer::Other("dtc")),
+    s("JSON text (a -dump-vmstate file?)", 0, b"{", Answer::Other("compat")),
+];
+
+/// Tells what a file is by its first bytes.
+#[must_use]
+pub fn identify(head: &[u8]) -> Option<&'static Signature> {
+    SIGNATURES.iter().find(|s| head.get(s.at..).is_some_and(|h| h.starts_with(s.magic)))
+}
+
+/// Refuses, by its name, what is not a stream.
+pub(super) fn must_be_stream(head: &[u8]) -> Result<()> {
+    if head.is_empty() {
+        return Err(Error::new(ErrorKind::NotASaveImage, "expected a migration stream, found an empty file"));
+    }
+    match identify(head) {
+        Some(Signature { answer: Answer::Stream, .. }) => Ok(()),
+        Some(Signature { name, answer: Answer::NotYet(what), .. }) => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("expected a migration stream, found {name}, which is not read directly yet"),
+        )
+        .hint(*what)),
+        Some(Signature { name, answer: Answer::Other(tool), .. }) => Err(Error::new(
+            ErrorKind::NotASaveImage,
+            format!("expected a migration stream, found {name}"),
+        )
+        .hint(format!("read it with {tool}"))),
+        None => {
+            let shown: Vec<String> = head.iter().take(8).map(|b| format!("{b:02x}")).collect();
+            Err(Error::new(
+                ErrorKind::NotASaveImage,
+                format!("expected a migration stream (QEVM), found a file that begins with {}", shown.join(" ")),
+            )
+            .hint("a stream is written by QEMU's `migrate file:PATH` or `migrate \"exec:cat > PATH\"`"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_for_what_they_are() {
+        assert!(must_be_stream(b"QEVM\0\0\0\x03").is_ok());
+        let e = must_be_stream(&[0x28, 0xb5, 0x2f, 0xfd, 0]).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Unsupported);
+        assert!(e.message().contains("zstd"));
+        assert!(e.hint_text().unwrap().starts_with("zstd -dc"));
+        assert!(must_be_stream(b"\x7fELF\x02").unwrap_err().message().contains("ELF"));
+        assert!(must_be_stream(b"").unwrap_err().message().contains("empty"));
+        assert!(must_be_stream(b"hello").unwrap_err().message().contains("68 65 6c 6c 6f"));
+    }
+}

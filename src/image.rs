@@ -1,0 +1,290 @@
+//! The paved path: a saved state, opened, walked, and its devices decoded.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::container::{self, Container};
+use crate::diag::{Diagnostics, Severity};
+use crate::error::{Error, ErrorKind, Result};
+use crate::handler;
+use crate::interp::{self, Decoded};
+use crate::limits::MAX_SECTION_BYTES;
+use crate::names::RecordType;
+use crate::offset::{FileOffset, StreamRange};
+use crate::ram::{PageSink, PageStats, RamBlock, RamContext, RamReader, guess_page_size};
+use crate::schema::{DeviceSchema, Schema};
+use crate::stream::{self, Context, Depth, Fact, LiveSection, Payloads, Section, SectionHeader, Walk};
+use crate::value::{Blob, Node};
+use crate::wire::Cursor;
+
+/// A saved state that has been walked.
+pub struct SaveImage {
+    container: Container,
+    walk: Walk,
+    lent: Option<Arc<Schema>>,
+    live: HashMap<u32, Vec<Fact>>,
+    ram: Option<RamReader>,
+}
+
+/// How a state is opened.
+#[derive(Default)]
+pub struct OpenOptions<'a> {
+    /// Walk every record; otherwise the device sections are found from the end and guest memory is not read.
+    pub full: bool,
+    /// A description from elsewhere, for a stream without one.
+    pub lent: Option<Arc<Schema>>,
+    /// Takes the pages; implies that the walk is full.
+    pub pages: Option<&'a mut dyn PageSink>,
+}
+
+/// A device section and what it says.
+pub struct Device<'a> {
+    /// The section.
+    pub section: &'a Section,
+    /// Its bytes.
+    pub payload: Blob,
+    /// Its tree, with errors and quirk; without a description one opaque node.
+    pub decoded: Decoded,
+}
+
+impl SaveImage {
+    /// Opens a file, or standard input for the path `-`.
+    ///
+    /// # Errors
+    /// What makes the whole input unusable: it cannot be read, or it is something else. All other faults are in
+    /// [`SaveImage::walk`].
+    pub fn open(path: &Path, options: OpenOptions<'_>) -> Result<Self> {
+        let container =
+            if path.as_os_str() == "-" { container::open_stdin()? } else { container::open_file(path)? };
+        Self::walk_container(container, options)
+    }
+
+    /// Walks a container.
+    ///
+    /// # Errors
+    /// When not even the stream's header can be read.
+    pub fn walk_container(container: Container, options: OpenOptions<'_>) -> Result<Self> {
+        let OpenOptions { full, lent, pages } = options;
+        let depth = if full || pages.is_some() { Depth::Full } else { Depth::Devices };
+        let mut nothing = CountNothing;
+        let mut readers = Readers {
+            live: HashMap::new(),
+            ram: None,
+            pages: pages.unwrap_or(&mut nothing),
+            stream_start: container.stream_start,
+        };
+        let mut walk = stream::walk(container.source.as_ref(), depth, lent.as_deref(), &mut readers);
+        let (live, ram) = readers.finish();
+        if walk.header.is_none() {
+            let e = walk.stopped.take();
+            return Err(e.unwrap_or_else(|| Error::new(ErrorKind::NotASaveImage, "no stream header")));
+        }
+        walk.stopped = walk.stopped.map(|e| with_file_offset(e, container.stream_start));
+        Ok(Self { container, walk, lent, live, ram })
+    }
+
+    /// Returns what the file is.
+    #[must_use]
+    pub fn container(&self) -> &Container {
+        &self.container
+    }
+
+    /// Returns what the walk found.
+    #[must_use]
+    pub fn walk(&self) -> &Walk {
+        &self.walk
+    }
+
+    /// Returns the size of the stream in bytes, trailing bytes included.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.container.source.size().unwrap_or(self.walk.accounted)
+    }
+
+    /// Returns the description: the stream's own, or the one that was lent.
+    #[must_use]
+    pub fn schema(&self) -> Option<&Schema> {
+        self.walk.description.as_deref().map(|d| &d.schema).or(self.lent.as_deref())
+    }
+
+    /// Returns the description of a section.
+    #[must_use]
+    pub fn device_schema(&self, section: &Section) -> Option<&DeviceSchema> {
+        self.schema()?.devices.get(section.device?)
+    }
+
+    /// Returns the RAM blocks, in the order of the stream.
+    #[must_use]
+    pub fn ram_blocks(&self) -> &[RamBlock] {
+        self.ram.as_ref().map(RamReader::blocks).unwrap_or_default()
+    }
+
+    /// Returns the reader of the RAM section with its counts, when there is such a section.
+    #[must_use]
+    pub fn ram(&self) -> Option<&RamReader> {
+        self.ram.as_ref()
+    }
+
+    /// Returns what is known of a live section.
+    #[must_use]
+    pub fn facts(&self, section: &Section) -> &[Fact] {
+        self.live.get(&section.header.section_id).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Returns the device sections, in stream order.
+    pub fn device_sections(&self) -> impl Iterator<Item = &Section> {
+        self.walk.sections.iter().filter(|s| s.header.kind == RecordType::FULL)
+    }
+
+    /// Reads and decodes a device section.
+    ///
+    /// # Errors
+    /// `Io`, and `LimitExceeded` for a section that is too long to be held in memory. A section that cannot be decoded is
+    /// no error: its tree says so.
+    pub fn device<'a>(&'a self, section: &'a Section) -> Result<Device<'a>> {
+        let payload = self.payload(section.payload)?;
+        let idstr = &section.header.idstr;
+        let base = section.payload.start;
+        let decoded = match self.device_schema(section) {
+            Some(d) => interp::decode_device(d, &payload, base),
+            None => {
+                let why = if self.schema().is_none() {
+                    "the stream has no description"
+                } else {
+                    "the description does not mention this section"
+                };
+                Decoded { root: interp::undescribed(idstr, &payload, base, why), errors: Vec::new(), quirk: None }
+            }
+        };
+        let errors = decoded.errors.into_iter().map(|e| with_file_offset(e, self.container.stream_start)).collect();
+        Ok(Device { section, payload, decoded: Decoded { errors, ..decoded } })
+    }
+
+    fn payload(&self, range: StreamRange) -> Result<Blob> {
+        let mut c = Cursor::new(self.container.source.as_ref(), range.start);
+        Ok(Blob::new(c.take_vec(range.len(), MAX_SECTION_BYTES, "section")?))
+    }
+}
+
+impl Device<'_> {
+    /// Returns the root of the tree.
+    #[must_use]
+    pub fn root(&self) -> &Node {
+        &self.decoded.root
+    }
+
+    /// Returns the raw bytes of a node of this device.
+    #[must_use]
+    pub fn bytes_of(&self, node: &Node) -> &[u8] {
+        let base = self.section.payload.start.0;
+        let start = usize::try_from(node.range.start.0.saturating_sub(base)).unwrap_or(usize::MAX);
+        let end = usize::try_from(node.range.end.0.saturating_sub(base)).unwrap_or(usize::MAX);
+        self.payload.as_slice().get(start..end).unwrap_or_default()
+    }
+}
+
+fn with_file_offset(e: Error, start: FileOffset) -> Error {
+    match e.stream_offset() {
+        Some(o) => e.at_file(start.plus(o.0)),
+        None => e,
+    }
+}
+
+/// The readers of payloads that no description covers.
+struct Readers<'s> {
+    live: HashMap<u32, Box<dyn LiveSection>>,
+    ram: Option<(u32, RamReader)>,
+    pages: &'s mut dyn PageSink,
+    stream_start: FileOffset,
+}
+
+impl Readers<'_> {
+    fn finish(self) -> (HashMap<u32, Vec<Fact>>, Option<RamReader>) {
+        (self.live.into_iter().map(|(id, l)| (id, l.facts())).collect(), self.ram.map(|(_, r)| r))
+    }
+
+    fn open_ram(&mut self, c: &mut Cursor<'_>, h: &SectionHeader, ctx: &Context, found: &mut Diagnostics) -> bool {
+        if h.version_id != 4 {
+            let what = format!("the ram section has version {}; only version 4 (QEMU 0.14 and later) is read", h.version_id);
+            found.add(Severity::Error, "ram-version", Some(h.range), Some("ram"), what);
+            return false;
+        }
+        let config = ctx.configuration.as_ref();
+        let has = |cap: &str| config.is_some_and(|c| c.has_capability(cap));
+        let mut ram = RamContext {
+            target_page: 4096,
+            ignore_shared: has("x-ignore-shared"),
+            mapped_ram: has("mapped-ram"),
+            page_size_mask: ctx.advise.map(|(mask, _)| mask),
+            stream_start: self.stream_start,
+        };
+        let bits = config.and_then(|c| c.target_page_bits).and_then(|b| 1_u64.checked_shl(b));
+        let known = ctx.described_page_size.or(bits).or(ctx.advise.map(|(_, p)| p));
+        ram.target_page = match known.filter(|p| p.is_power_of_two() && (256..=1 << 20).contains(p)) {
+            Some(p) => p,
+            None => {
+                let p = guess_page_size(c.source(), h.range.end, h.section_id, &ram).unwrap_or(4096);
+                let what = format!("nothing states the target page size; {p} fits the first records");
+                found.add(Severity::Note, "page-size-guessed", Some(h.range), Some("ram"), what);
+                p
+            }
+        };
+        self.ram = Some((h.section_id, RamReader::new(ram)));
+        true
+    }
+}
+
+impl Payloads for Readers<'_> {
+    fn open(&mut self, c: &mut Cursor<'_>, h: &SectionHeader, ctx: &Context, found: &mut Diagnostics) -> bool {
+        if &*h.idstr == "ram" && h.kind == RecordType::START {
+            return self.open_ram(c, h, ctx, found);
+        }
+        let Some(kind) = handler::find(&h.idstr) else { return false };
+        if h.kind == RecordType::FULL && self.live.contains_key(&h.section_id) {
+            return true;
+        }
+        if !kind.versions.contains(&h.version_id) {
+            let what = format!("version {} of {} is not known; its payload is passed over", h.version_id, kind.what);
+            found.add(Severity::Warning, "live-version", Some(h.range), Some(&h.idstr), what);
+            return false;
+        }
+        self.live.insert(h.section_id, (kind.make)());
+        true
+    }
+
+    fn read(&mut self, c: &mut Cursor<'_>, id: u32, kind: RecordType, found: &mut Diagnostics) -> Result<()> {
+        if let Some((ram_id, ram)) = &mut self.ram
+            && *ram_id == id
+        {
+            return ram.read(c, self.pages);
+        }
+        match self.live.get_mut(&id) {
+            Some(l) => l.read(c, kind, found),
+            None => Err(Error::new(ErrorKind::Unsupported, "no reader for this section").at(c.offset())),
+        }
+    }
+}
+
+/// A sink for walks that are not about pages.
+struct CountNothing;
+
+impl PageSink for CountNothing {
+    fn page(&mut self, _: crate::ram::PageAt, _: crate::ram::Page<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn wants_data(&self) -> bool {
+        false
+    }
+}
+
+/// Opens a file and counts its pages: the walk behind `info` and `check`.
+///
+/// # Errors
+/// As [`SaveImage::open`].
+pub fn open_counted(path: &Path, lent: Option<Arc<Schema>>) -> Result<(SaveImage, PageStats)> {
+    let mut stats = PageStats::default();
+    let image = SaveImage::open(path, OpenOptions { full: true, lent, pages: Some(&mut stats) })?;
+    Ok((image, stats))
+}

@@ -1,0 +1,86 @@
+//! The `ram` section: the list of RAMBlocks and the records of pages.
+//!
+//! ```text
+//! be64 H; the bits of H below the target page size are flags, the rest is an address inside a block
+//! MEM_SIZE       { u8 n, name, be64 length, [be64 page size], [be64 region address], [mapped-ram header] }  until the
+//!                lengths add up to the address
+//! ZERO           [name] u8 fill
+//! PAGE           [name] page
+//! XBZRLE         [name] u8 1, be16 length, difference
+//! COMPRESS_PAGE  [name] be32 length, zlib stream
+//! EOS            nothing: the end of this section's payload
+//! MULTIFD_FLUSH  nothing
+//! ```
+//! The name is absent with CONTINUE: then it is the block of the record before, also across sections. Written by
+//! `ram_save_setup`, `ram_save_iterate` and `ram_save_complete`, read by `ram_load_precopy` in `migration/ram.c`.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod blocks;
+mod page_size;
+mod records;
+mod stats;
+
+pub use blocks::{MappedRam, RamBlock};
+pub use page_size::guess_page_size;
+pub use records::{RamContext, RamReader};
+pub use stats::{PageCounts, PageSet, PageStats};
+
+use crate::error::Result;
+use crate::offset::{RamOffset, StreamOffset};
+
+/// Where a page record stands and which page it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageAt {
+    /// The index of the block in the list of blocks.
+    pub block: usize,
+    /// The page's offset in the block; a multiple of the target page size.
+    pub offset: RamOffset,
+    /// Where the record begins in the stream.
+    pub stream: StreamOffset,
+}
+
+/// What a record says of a page. The slices are empty when the sink does not want data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Page<'a> {
+    /// Every byte of the page is `0`, or the fill byte that old versions wrote.
+    Fill(u8),
+    /// The page itself.
+    Normal(&'a [u8]),
+    /// A difference to the page's last content.
+    Xbzrle(&'a [u8]),
+    /// A zlib stream of the page.
+    Compressed(&'a [u8]),
+}
+
+/// Takes pages in the order of the stream. A page may come many times and in any order; the last one counts.
+pub trait PageSink {
+    /// Takes one page record.
+    ///
+    /// # Errors
+    /// Any error ends the walk.
+    fn page(&mut self, at: PageAt, page: Page<'_>) -> Result<()>;
+
+    /// Takes the list of blocks, before any page of theirs; a later list replaces it.
+    ///
+    /// # Errors
+    /// Any error ends the walk.
+    fn blocks(&mut self, _blocks: &[RamBlock], _target_page: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// Tells whether page contents are wanted; they are not even read otherwise.
+    fn wants_data(&self) -> bool {
+        true
+    }
+}

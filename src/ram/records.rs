@@ -1,0 +1,230 @@
+//! The records of a `ram` section.
+
+use std::collections::HashMap;
+
+use super::blocks::{self, RamBlock};
+use super::{Page, PageAt, PageCounts, PageSink};
+use crate::error::{Error, ErrorKind, Result};
+use crate::names::ram_flag as flag;
+use crate::offset::{FileOffset, RamOffset, StreamOffset};
+use crate::wire::Cursor;
+
+/// What must be known of a stream before its first RAM record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RamContext {
+    /// The target page size in bytes, a power of two.
+    pub target_page: u64,
+    /// Whether the capability `x-ignore-shared` was on.
+    pub ignore_shared: bool,
+    /// Whether the capability `mapped-ram` was on.
+    pub mapped_ram: bool,
+    /// The OR of all blocks' page sizes, from a POSTCOPY_ADVISE command.
+    pub page_size_mask: Option<u64>,
+    /// Where the stream begins in its file; offsets in mapped-ram headers are the file's.
+    pub stream_start: FileOffset,
+}
+
+/// Reads the payloads of the `ram` section one after the other.
+#[derive(Clone, Debug)]
+pub struct RamReader {
+    ctx: RamContext,
+    blocks: Vec<RamBlock>,
+    by_name: HashMap<String, usize>,
+    /// The block of the last page record; CONTINUE refers to it, across sections too.
+    current: Option<usize>,
+    counts: PageCounts,
+    sections: u64,
+}
+
+impl RamReader {
+    /// Makes a reader for one stream.
+    #[must_use]
+    pub fn new(ctx: RamContext) -> Self {
+        Self {
+            ctx,
+            blocks: Vec::new(),
+            by_name: HashMap::new(),
+            current: None,
+            counts: PageCounts::default(),
+            sections: 0,
+        }
+    }
+
+    /// Returns the blocks in the order of the list.
+    #[must_use]
+    pub fn blocks(&self) -> &[RamBlock] {
+        &self.blocks
+    }
+
+    /// Returns the context.
+    #[must_use]
+    pub fn context(&self) -> &RamContext {
+        &self.ctx
+    }
+
+    /// Returns how many records of each kind came.
+    #[must_use]
+    pub fn counts(&self) -> &PageCounts {
+        &self.counts
+    }
+
+    /// Reads one payload, up to and with its EOS record.
+    ///
+    /// # Errors
+    /// `Truncated` and `Corrupt` at the record that is at fault, and whatever the sink says.
+    pub fn read(&mut self, c: &mut Cursor<'_>, sink: &mut dyn PageSink) -> Result<()> {
+        self.sections = self.sections.saturating_add(1);
+        let wants_data = sink.wants_data();
+        while self.record(c, sink, wants_data)? {
+            c.release_behind();
+        }
+        Ok(())
+    }
+
+    /// Reads one record; `false` after EOS.
+    #[inline]
+    pub(super) fn record(&mut self, c: &mut Cursor<'_>, sink: &mut dyn PageSink, wants_data: bool) -> Result<bool> {
+        let at = c.offset();
+        let head = c.be64()?;
+        let mask = self.ctx.target_page.saturating_sub(1);
+        let (flags, addr) = (head & mask, head & !mask);
+        match flags & !flag::CONTINUE {
+            flag::PAGE => {
+                let place = self.place(c, at, flags, addr)?;
+                let n = self.ctx.target_page;
+                if wants_data {
+                    let page = c.take(usize::try_from(n).unwrap_or(usize::MAX))?;
+                    sink.page(place, Page::Normal(page))?;
+                } else {
+                    c.skip(n)?;
+                    sink.page(place, Page::Normal(&[]))?;
+                }
+                self.counts.normal = self.counts.normal.saturating_add(1);
+            }
+            flag::ZERO => {
+                let place = self.place(c, at, flags, addr)?;
+                let fill = c.u8()?;
+                sink.page(place, Page::Fill(fill))?;
+                let n = if fill == 0 { &mut self.counts.zero } else { &mut self.counts.filled };
+                *n = n.saturating_add(1);
+            }
+            flag::XBZRLE => self.xbzrle(c, sink, wants_data, at, (flags, addr))?,
+            flag::COMPRESS_PAGE => self.compressed(c, sink, wants_data, at, (flags, addr))?,
+            flag::MEM_SIZE if flags == flag::MEM_SIZE => self.block_list(c, sink, addr)?,
+            flag::EOS if flags == flag::EOS => return Ok(false),
+            flag::MULTIFD_FLUSH if flags == flag::MULTIFD_FLUSH => {
+                self.counts.multifd_flushes = self.counts.multifd_flushes.saturating_add(1);
+            }
+            flag::HOOK => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "RAM record with the flag HOOK: an RDMA migration, whose pages are not in the stream",
+                )
+                .at(at));
+            }
+            _ => {
+                return Err(Error::corrupt(
+                    at,
+                    format!("RAM record: expected one known flag, found {flags:#x} (first 8 bytes {head:#018x})"),
+                ));
+            }
+        }
+        Ok(true)
+    }
+
+    fn block_list(&mut self, c: &mut Cursor<'_>, sink: &mut dyn PageSink, total: u64) -> Result<()> {
+        self.blocks.clear();
+        blocks::read(c, total, &self.ctx, &mut self.blocks)?;
+        self.by_name = self.blocks.iter().enumerate().map(|(i, b)| (b.name.clone(), i)).collect();
+        self.current = None;
+        sink.blocks(&self.blocks, self.ctx.target_page)
+    }
+
+    fn xbzrle(
+        &mut self,
+        c: &mut Cursor<'_>,
+        sink: &mut dyn PageSink,
+        wants_data: bool,
+        at: StreamOffset,
+        (flags, addr): (u64, u64),
+    ) -> Result<()> {
+        let place = self.place(c, at, flags, addr)?;
+        let here = c.offset();
+        let encoding = c.u8()?;
+        let n = u64::from(c.be16()?);
+        if encoding != 1 || n > self.ctx.target_page {
+            return Err(Error::corrupt(
+                here,
+                format!("XBZRLE page: expected encoding 1 and a page at most, found encoding {encoding} and {n} bytes"),
+            ));
+        }
+        let data = if wants_data { c.take(usize::try_from(n).unwrap_or(usize::MAX))? } else { skipped(c, n)? };
+        sink.page(place, Page::Xbzrle(data))?;
+        self.counts.xbzrle = self.counts.xbzrle.saturating_add(1);
+        Ok(())
+    }
+
+    fn compressed(
+        &mut self,
+        c: &mut Cursor<'_>,
+        sink: &mut dyn PageSink,
+        wants_data: bool,
+        at: StreamOffset,
+        (flags, addr): (u64, u64),
+    ) -> Result<()> {
+        let place = self.place(c, at, flags, addr)?;
+        let here = c.offset();
+        let n = u64::from(c.be32()?);
+        // zlib never makes a page larger than this (compressBound)
+        let bound = self.ctx.target_page.saturating_add(self.ctx.target_page >> 9).saturating_add(64);
+        if n > bound {
+            return Err(Error::corrupt(
+                here,
+                format!("compressed page: expected {bound} bytes at most, found a length of {n}"),
+            ));
+        }
+        let data = if wants_data { c.take(usize::try_from(n).unwrap_or(usize::MAX))? } else { skipped(c, n)? };
+        sink.page(place, Page::Compressed(data))?;
+        self.counts.compressed = self.counts.compressed.saturating_add(1);
+        Ok(())
+    }
+
+    /// Finds the block of a page record and checks the address.
+    #[inline]
+    fn place(&mut self, c: &mut Cursor<'_>, at: StreamOffset, flags: u64, addr: u64) -> Result<PageAt> {
+        let block = if flags & flag::CONTINUE != 0 {
+            self.current
+                .ok_or_else(|| Error::corrupt(at, "RAM record with the flag CONTINUE, found no block before it"))?
+        } else {
+            let here = c.offset();
+            let n = usize::from(c.u8()?);
+            let name = c.take(n)?;
+            let found = std::str::from_utf8(name).ok().and_then(|n| self.by_name.get(n)).copied();
+            match found {
+                Some(i) => i,
+                None => {
+                    let name = String::from_utf8_lossy(name).into_owned();
+                    return Err(Error::corrupt(
+                        here,
+                        format!("RAM record: expected a block of the list, found the name {name:?}"),
+                    ));
+                }
+            }
+        };
+        self.current = Some(block);
+        let len = self.blocks.get(block).map_or(0, |b| b.len);
+        if addr.checked_add(self.ctx.target_page).is_none_or(|end| end > len) {
+            let name = self.blocks.get(block).map_or("", |b| &b.name);
+            return Err(Error::corrupt(
+                at,
+                format!("RAM record: expected a page inside {name} of {len:#x} bytes, found address {addr:#x}"),
+            ));
+        }
+        Ok(PageAt { block, offset: RamOffset(addr), stream: at })
+    }
+}
+
+fn skipped<'a>(c: &mut Cursor<'_>, n: u64) -> Result<&'a [u8]> {
+    c.skip(n)?;
+    Ok(&[])
+}

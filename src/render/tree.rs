@@ -1,0 +1,160 @@
+//! The typed tree for people.
+
+use std::io::{self, Write};
+
+use crate::offset::StreamRange;
+use crate::value::{Layout, Node, Value};
+
+/// What a piece of text is, for those who colour it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The name of a device or field.
+    Name,
+    /// The name of a section.
+    Title,
+    /// A value.
+    Number,
+    /// A type, a unit, an aside.
+    Dim,
+    /// What is wrong.
+    Problem,
+}
+
+/// Colours text by its role.
+pub type Paint<'p> = &'p dyn Fn(Role, &str) -> String;
+
+/// How a tree is printed.
+pub struct TreeOptions<'p> {
+    /// Print the stream offset and the length of each line.
+    pub offsets: bool,
+    /// Print all elements of long arrays and all bytes of long buffers.
+    pub all: bool,
+    /// The colours.
+    pub paint: Paint<'p>,
+}
+
+/// Elements and bytes that are printed of long arrays and buffers without `all`.
+const SOME_ELEMENTS: usize = 16;
+const SOME_BYTES: usize = 32;
+
+/// Prints a node and all below it; `label` stands for its name.
+///
+/// # Errors
+/// Those of the writer.
+pub fn print(out: &mut dyn Write, node: &Node, label: &str, depth: usize, o: &TreeOptions<'_>) -> io::Result<()> {
+    let paint = o.paint;
+    let indent = "  ".repeat(depth);
+    let place = if o.offsets { paint(Role::Dim, &place(node.range)) } else { String::new() };
+    let name = paint(if depth == 0 { Role::Title } else { Role::Name }, label);
+    let problem = match &node.problem {
+        Some(p) => format!("  {}", paint(Role::Problem, &format!("! {p}"))),
+        None => String::new(),
+    };
+    match &node.value {
+        Value::Struct(r) => {
+            let mut about = Vec::new();
+            if !r.vmsd.is_empty() && *r.vmsd != *label {
+                about.push(r.vmsd.to_string());
+            }
+            about.extend(r.version.map(|v| format!("v{v}")));
+            let about = paint(Role::Dim, &about.join(" "));
+            writeln!(out, "{place}{indent}{name}{}{about}{problem}", if about.is_empty() { "" } else { "  " })?;
+            r.fields.iter().try_for_each(|n| print(out, n, &n.name, depth + 1, o))?;
+            r.subsections.iter().try_for_each(|n| print(out, n, &n.name, depth + 1, o))
+        }
+        Value::Array(a) if a.iter().all(is_short) && !a.is_empty() => {
+            array_line(out, a, &format!("{place}{indent}{name}"), &indent, o)?;
+            if problem.is_empty() { Ok(()) } else { writeln!(out, "{indent}{problem}") }
+        }
+        Value::Array(a) => {
+            let kind = if matches!(node.ty.layout(), Some(Layout::List | Layout::Tree)) { "list of" } else { "array of" };
+            writeln!(out, "{place}{indent}{name}  {}{problem}", paint(Role::Dim, &format!("{kind} {}", a.len())))?;
+            let shown = if o.all { a.len() } else { shown_of(a) };
+            for (i, n) in a.iter().take(shown).enumerate() {
+                print(out, n, &format!("[{i}]"), depth + 1, o)?;
+            }
+            more(out, a.len() - shown, &format!("{indent}  "), o)
+        }
+        _ => {
+            let ty = paint(Role::Dim, node.ty.name());
+            writeln!(out, "{place}{indent}{name} = {}  {ty}{problem}", paint(Role::Number, &value(node, o.all)))
+        }
+    }
+}
+
+fn place(r: StreamRange) -> String {
+    format!("{:#010x} {:>7}  ", r.start.0, r.len())
+}
+
+/// Tells whether a value fits into a line with others of its array.
+fn is_short(n: &Node) -> bool {
+    n.problem.is_none() && matches!(n.value, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Null | Value::Present)
+}
+
+/// An array of structures is cut where the rest repeats the last one shown.
+fn shown_of(a: &[Node]) -> usize {
+    if a.len() <= SOME_ELEMENTS { a.len() } else { SOME_ELEMENTS }
+}
+
+fn more(out: &mut dyn Write, n: usize, indent: &str, o: &TreeOptions<'_>) -> io::Result<()> {
+    if n == 0 {
+        return Ok(());
+    }
+    writeln!(out, "{indent}{}", (o.paint)(Role::Dim, &format!("… {n} more (--all shows them)")))
+}
+
+/// Prints an array of numbers as runs: `0x00 × 253, 0x01`.
+fn array_line(out: &mut dyn Write, a: &[Node], head: &str, indent: &str, o: &TreeOptions<'_>) -> io::Result<()> {
+    let ty = a.first().map_or("", |n| n.ty.name());
+    let mut runs: Vec<(String, usize)> = Vec::new();
+    for n in a {
+        let v = value(n, o.all);
+        match runs.last_mut() {
+            Some((last, count)) if *last == v => *count += 1,
+            _ => runs.push((v, 1)),
+        }
+    }
+    let texts: Vec<String> =
+        runs.iter().map(|(v, n)| if *n > 1 { format!("{v} × {n}") } else { v.clone() }).collect();
+    let shown = if o.all { texts.len() } else { texts.len().min(SOME_ELEMENTS) };
+    let dim = (o.paint)(Role::Dim, &format!("{ty}[{}]", a.len()));
+    writeln!(out, "{head} = {}  {dim}", (o.paint)(Role::Number, &texts[..shown].join(", ")))?;
+    more(out, texts.len() - shown, &format!("{indent}  "), o)
+}
+
+/// Returns a value in words.
+fn value(n: &Node, all: bool) -> String {
+    let width = usize::try_from(n.range.len() * 2).unwrap_or(0).min(16);
+    match &n.value {
+        Value::Bool(b) => b.to_string(),
+        Value::Int(v) if *v < 0 => format!("{v}"),
+        Value::Int(v) if (10..).contains(v) => format!("0x{v:0width$x} ({v})"),
+        Value::Int(v) => format!("{v}"),
+        Value::Uint(v) => format!("0x{v:0width$x}"),
+        Value::Timer(None) => "not armed".to_owned(),
+        Value::Timer(Some(ns)) => format!("{ns} ns"),
+        Value::Text(t) => format!("{t:?}"),
+        Value::Null => "NULL".to_owned(),
+        Value::Present => "present".to_owned(),
+        Value::Bytes(b) | Value::Opaque(b) => bytes(b.as_slice(), all),
+        Value::Struct(_) | Value::Array(_) => String::new(),
+    }
+}
+
+/// Returns bytes in hexadecimal, or as text where they are text, cut where they are many.
+fn bytes(b: &[u8], all: bool) -> String {
+    if b.is_empty() {
+        return "empty".to_owned();
+    }
+    if b.iter().all(|c| *c == 0) {
+        return format!("{} × 00", b.len());
+    }
+    let text = b.iter().rposition(|c| *c != 0).map_or(b, |i| &b[..=i]);
+    if text.len() > 3 && text.iter().all(|c| c.is_ascii_graphic() || *c == b' ') {
+        return format!("{:?} ({} bytes)", String::from_utf8_lossy(text), b.len());
+    }
+    let shown = if all { b.len() } else { b.len().min(SOME_BYTES) };
+    let hex: Vec<String> = b[..shown].iter().map(|c| format!("{c:02x}")).collect();
+    let rest = if shown < b.len() { format!(" … ({} bytes)", b.len()) } else { String::new() };
+    hex.join(" ") + &rest
+}

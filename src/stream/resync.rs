@@ -1,0 +1,148 @@
+//! Finding the end of a payload that nothing describes: by its footer, or by the header that comes next.
+
+use std::collections::HashSet;
+
+use crate::error::Result;
+use crate::names::RecordType;
+use crate::offset::StreamOffset;
+use crate::schema::Schema;
+use crate::wire::Source;
+
+/// What is known of the stream when a payload's end is searched.
+pub(super) struct Known<'a> {
+    /// Section ids of the START sections so far.
+    pub(super) live: &'a HashSet<u32>,
+    /// Section ids of all sections so far.
+    pub(super) ids: &'a HashSet<u32>,
+    /// The description.
+    pub(super) schema: Option<&'a Schema>,
+}
+
+const WINDOW: usize = 64 << 10;
+/// More than the longest thing that is looked at behind a candidate: a section header with a name of 255 bytes.
+const LOOKAHEAD: usize = 512;
+
+/// Returns where the payload that begins at `from` ends.
+///
+/// With footers (`footer` holds the section id), at the first `7e` and id that a plausible record follows; without, at the
+/// first plausible section header or at the end of the records.
+pub(super) fn payload_end(
+    source: &dyn Source,
+    from: StreamOffset,
+    footer: Option<u32>,
+    known: &Known<'_>,
+) -> Result<Option<StreamOffset>> {
+    let mut buf = vec![0; WINDOW.saturating_add(LOOKAHEAD)];
+    let mut at = from.0;
+    loop {
+        let n = source.read_full(at, &mut buf).map_err(|e| {
+            crate::error::Error::io("cannot read the stream", e).at(StreamOffset(at))
+        })?;
+        let window = buf.get(..n).unwrap_or_default();
+        let last = n < buf.len();
+        let stop = if last { n } else { WINDOW };
+        for i in 0..stop {
+            let Some(rest) = window.get(i..) else { break };
+            let hit = match footer {
+                Some(id) => is_footer(rest, id) && plausible(rest.get(5..).unwrap_or_default(), last, known, true),
+                None => plausible(rest, last, known, false),
+            };
+            if hit {
+                return Ok(Some(StreamOffset(at.saturating_add(i as u64))));
+            }
+        }
+        if last {
+            return Ok(None);
+        }
+        at = at.saturating_add(WINDOW as u64);
+    }
+}
+
+fn is_footer(bytes: &[u8], id: u32) -> bool {
+    bytes.first() == Some(&RecordType::FOOTER.0) && be32(bytes, 1) == Some(id)
+}
+
+fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+    let b = bytes.get(at..at.checked_add(4)?)?;
+    Some(u32::from_be_bytes(b.try_into().ok()?))
+}
+
+/// Tells whether a record can begin here; `behind_footer` accepts what would be too little evidence alone.
+fn plausible(bytes: &[u8], last: bool, known: &Known<'_>, behind_footer: bool) -> bool {
+    let Some(&kind) = bytes.first() else { return last && behind_footer };
+    match RecordType(kind) {
+        RecordType::EOF => {
+            let ends = bytes.len() == 1 && last;
+            let described = bytes.get(1) == Some(&RecordType::VMDESCRIPTION.0) && bytes.get(6) == Some(&b'{');
+            ends || described || (behind_footer && bytes.iter().all(|b| *b == 0))
+        }
+        RecordType::START | RecordType::FULL => plausible_header(bytes, known),
+        RecordType::PART | RecordType::END => {
+            behind_footer && be32(bytes, 1).is_some_and(|id| known.live.contains(&id))
+        }
+        RecordType::COMMAND => {
+            behind_footer && bytes.get(1) == Some(&0) && bytes.get(2).is_some_and(|c| (1..=32).contains(c))
+        }
+        _ => false,
+    }
+}
+
+fn plausible_header(bytes: &[u8], known: &Known<'_>) -> bool {
+    let full = bytes.first() == Some(&RecordType::FULL.0);
+    let Some(id) = be32(bytes, 1) else { return false };
+    let Some(&n) = bytes.get(5) else { return false };
+    let n = usize::from(n);
+    let (Some(name), Some(instance), Some(version)) = (
+        bytes.get(6..n.saturating_add(6)),
+        be32(bytes, n.saturating_add(6)),
+        be32(bytes, n.saturating_add(10)),
+    ) else {
+        return false;
+    };
+    if let (true, Some(schema)) = (full, known.schema) {
+        return schema.devices.iter().any(|d| d.idstr.as_bytes() == name && d.instance_id == instance);
+    }
+    // a name of one letter exists nowhere, and ids are handed out from 0 upwards
+    n >= 2
+        && name.iter().all(|c| c.is_ascii_graphic() || *c == b' ')
+        && name.iter().any(u8::is_ascii_alphabetic)
+        && id < 65_536
+        && version < 4_096
+        && (!full || !known.ids.contains(&id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::MemorySource;
+
+    fn end(bytes: &[u8], footer: Option<u32>) -> Option<u64> {
+        let none = HashSet::new();
+        let known = Known { live: &none, ids: &none, schema: None };
+        let s = MemorySource::new(bytes.to_vec());
+        payload_end(&s, StreamOffset(0), footer, &known).unwrap().map(|o| o.0)
+    }
+
+    #[test]
+    fn a_footer_inside_the_payload_is_passed_over() {
+        let mut b = b"abc\x7e\0\0\0\x05zzzz\x7e\0\0\0\x05".to_vec();
+        b.extend(b"\x04\0\0\0\x06\x05timer\0\0\0\0\0\0\0\x02");
+        assert_eq!(end(&b, Some(5)), Some(12));
+        assert_eq!(end(&b, Some(6)), None);
+    }
+
+    #[test]
+    fn without_footers_the_next_header_ends_the_payload() {
+        let mut b = vec![0x04; 40];
+        b.extend(b"\x04\0\0\0\x06\x05timer\0\0\0\0\0\0\0\x02");
+        assert_eq!(end(&b, None), Some(40));
+        assert_eq!(end(&[9, 9, 0], None), Some(2), "the end of the records is the last byte of the file");
+    }
+
+    #[test]
+    fn the_window_does_not_hide_what_lies_across_it() {
+        let mut b = vec![1; WINDOW - 2];
+        b.extend(b"\x7e\0\0\0\x05\0\x06\0\0\0\x02{}");
+        assert_eq!(end(&b, Some(5)), Some(WINDOW as u64 - 2));
+    }
+}

@@ -1,0 +1,179 @@
+//! The end of a stream first: the description, and from it the device sections, without reading what lies before.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::limits::{MAX_HEADER_SEARCH, MAX_VMDESC_SEARCH};
+use crate::names::RecordType;
+use crate::offset::{StreamOffset, StreamRange};
+use crate::schema::{self, DeviceSchema, Json, Schema};
+use crate::wire::Source;
+
+/// The description as it stands in a stream.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// The record: type, length, JSON.
+    pub record: StreamRange,
+    /// The JSON.
+    pub json: Json,
+    /// What it says.
+    pub schema: Schema,
+}
+
+/// How much of the end is looked at first, and up to where without a reason to look further.
+const FIRST_LOOK: u64 = 256 << 10;
+const USUAL_LOOK: u64 = 16 << 20;
+/// Candidates that are parsed before the search is given up: a hostile file could hold any number.
+const MAX_TRIES: usize = 64;
+/// Type and length.
+const RECORD_HEAD: usize = 5;
+
+fn io(e: std::io::Error, at: u64) -> Error {
+    Error::io("cannot read the stream", e).at(StreamOffset(at))
+}
+
+/// Finds the description: the record behind the EOF byte whose length leads to a closing brace, and that parses.
+///
+/// The last one in the file is taken. What lies behind it, such as the padding of a block device, is not looked at.
+///
+/// # Errors
+/// `Io`.
+pub fn find_description(source: &dyn Source, size: u64) -> Result<Option<Description>> {
+    let mut look = FIRST_LOOK.min(size);
+    let mut searched = 0;
+    let mut tries = 0_usize;
+    loop {
+        let from = size.saturating_sub(look);
+        let mut bytes = vec![0; usize::try_from(look).unwrap_or(usize::MAX)];
+        let n = source.read_full(from, &mut bytes).map_err(|e| io(e, from))?;
+        bytes.truncate(n);
+        // candidates that begin in the part that was not looked at before
+        let fresh = bytes.len().saturating_sub(usize::try_from(searched).unwrap_or(usize::MAX));
+        for i in (0..fresh).rev() {
+            if !is_candidate(&bytes, i) {
+                continue;
+            }
+            tries = tries.saturating_add(1);
+            if tries > MAX_TRIES {
+                return Ok(None);
+            }
+            if let Some(d) = parse_at(&bytes, i, from) {
+                return Ok(Some(d));
+            }
+        }
+        let limit = if bytes.last() == Some(&b'}') { MAX_VMDESC_SEARCH } else { USUAL_LOOK };
+        if from == 0 || look >= limit {
+            return Ok(None);
+        }
+        searched = look;
+        look = look.saturating_mul(4).min(size).min(limit);
+    }
+}
+
+/// Tells whether an EOF byte, a description record and its JSON seem to begin at `i`.
+fn is_candidate(bytes: &[u8], i: usize) -> bool {
+    bytes.get(i..i.saturating_add(2)) == Some(&[RecordType::EOF.0, RecordType::VMDESCRIPTION.0])
+        && bytes.get(i.saturating_add(6)) == Some(&b'{')
+        && text_at(bytes, i).is_some_and(|r| bytes.get(r).and_then(<[u8]>::last) == Some(&b'}'))
+}
+
+fn text_at(bytes: &[u8], i: usize) -> Option<Range<usize>> {
+    let len = bytes.get(i.checked_add(2)?..i.checked_add(6)?)?;
+    let len = usize::try_from(u32::from_be_bytes(len.try_into().ok()?)).ok()?;
+    let start = i.checked_add(6)?;
+    let end = start.checked_add(len)?;
+    (end <= bytes.len()).then_some(start..end)
+}
+
+fn parse_at(bytes: &[u8], i: usize, from: u64) -> Option<Description> {
+    let range = text_at(bytes, i)?;
+    let record_start = from.saturating_add(i as u64).saturating_add(1);
+    let record = StreamRange::with_len(record_start, range.len().saturating_add(RECORD_HEAD) as u64);
+    let (json, schema) = schema::read(bytes.get(range)?).ok()?;
+    Some(Description { record, json, schema })
+}
+
+/// Finds where the first of these devices begins, when their sections stand side by side right before the EOF byte at
+/// `eof`; nothing when one of them cannot be found there.
+///
+/// Goes backwards: the length of a section is known from the description, so its header must stand that far before its
+/// end. Where the description is wrong about a length, the header, which is known but for two numbers, is searched.
+///
+/// # Errors
+/// `Io`.
+pub fn chain_start(source: &dyn Source, eof: StreamOffset, devices: &[&DeviceSchema]) -> Result<Option<StreamOffset>> {
+    let mut end = eof.0;
+    for d in devices.iter().rev() {
+        let footer = footer_id(source, end)?;
+        let payload = d.total().saturating_add(if footer.is_some() { 5 } else { 0 });
+        let whole = payload.saturating_add(header_len(d));
+        let guess = end.checked_sub(whole);
+        let start = match guess {
+            Some(s) if header_matches(source, s, d, footer)? => Some(s),
+            _ => search_header(source, end, d, footer)?,
+        };
+        match start {
+            Some(s) => end = s,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(StreamOffset(end)))
+}
+
+fn header_len(d: &DeviceSchema) -> u64 {
+    (d.idstr.len() as u64).saturating_add(14)
+}
+
+/// Returns the section id of the footer that ends at `end`, if one does.
+fn footer_id(source: &dyn Source, end: u64) -> Result<Option<u32>> {
+    let Some(at) = end.checked_sub(5) else { return Ok(None) };
+    let mut b = [0; 5];
+    let n = source.read_full(at, &mut b).map_err(|e| io(e, at))?;
+    let [mark, id @ ..] = b;
+    Ok((n == 5 && mark == RecordType::FOOTER.0).then_some(u32::from_be_bytes(id)))
+}
+
+/// Tells whether the bytes are the header of the device's section, with the footer's id where there is one.
+fn is_header(bytes: &[u8], d: &DeviceSchema, footer: Option<u32>) -> bool {
+    let n = d.idstr.len();
+    let Some(head) = bytes.get(..6) else { return false };
+    if head.first() != Some(&RecordType::FULL.0) || head.get(5).map(|b| usize::from(*b)) != Some(n) {
+        return false;
+    }
+    let id = head.get(1..5).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes);
+    if footer.is_some() && id != footer {
+        return false;
+    }
+    let name_end = n.saturating_add(6);
+    bytes.get(6..name_end) == Some(d.idstr.as_bytes())
+        && bytes.get(name_end..name_end.saturating_add(4)) == Some(&d.instance_id.to_be_bytes())
+}
+
+fn header_matches(source: &dyn Source, at: u64, d: &DeviceSchema, footer: Option<u32>) -> Result<bool> {
+    let mut b = vec![0; usize::try_from(header_len(d)).unwrap_or(512)];
+    let n = source.read_full(at, &mut b).map_err(|e| io(e, at))?;
+    Ok(is_header(b.get(..n).unwrap_or_default(), d, footer))
+}
+
+/// Searches a header backwards from where its section ends.
+fn search_header(source: &dyn Source, end: u64, d: &DeviceSchema, footer: Option<u32>) -> Result<Option<u64>> {
+    const WINDOW: u64 = 64 << 10;
+    let lowest = end.saturating_sub(MAX_HEADER_SEARCH);
+    let mut high = end;
+    while high > lowest {
+        let low = high.saturating_sub(WINDOW).max(lowest);
+        // the header may reach from this window into the one searched before
+        let stop = high.saturating_add(header_len(d)).min(end);
+        let mut buf = vec![0; usize::try_from(stop.saturating_sub(low)).unwrap_or(usize::MAX)];
+        let n = source.read_full(low, &mut buf).map_err(|e| io(e, low))?;
+        let window = buf.get(..n).unwrap_or_default();
+        let starts = usize::try_from(high.saturating_sub(low)).unwrap_or(usize::MAX);
+        for i in (0..starts.min(n)).rev() {
+            if window.get(i..).is_some_and(|w| is_header(w, d, footer)) {
+                return Ok(Some(low.saturating_add(i as u64)));
+            }
+        }
+        high = low;
+    }
+    Ok(None)
+}
