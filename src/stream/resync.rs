@@ -73,7 +73,7 @@ fn plausible(bytes: &[u8], last: bool, known: &Known<'_>, behind_footer: bool) -
     match RecordType(kind) {
         RecordType::EOF => {
             let ends = bytes.len() == 1 && last;
-            let described = bytes.get(1) == Some(&RecordType::VMDESCRIPTION.0) && bytes.get(6) == Some(&b'{');
+            let described = bytes.get(1) == Some(&RecordType::VMDESCRIPTION.0) && begins_description(bytes);
             ends || described || (behind_footer && bytes.iter().all(|b| *b == 0))
         }
         RecordType::START | RecordType::FULL => plausible_header(bytes, known),
@@ -85,6 +85,15 @@ fn plausible(bytes: &[u8], last: bool, known: &Known<'_>, behind_footer: bool) -
         }
         _ => false,
     }
+}
+
+/// Tells whether the JSON behind an EOF byte, a type and a length begins as QEMU begins it.
+fn begins_description(bytes: &[u8]) -> bool {
+    let text = bytes.get(6..bytes.len().min(70)).unwrap_or_default();
+    text.first() == Some(&b'{')
+        && [&b"\"page_size\""[..], b"\"configuration\"", b"\"devices\""]
+            .iter()
+            .any(|word| text.windows(word.len()).any(|w| w == *word))
 }
 
 fn plausible_header(bytes: &[u8], known: &Known<'_>) -> bool {
@@ -139,10 +148,17 @@ mod tests {
         assert_eq!(end(&[9, 9, 0], None), Some(2), "the end of the records is the last byte of the file");
     }
 
+    /// pc-i440fx and pseries 2.2 and older have neither footers nor a description, and payloads with any bytes.
+    #[test]
+    fn a_brace_behind_0_and_6_is_no_description() {
+        let b = b"\0\x06\x40\0\0\0{\x01\x02\x03\x04\0\0\0\x06\x05timer\0\0\0\0\0\0\0\x02";
+        assert_eq!(end(b, None), Some(10));
+    }
+
     #[test]
     fn the_window_does_not_hide_what_lies_across_it() {
         let mut b = vec![1; WINDOW - 2];
-        b.extend(b"\x7e\0\0\0\x05\0\x06\0\0\0\x02{}");
+        b.extend(b"\x7e\0\0\0\x05\0\x06\0\0\0\x0e{\"devices\":[]}");
         assert_eq!(end(&b, Some(5)), Some(WINDOW as u64 - 2));
     }
 }
