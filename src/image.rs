@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::handler;
 use crate::interp::{self, Decoded};
 use crate::limits::MAX_SECTION_BYTES;
-use crate::names::RecordType;
-use crate::offset::{FileOffset, StreamRange};
+use crate::names::{Command, RecordType};
+use crate::offset::{FileOffset, StreamOffset, StreamRange};
 use crate::ram::{PageSink, PageStats, RamBlock, RamContext, RamReader, guess_page_size};
 use crate::schema::{DeviceSchema, Schema};
 use crate::stream::{self, Context, Depth, Fact, LiveSection, Payloads, Section, SectionHeader, Walk};
@@ -143,7 +143,10 @@ impl SaveImage {
     /// `Io`, and `LimitExceeded` for a section that is too long to be held in memory. A section that cannot be decoded is
     /// no error: its tree says so.
     pub fn device<'a>(&'a self, section: &'a Section) -> Result<Device<'a>> {
-        let payload = self.payload(section.payload)?;
+        let payload = match &section.kept {
+            Some(kept) => kept.clone(),
+            None => self.payload(section.payload)?,
+        };
         let idstr = &section.header.idstr;
         let base = section.payload.start;
         let decoded = match self.device_schema(section) {
@@ -264,6 +267,13 @@ impl Payloads for Readers<'_> {
             None => Err(Error::new(ErrorKind::Unsupported, "no reader for this section").at(c.offset())),
         }
     }
+
+    fn command(&mut self, command: Command, payload: &[u8], at: StreamOffset) -> Result<()> {
+        match (command, &mut self.ram) {
+            (Command::POSTCOPY_RAM_DISCARD, Some((_, ram))) => ram.discard(payload, at, self.pages),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A sink for walks that are not about pages.
@@ -271,6 +281,10 @@ struct CountNothing;
 
 impl PageSink for CountNothing {
     fn page(&mut self, _: crate::ram::PageAt, _: crate::ram::Page<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn mapped(&mut self, _: crate::ram::MappedRun, _: &dyn crate::wire::Source) -> Result<()> {
         Ok(())
     }
 

@@ -26,17 +26,22 @@
 )]
 
 mod blocks;
+mod mapped;
 mod page_size;
 mod records;
 mod stats;
+mod xbzrle;
 
 pub use blocks::{MappedRam, RamBlock};
+pub use mapped::{MappedRun, runs as mapped_runs};
 pub use page_size::guess_page_size;
 pub use records::{RamContext, RamReader};
 pub use stats::{PageCounts, PageSet, PageStats};
+pub use xbzrle::apply as apply_xbzrle;
 
 use crate::error::Result;
 use crate::offset::{RamOffset, StreamOffset};
+use crate::wire::Source;
 
 /// Where a page record stands and which page it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +81,20 @@ pub trait PageSink {
     /// # Errors
     /// Any error ends the walk.
     fn blocks(&mut self, _blocks: &[RamBlock], _target_page: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes a run of pages of a mapped-ram file. Every page that is in no run is zero.
+    ///
+    /// # Errors
+    /// Any error ends the walk.
+    fn mapped(&mut self, run: MappedRun, source: &dyn Source) -> Result<()>;
+
+    /// Forgets what was sent of a range of a block: postcopy sends it again (POSTCOPY_RAM_DISCARD).
+    ///
+    /// # Errors
+    /// Any error ends the walk.
+    fn discard(&mut self, _block: usize, _start: RamOffset, _bytes: u64) -> Result<()> {
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Which target page size a stream has, where neither the description nor the configuration tells.
 
 use super::records::{RamContext, RamReader};
-use super::{Page, PageAt, PageSink};
+use super::{MappedRun, Page, PageAt, PageSink};
 use crate::error::Result;
 use crate::offset::StreamOffset;
 use crate::wire::{Cursor, Source};
@@ -88,6 +88,10 @@ impl PageSink for Steps {
             }
         }
         self.last = Some((at.block, at.offset.0));
+        Ok(())
+    }
+
+    fn mapped(&mut self, _: MappedRun, _: &dyn Source) -> Result<()> {
         Ok(())
     }
 

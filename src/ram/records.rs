@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use super::blocks::{self, RamBlock};
+use super::mapped;
 use super::{Page, PageAt, PageCounts, PageSink};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::ram_flag as flag;
 use crate::offset::{FileOffset, RamOffset, StreamOffset};
-use crate::wire::Cursor;
+use crate::wire::{Cursor, Reader};
 
 /// What must be known of a stream before its first RAM record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +138,35 @@ impl RamReader {
         blocks::read(c, total, &self.ctx, &mut self.blocks)?;
         self.by_name = self.blocks.iter().enumerate().map(|(i, b)| (b.name.clone(), i)).collect();
         self.current = None;
-        sink.blocks(&self.blocks, self.ctx.target_page)
+        sink.blocks(&self.blocks, self.ctx.target_page)?;
+        for (i, b) in self.blocks.iter().enumerate() {
+            let Some(m) = b.mapped.filter(|m| !m.is_absent()) else { continue };
+            let source = c.source();
+            mapped::runs(source, self.ctx.stream_start, i, b, m, &mut |run| sink.mapped(run, source))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the payload of a POSTCOPY_RAM_DISCARD command: u8 0, a counted block name, u8 0, pairs of be64 start and
+    /// length (`loadvm_postcopy_ram_handle_discard` in `migration/savevm.c`).
+    ///
+    /// # Errors
+    /// `Corrupt` for another layout, and whatever the sink says.
+    pub fn discard(&mut self, payload: &[u8], at: StreamOffset, sink: &mut dyn PageSink) -> Result<()> {
+        let bad = || Error::corrupt(at, "command POSTCOPY_RAM_DISCARD: expected a block name and pairs of start and length");
+        let mut r = Reader::new(payload, at);
+        if r.u8()? != 0 {
+            return Err(bad());
+        }
+        let n = usize::from(r.u8()?);
+        let name = String::from_utf8_lossy(r.take(n)?).into_owned();
+        let block = self.by_name.get(&name).copied().ok_or_else(bad)?;
+        r.u8()?;
+        while r.remaining() >= 16 {
+            let (start, bytes) = (r.be64()?, r.be64()?);
+            sink.discard(block, RamOffset(start), bytes)?;
+        }
+        Ok(())
     }
 
     fn xbzrle(

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Page, PageAt, PageSink, RamBlock};
+use super::{MappedRun, Page, PageAt, PageSink, RamBlock};
 use crate::error::Result;
+use crate::wire::Source;
 
 /// Records by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct PageCounts {
     pub xbzrle: u64,
     /// Pages compressed by zlib.
     pub compressed: u64,
+    /// Pages of a mapped-ram file that are in it.
+    pub mapped: u64,
     /// Barriers of multifd channels.
     pub multifd_flushes: u64,
 }
@@ -137,6 +140,13 @@ impl PageSink for PageStats {
         if !b.seen.insert(at.offset.0.checked_div(self.target_page).unwrap_or_default()) {
             b.again = b.again.saturating_add(1);
         }
+        Ok(())
+    }
+
+    fn mapped(&mut self, run: MappedRun, _: &dyn Source) -> Result<()> {
+        let Some(b) = self.blocks.get_mut(run.block) else { return Ok(()) };
+        let pages = run.bytes.checked_div(self.target_page).unwrap_or_default();
+        b.counts.mapped = b.counts.mapped.saturating_add(pages);
         Ok(())
     }
 

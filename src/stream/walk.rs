@@ -9,10 +9,11 @@ use super::resync::{self, Known};
 use super::tail::{self, Description};
 use crate::diag::{Diagnostics, Severity};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{MAX_LISTED, MAX_VMDESC_BYTES};
+use crate::limits::{MAX_LISTED, MAX_PIPE_BYTES, MAX_SECTION_BYTES, MAX_VMDESC_BYTES};
 use crate::names::{Command, RecordType};
 use crate::offset::{StreamOffset, StreamRange};
 use crate::schema::{self, DeviceSchema, Schema};
+use crate::value::Blob;
 use crate::wire::{Cursor, Source};
 
 /// How much of a stream a walk looks at.
@@ -45,6 +46,14 @@ pub trait Payloads {
     /// # Errors
     /// Those of the reader.
     fn read(&mut self, c: &mut Cursor<'_>, id: u32, kind: RecordType, found: &mut Diagnostics) -> Result<()>;
+
+    /// Takes notice of a command.
+    ///
+    /// # Errors
+    /// Those of the reader; the walk notes them and goes on.
+    fn command(&mut self, _command: Command, _payload: &[u8], _at: StreamOffset) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// How the end of a section's payload was found.
@@ -82,6 +91,8 @@ pub struct Section {
     pub bytes: u64,
     /// Whether the handler's END came; true for FULL sections.
     pub ended: bool,
+    /// The payload of a FULL section, where the source cannot be read again.
+    pub kept: Option<Blob>,
 }
 
 /// A command.
@@ -154,6 +165,7 @@ struct Walker<'a> {
     live_ids: HashSet<u32>,
     ids: HashSet<u32>,
     jumped: bool,
+    kept_bytes: u64,
     out: Walk,
 }
 
@@ -173,6 +185,7 @@ pub fn walk(source: &dyn Source, depth: Depth, lent: Option<&Schema>, payloads: 
         live_ids: HashSet::new(),
         ids: HashSet::new(),
         jumped: false,
+        kept_bytes: 0,
         out: Walk::default(),
     };
     if let Err(e) = w.run() {
@@ -289,6 +302,9 @@ impl Walker<'_> {
             let what = format!("command {:#x} with {len} bytes is not known; it was passed over", command.0);
             self.out.found.add(Severity::Warning, "unknown-command", Some(range), None, what);
         }
+        if let Err(e) = self.payloads.command(command, &payload, start) {
+            self.out.found.survived("command", &e);
+        }
         payload.truncate(COMMAND_BYTES.into());
         if self.out.commands.len() < MAX_LISTED {
             self.out.commands.push(CommandRecord { command, range, payload, package });
@@ -319,11 +335,15 @@ impl Walker<'_> {
             parts: 1,
             bytes: 0,
             ended: full,
+            kept: None,
             header,
         };
         let result = self.payload(&mut section, from);
         section.payload = StreamRange::new(from.0, section.payload.end.0.max(from.0));
         section.bytes = self.c.offset().0.saturating_sub(start.0);
+        if full && self.c.source().is_transient() {
+            section.kept = Some(self.keep(section.payload)?);
+        }
         if !full {
             self.live.insert(section.header.section_id, index);
         }
@@ -332,6 +352,17 @@ impl Walker<'_> {
         }
         self.out.sections.push(section);
         result
+    }
+
+    /// Reads the payload of a section from a source that will not give it again.
+    fn keep(&mut self, range: StreamRange) -> Result<Blob> {
+        self.kept_bytes = self.kept_bytes.saturating_add(range.len());
+        if self.kept_bytes > MAX_PIPE_BYTES {
+            let what = format!("the device sections have more than {MAX_PIPE_BYTES} bytes; save the stream to a file");
+            return Err(Error::new(ErrorKind::LimitExceeded, what).at(range.start));
+        }
+        let mut c = Cursor::new(self.c.source(), range.start);
+        Ok(Blob::new(c.take_vec(range.len(), MAX_SECTION_BYTES, "section")?))
     }
 
     fn payload(&mut self, s: &mut Section, from: StreamOffset) -> Result<()> {

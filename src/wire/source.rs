@@ -21,6 +21,16 @@ pub trait Source: Send + Sync {
     /// Promises not to read below `offset` again.
     fn release(&self, _offset: u64) {}
 
+    /// Tells whether released bytes are gone.
+    fn is_transient(&self) -> bool {
+        false
+    }
+
+    /// Returns the file behind the source, and where in it the source begins, for those who copy inside the kernel.
+    fn as_file(&self) -> Option<(&File, u64)> {
+        None
+    }
+
     /// Reads a pipe up to its end, keeping what is read, and returns the size.
     ///
     /// # Errors
@@ -65,11 +75,6 @@ impl FileSource {
         Ok(Self { file, base, size })
     }
 
-    /// Returns the file itself.
-    #[must_use]
-    pub fn file(&self) -> &File {
-        &self.file
-    }
 }
 
 impl Source for FileSource {
@@ -88,6 +93,10 @@ impl Source for FileSource {
 
     fn size(&self) -> Option<u64> {
         Some(self.size)
+    }
+
+    fn as_file(&self) -> Option<(&File, u64)> {
+        Some((&self.file, self.base))
     }
 }
 
@@ -238,6 +247,10 @@ impl Source for PipeSource {
             p.start = end;
             p.chunks.pop_front();
         }
+    }
+
+    fn is_transient(&self) -> bool {
+        true
     }
 
     fn exhaust(&self) -> io::Result<u64> {

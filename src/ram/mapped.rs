@@ -1,0 +1,141 @@
+//! mapped-ram: which pages of a block are in the file, and where.
+//!
+//! Bit i of the bitmap says whether page i is there; the file's bytes for a clear bit may be left from an earlier pass
+//! over memory and mean nothing. The bitmap is an array of the writing host's `unsigned long`, so on a big-endian host the
+//! bytes of each word stand the other way round; nothing in the file says which (`ram_save_file_bmap` in
+//! `migration/ram.c`).
+
+use super::{MappedRam, RamBlock};
+use crate::error::{Error, Result};
+use crate::offset::{FileOffset, RamOffset, StreamOffset};
+use crate::wire::Source;
+
+/// Pages of a block that follow each other in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MappedRun {
+    /// The index of the block in the list.
+    pub block: usize,
+    /// Where the run begins in the block.
+    pub offset: RamOffset,
+    /// Its length.
+    pub bytes: u64,
+    /// Where it stands in the stream.
+    pub at: StreamOffset,
+}
+
+/// Bytes of a bitmap that are read at a time; a multiple of the word.
+const CHUNK: usize = 64 << 10;
+/// Words that are looked at to tell the byte order.
+const SAMPLE_WORDS: usize = 4096;
+
+fn io(e: std::io::Error, at: u64) -> Error {
+    Error::io("cannot read the stream", e).at(StreamOffset(at))
+}
+
+/// Calls `f` with every run of pages that are in the file, in order.
+///
+/// # Errors
+/// Those of reading, `Truncated` when the bitmap is not all there, and those of `f`.
+pub fn runs(
+    source: &dyn Source,
+    stream_start: FileOffset,
+    block: usize,
+    b: &RamBlock,
+    m: MappedRam,
+    f: &mut dyn FnMut(MappedRun) -> Result<()>,
+) -> Result<()> {
+    let pages = b.len.checked_div(m.page_size).unwrap_or_default();
+    let bytes = pages.div_ceil(64).saturating_mul(8);
+    let outside = || Error::corrupt(StreamOffset(0), format!("mapped-ram header of {}: offsets before the stream", b.name));
+    let bitmap_at = m.bitmap_offset.0.checked_sub(stream_start.0).ok_or_else(outside)?;
+    let pages_at = m.pages_offset.0.checked_sub(stream_start.0).ok_or_else(outside)?;
+    let big_endian = is_big_endian(source, bitmap_at, bytes, pages, pages_at, m.page_size)?;
+    let mut open: Option<(u64, u64)> = None;
+    let mut emit = |from: u64, to: u64| {
+        f(MappedRun {
+            block,
+            offset: RamOffset(from.saturating_mul(m.page_size)),
+            bytes: to.saturating_sub(from).saturating_mul(m.page_size),
+            at: StreamOffset(pages_at.saturating_add(from.saturating_mul(m.page_size))),
+        })
+    };
+    let mut done = 0_u64;
+    let mut buf = vec![0; CHUNK];
+    while done < bytes {
+        let want = usize::try_from(bytes.saturating_sub(done)).unwrap_or(CHUNK).min(CHUNK);
+        let at = bitmap_at.saturating_add(done);
+        let chunk = buf.get_mut(..want).unwrap_or_default();
+        let n = source.read_full(at, chunk).map_err(|e| io(e, at))?;
+        if n < want {
+            return Err(Error::truncated(StreamOffset(at), format!("bitmap of {}: {bytes} bytes expected", b.name)));
+        }
+        for (i, word) in chunk.chunks_exact(8).enumerate() {
+            let first = done.saturating_add(i as u64 * 8).saturating_mul(8);
+            let word = word_of(word, big_endian);
+            if word == 0 && open.is_none() {
+                continue;
+            }
+            for bit in 0..64 {
+                let page = first.saturating_add(bit);
+                let set = word >> bit & 1 != 0 && page < pages;
+                match (&mut open, set) {
+                    (Some((_, to)), true) => *to = page.saturating_add(1),
+                    (None, true) => open = Some((page, page.saturating_add(1))),
+                    (Some((from, to)), false) => {
+                        emit(*from, *to)?;
+                        open = None;
+                    }
+                    (None, false) => {}
+                }
+            }
+        }
+        done = done.saturating_add(want as u64);
+    }
+    match open {
+        Some((from, to)) => emit(from, to),
+        None => Ok(()),
+    }
+}
+
+fn word_of(bytes: &[u8], big_endian: bool) -> u64 {
+    let w: [u8; 8] = bytes.try_into().unwrap_or_default();
+    if big_endian { u64::from_be_bytes(w) } else { u64::from_le_bytes(w) }
+}
+
+/// Tells the byte order of the bitmap's words: bits beyond the last page are clear, and pages whose bits are set are mostly
+/// not zero. Little-endian, when nothing speaks against it.
+fn is_big_endian(source: &dyn Source, at: u64, bytes: u64, pages: u64, pages_at: u64, page_size: u64) -> Result<bool> {
+    let n = usize::try_from(bytes).unwrap_or(usize::MAX).min(SAMPLE_WORDS * 8);
+    let mut buf = vec![0; n];
+    let got = source.read_full(at, &mut buf).map_err(|e| io(e, at))?;
+    let words: Vec<&[u8]> = buf.get(..got).unwrap_or_default().chunks_exact(8).collect();
+    // the last word tells at once, if there are bits beyond the last page
+    let beyond = pages & 63;
+    if beyond != 0 && words.len() as u64 == bytes / 8 {
+        let last = words.last().copied().unwrap_or_default();
+        let stray = |be| word_of(last, be) >> beyond != 0;
+        if stray(false) != stray(true) {
+            return Ok(stray(false));
+        }
+    }
+    let mut votes = 0_i32;
+    for (i, w) in words.iter().enumerate() {
+        let (le, be) = (word_of(w, false), word_of(w, true));
+        if le == be {
+            continue;
+        }
+        for (only, vote) in [(le & !be, -1), (be & !le, 1)] {
+            let page = (i as u64 * 64).saturating_add(u64::from(only.trailing_zeros()));
+            let mut look = [0; 512];
+            let from = pages_at.saturating_add(page.saturating_mul(page_size));
+            let k = source.read_full(from, &mut look).map_err(|e| io(e, from))?;
+            if look.get(..k).unwrap_or_default().iter().any(|b| *b != 0) {
+                votes = votes.saturating_add(vote);
+            }
+        }
+        if votes.abs() >= 16 {
+            break;
+        }
+    }
+    Ok(votes > 0)
+}
