@@ -1,4 +1,7 @@
 //! Sections of live handlers other than RAM: one file each, one row each.
+//!
+//! The readers skip data and keep counts; what a payload needs of earlier ones (names, sizes) stays with the reader of its
+//! section. Where data was skipped, the cursor lets go of what is behind it, as for RAM pages.
 #![cfg_attr(
     not(test),
     deny(
@@ -11,13 +14,51 @@
     )
 )]
 
-use crate::stream::LiveKind;
+mod htab;
+#[cfg(test)]
+mod testing;
+
+use crate::stream::{Fact, FactValue, LiveKind};
 
 /// Every live handler that is known beside `ram`.
-pub static HANDLERS: &[LiveKind] = &[];
+pub static HANDLERS: &[LiveKind] = &[
+    LiveKind {
+        what: "hash page table",
+        matches: |idstr| idstr == "spapr/htab",
+        versions: &[1],
+        make: || Box::<htab::Htab>::default(),
+    },
+];
 
 /// Finds the row of a section by its name.
 #[must_use]
 pub fn find(idstr: &str) -> Option<&'static LiveKind> {
     HANDLERS.iter().find(|h| (h.matches)(idstr))
+}
+
+fn count(name: &'static str, n: u64) -> Fact {
+    Fact { name, value: FactValue::Count(n) }
+}
+
+fn bytes(name: &'static str, n: u64) -> Fact {
+    Fact { name, value: FactValue::Bytes(n) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_are_found_by_name() {
+        for (idstr, what) in [
+            ("spapr/htab", "hash page table"),
+        ] {
+            let kind = find(idstr).unwrap_or_else(|| panic!("{idstr} is not known"));
+            assert_eq!(kind.what, what);
+            assert!((kind.make)().facts().iter().all(|f| !f.name.is_empty()));
+        }
+        for idstr in ["ram", "s390-skeys", "vfio-user", "blocks", ""] {
+            assert!(find(idstr).is_none(), "{idstr}");
+        }
+    }
 }
