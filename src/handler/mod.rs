@@ -15,6 +15,7 @@
 )]
 
 mod htab;
+mod storage_attributes;
 #[cfg(test)]
 mod testing;
 
@@ -27,6 +28,12 @@ pub static HANDLERS: &[LiveKind] = &[
         matches: |idstr| idstr == "spapr/htab",
         versions: &[1],
         make: || Box::<htab::Htab>::default(),
+    },
+    LiveKind {
+        what: "storage attributes",
+        matches: |idstr| idstr == "s390-storage_attributes",
+        versions: &[0],
+        make: || Box::<storage_attributes::StorageAttributes>::default(),
     },
 ];
 
@@ -52,6 +59,7 @@ mod tests {
     fn sections_are_found_by_name() {
         for (idstr, what) in [
             ("spapr/htab", "hash page table"),
+            ("s390-storage_attributes", "storage attributes"),
         ] {
             let kind = find(idstr).unwrap_or_else(|| panic!("{idstr} is not known"));
             assert_eq!(kind.what, what);
