@@ -14,6 +14,8 @@
     )
 )]
 
+mod by_name;
+mod dirty_bitmap;
 mod htab;
 mod storage_attributes;
 #[cfg(test)]
@@ -34,6 +36,12 @@ pub static HANDLERS: &[LiveKind] = &[
         matches: |idstr| idstr == "s390-storage_attributes",
         versions: &[0],
         make: || Box::<storage_attributes::StorageAttributes>::default(),
+    },
+    LiveKind {
+        what: "dirty bitmaps",
+        matches: |idstr| idstr == "dirty-bitmap",
+        versions: &[1],
+        make: || Box::<dirty_bitmap::DirtyBitmap>::default(),
     },
 ];
 
@@ -60,6 +68,7 @@ mod tests {
         for (idstr, what) in [
             ("spapr/htab", "hash page table"),
             ("s390-storage_attributes", "storage attributes"),
+            ("dirty-bitmap", "dirty bitmaps"),
         ] {
             let kind = find(idstr).unwrap_or_else(|| panic!("{idstr} is not known"));
             assert_eq!(kind.what, what);
