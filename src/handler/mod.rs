@@ -14,6 +14,7 @@
     )
 )]
 
+mod block;
 mod by_name;
 mod dirty_bitmap;
 mod htab;
@@ -43,6 +44,12 @@ pub static HANDLERS: &[LiveKind] = &[
         versions: &[1],
         make: || Box::<dirty_bitmap::DirtyBitmap>::default(),
     },
+    LiveKind {
+        what: "disks",
+        matches: |idstr| idstr == "block",
+        versions: &[1],
+        make: || Box::<block::Block>::default(),
+    },
 ];
 
 /// Finds the row of a section by its name.
@@ -69,6 +76,7 @@ mod tests {
             ("spapr/htab", "hash page table"),
             ("s390-storage_attributes", "storage attributes"),
             ("dirty-bitmap", "dirty bitmaps"),
+            ("block", "disks"),
         ] {
             let kind = find(idstr).unwrap_or_else(|| panic!("{idstr} is not known"));
             assert_eq!(kind.what, what);
