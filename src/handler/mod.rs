@@ -21,6 +21,7 @@ mod htab;
 mod storage_attributes;
 #[cfg(test)]
 mod testing;
+mod vfio;
 
 use crate::stream::{Fact, FactValue, LiveKind};
 
@@ -50,6 +51,13 @@ pub static HANDLERS: &[LiveKind] = &[
         versions: &[1],
         make: || Box::<block::Block>::default(),
     },
+    LiveKind {
+        what: "VFIO device",
+        // the path of the device stands before; without a path the name is bare
+        matches: |idstr| idstr == "vfio" || idstr.ends_with("/vfio"),
+        versions: &[1],
+        make: || Box::<vfio::Vfio>::default(),
+    },
 ];
 
 /// Finds the row of a section by its name.
@@ -77,6 +85,8 @@ mod tests {
             ("s390-storage_attributes", "storage attributes"),
             ("dirty-bitmap", "dirty bitmaps"),
             ("block", "disks"),
+            ("0000:00:05.0/vfio", "VFIO device"),
+            ("vfio", "VFIO device"),
         ] {
             let kind = find(idstr).unwrap_or_else(|| panic!("{idstr} is not known"));
             assert_eq!(kind.what, what);
