@@ -28,6 +28,10 @@ pub const MAX_RAM_BLOCKS: usize = 65_536;
 /// Sections, commands and runs of live sections that are listed one by one; what comes after is only counted.
 pub const MAX_LISTED: usize = 1 << 20;
 
+/// Names of disks or dirty bitmaps that the reader of one live section keeps counts for; what comes under further names is
+/// counted in the sums only. Real guests have some tens.
+pub const MAX_LIVE_NAMES: usize = 4_096;
+
 /// Diagnostics that are kept; further ones are only counted.
 pub const MAX_DIAGNOSTICS: usize = 1_000;
 
