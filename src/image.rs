@@ -10,12 +10,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::handler;
 use crate::interp::{self, Decoded};
 use crate::limits::MAX_SECTION_BYTES;
+use crate::machine::{Facts, VirtioMem};
 use crate::names::{Command, RecordType};
 use crate::offset::{FileOffset, StreamOffset, StreamRange};
 use crate::ram::{PageSink, PageStats, RamBlock, RamContext, RamReader, guess_page_size};
 use crate::schema::{DeviceSchema, Schema};
 use crate::stream::{self, Context, Depth, Fact, LiveSection, Payloads, Section, SectionHeader, Walk};
-use crate::value::{Blob, Node};
+use crate::value::{Blob, FieldPath, Node};
 use crate::wire::Cursor;
 
 /// A saved state that has been walked.
@@ -164,6 +165,40 @@ impl SaveImage {
         Ok(Device { section, payload, decoded: Decoded { errors, ..decoded } })
     }
 
+    /// Returns the machine type, where the stream says it.
+    #[must_use]
+    pub fn machine(&self) -> Option<&str> {
+        self.walk.configuration.as_ref().map(|c| c.machine.as_str())
+    }
+
+    /// Returns what the device sections say of the map of memory.
+    #[must_use]
+    pub fn map_facts(&self) -> Facts {
+        let mut facts = Facts::default();
+        for section in self.device_sections() {
+            let Some(schema) = self.device_schema(section) else { continue };
+            match &*schema.vmsd.name {
+                "mc146818rtc" => {
+                    let Ok(d) = self.device(section) else { continue };
+                    facts.cmos = d.root().child("cmos_data").and_then(Node::as_bytes).map(<[u8]>::to_vec);
+                }
+                "virtio-mem-device-early" => {
+                    let Ok(d) = self.device(section) else { continue };
+                    let number = |name: &str| {
+                        let hit = FieldPath::new(&format!("*{name}")).select(d.root());
+                        hit.first().and_then(|(_, n)| n.as_u64())
+                    };
+                    let path = section.header.idstr.rsplit_once('/').map_or("", |(p, _)| p).to_owned();
+                    if let (Some(address), Some(bytes)) = (number(".addr"), number(".region_size")) {
+                        facts.virtio_mem.push(VirtioMem { path, address, bytes });
+                    }
+                }
+                _ => {}
+            }
+        }
+        facts
+    }
+
     fn payload(&self, range: StreamRange) -> Result<Blob> {
         let mut c = Cursor::new(self.container.source.as_ref(), range.start);
         Ok(Blob::new(c.take_vec(range.len(), MAX_SECTION_BYTES, "section")?))
@@ -233,7 +268,7 @@ impl Readers<'_> {
                 p
             }
         };
-        self.ram = Some((h.section_id, RamReader::new(ram)));
+        self.ram = Some((h.section_id, RamReader::new(ram, config.map(|c| c.machine.clone()))));
         true
     }
 }

@@ -4,9 +4,11 @@ mod args;
 mod check;
 mod dump;
 mod exit;
+mod extract;
 mod info;
 mod memory;
 mod open;
+mod progress;
 mod state;
 mod style;
 
@@ -50,6 +52,7 @@ fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Some(Command::Info(a)) => info::run(&a, out),
         Some(Command::State(a)) => state::run(&a, out),
         Some(Command::Check(a)) => check::run(&a, out),
+        Some(Command::Extract(a)) => extract::run(&a, out),
         None if args.dump.file.is_some() || args.dump.path.is_some() => dump::run(&args.dump, out),
         None => {
             Args::command().print_help()?;

@@ -28,7 +28,7 @@ pub fn guess_page_size(
 ) -> Option<u64> {
     let mut fallback = None;
     for p in CANDIDATES {
-        let mut r = RamReader::new(RamContext { target_page: p, ..*ctx });
+        let mut r = RamReader::new(RamContext { target_page: p, ..*ctx }, None);
         let mut c = Cursor::new(source, payload);
         let mut step = Steps { last: None, smallest: u64::MAX, pages: 0 };
         let mut sound = true;

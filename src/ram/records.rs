@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::blocks::{self, RamBlock};
 use super::mapped;
-use super::{Page, PageAt, PageCounts, PageSink};
+use super::{BlockList, Page, PageAt, PageCounts, PageSink};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::ram_flag as flag;
 use crate::offset::{FileOffset, RamOffset, StreamOffset};
@@ -34,20 +34,20 @@ pub struct RamReader {
     /// The block of the last page record; CONTINUE refers to it, across sections too.
     current: Option<usize>,
     counts: PageCounts,
-    sections: u64,
+    machine: Option<String>,
 }
 
 impl RamReader {
     /// Makes a reader for one stream.
     #[must_use]
-    pub fn new(ctx: RamContext) -> Self {
+    pub fn new(ctx: RamContext, machine: Option<String>) -> Self {
         Self {
             ctx,
             blocks: Vec::new(),
             by_name: HashMap::new(),
             current: None,
             counts: PageCounts::default(),
-            sections: 0,
+            machine,
         }
     }
 
@@ -74,7 +74,6 @@ impl RamReader {
     /// # Errors
     /// `Truncated` and `Corrupt` at the record that is at fault, and whatever the sink says.
     pub fn read(&mut self, c: &mut Cursor<'_>, sink: &mut dyn PageSink) -> Result<()> {
-        self.sections = self.sections.saturating_add(1);
         let wants_data = sink.wants_data();
         while self.record(c, sink, wants_data)? {
             c.release_behind();
@@ -138,7 +137,8 @@ impl RamReader {
         blocks::read(c, total, &self.ctx, &mut self.blocks)?;
         self.by_name = self.blocks.iter().enumerate().map(|(i, b)| (b.name.clone(), i)).collect();
         self.current = None;
-        sink.blocks(&self.blocks, self.ctx.target_page)?;
+        let machine = self.machine.as_deref();
+        sink.blocks(&BlockList { blocks: &self.blocks, target_page: self.ctx.target_page, machine })?;
         for (i, b) in self.blocks.iter().enumerate() {
             let Some(m) = b.mapped.filter(|m| !m.is_absent()) else { continue };
             let source = c.source();

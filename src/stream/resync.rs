@@ -58,6 +58,17 @@ pub(super) fn payload_end(
     }
 }
 
+/// Tells whether a record seems to begin at `at`, where no footer is there to confirm it.
+pub(super) fn record_begins(source: &dyn Source, at: StreamOffset, known: &Known<'_>) -> Result<bool> {
+    let mut buf = vec![0; LOOKAHEAD];
+    let n = source
+        .read_full(at.0, &mut buf)
+        .map_err(|e| crate::error::Error::io("cannot read the stream", e).at(at))?;
+    let bytes = buf.get(..n).unwrap_or_default();
+    let live = matches!(bytes.first().map(|b| RecordType(*b)), Some(RecordType::PART | RecordType::END | RecordType::COMMAND));
+    Ok(plausible(bytes, n < LOOKAHEAD, known, live))
+}
+
 fn is_footer(bytes: &[u8], id: u32) -> bool {
     bytes.first() == Some(&RecordType::FOOTER.0) && be32(bytes, 1) == Some(id)
 }

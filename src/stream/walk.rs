@@ -246,6 +246,12 @@ impl Walker<'_> {
         let kind = RecordType(self.c.u8()?);
         match kind {
             RecordType::EOF => {
+                if self.out.footers == Some(false)
+                    && let Some(d) = self.schema.as_ref().filter(|d| d.record.start > start.plus(1))
+                {
+                    let what = format!("expected a record, found the end of the records, while the description is at {}", d.record.start);
+                    return Err(Error::corrupt(start, what));
+                }
                 self.out.eof = Some(start);
                 self.account(StreamRange::with_len(start.0, 1));
                 return Ok(false);
@@ -457,7 +463,11 @@ impl Walker<'_> {
             (Ok(m), Some(true) | None) if m == RecordType::FOOTER.0 => {
                 self.c.peek(5).is_ok_and(|b| b.get(1..) == Some(&id.to_be_bytes()))
             }
-            (Ok(m), Some(false) | None) => matches!(m, 0..=4 | 8),
+            // without a footer there is only what comes next to tell
+            (Ok(_), Some(false) | None) => {
+                let known = Known { live: &self.live_ids, ids: &self.ids, schema: self.schema() };
+                resync::record_begins(self.c.source(), end, &known)?
+            }
             (Err(e), _) if e.kind() == ErrorKind::Io => return Err(e),
             _ => false,
         };
