@@ -43,6 +43,9 @@ pub(super) fn find(name: &str) -> Option<Read> {
 }
 
 #[cfg(test)]
+mod testing;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::value::{FieldType, Layout};
