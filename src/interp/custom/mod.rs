@@ -4,8 +4,11 @@ use super::builder::Builder;
 use crate::error::Result;
 use crate::schema::Field;
 
+mod chunks;
 mod cpu;
+mod gpu;
 mod pci;
+mod usb_redir;
 
 /// What a reader may know about the field beside its bytes.
 pub struct FieldContext<'a> {
@@ -35,6 +38,15 @@ pub static CUSTOM: &[CustomType] = &[
     CustomType { name: "tlb_entry", read: cpu::mips_tlb },
     CustomType { name: "pci irq state", read: pci::irq_state },
     CustomType { name: "msix state", read: pci::msix },
+    CustomType { name: "virtio-gpu", read: gpu::resources },
+    CustomType { name: "blob", read: gpu::blobs },
+    CustomType { name: "usb-redir-parser", read: usb_redir::parser },
+    CustomType { name: "usb-redir-bufpq", read: usb_redir::packets },
+    CustomType { name: "usb-redir-packet-id-q", read: usb_redir::ids },
+    CustomType { name: "irqs", read: chunks::s390_irqs },
+    CustomType { name: "virtio-net vhost-user backend state", read: chunks::backend_state },
+    CustomType { name: "virtio-fs back-end state", read: chunks::backend_state },
+    CustomType { name: "GByteArray", read: chunks::byte_array },
 ];
 
 /// Finds the reader of a type.
