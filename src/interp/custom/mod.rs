@@ -9,6 +9,7 @@ mod cpu;
 mod gpu;
 mod pci;
 mod usb_redir;
+mod virtio;
 
 /// What a reader may know about the field beside its bytes.
 pub struct FieldContext<'a> {
@@ -38,6 +39,7 @@ pub static CUSTOM: &[CustomType] = &[
     CustomType { name: "tlb_entry", read: cpu::mips_tlb },
     CustomType { name: "pci irq state", read: pci::irq_state },
     CustomType { name: "msix state", read: pci::msix },
+    CustomType { name: "virtio", read: virtio::read },
     CustomType { name: "virtio-gpu", read: gpu::resources },
     CustomType { name: "blob", read: gpu::blobs },
     CustomType { name: "usb-redir-parser", read: usb_redir::parser },
