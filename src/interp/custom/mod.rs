@@ -8,6 +8,7 @@ mod chunks;
 mod cpu;
 mod gpu;
 mod pci;
+mod scsi;
 mod usb_redir;
 mod virtio;
 
@@ -42,6 +43,7 @@ pub static CUSTOM: &[CustomType] = &[
     CustomType { name: "virtio", read: virtio::read },
     CustomType { name: "virtio-gpu", read: gpu::resources },
     CustomType { name: "blob", read: gpu::blobs },
+    CustomType { name: "scsi-requests", read: scsi::requests },
     CustomType { name: "usb-redir-parser", read: usb_redir::parser },
     CustomType { name: "usb-redir-bufpq", read: usb_redir::packets },
     CustomType { name: "usb-redir-packet-id-q", read: usb_redir::ids },
@@ -69,6 +71,15 @@ mod tests {
         for (i, c) in CUSTOM.iter().enumerate() {
             assert_eq!(FieldType::new(c.name).layout(), Some(Layout::Custom), "{}", c.name);
             assert!(CUSTOM[..i].iter().all(|d| d.name != c.name), "{} twice", c.name);
+        }
+    }
+
+    #[test]
+    fn every_type_that_asks_for_a_reader_has_one() {
+        for name in FieldType::names() {
+            if FieldType::new(name).layout() == Some(Layout::Custom) {
+                assert!(find(name).is_some(), "{name}");
+            }
         }
     }
 }
