@@ -69,7 +69,10 @@ fn balloon(b: &mut Builder<'_>, _: &Common) -> Result<()> {
                 b.be32("free_page_hint_cmd_id")?;
                 b.be32("free_page_hint_status").map(drop)
             })?,
-            "virtio-balloon-device/page-poison" => b.subsection(&name, |b, _| b.be32("poison_val").map(drop))?,
+            // QEMU 5.1 and 5.2 spell it wrongly
+            "virtio-balloon-device/page-poison" | "vitio-balloon-device/page-poison" => {
+                b.subsection(&name, |b, _| b.be32("poison_val").map(drop))?
+            }
             _ => return Err(unknown_subsection(b, &name)),
         }
     }
