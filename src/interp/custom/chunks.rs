@@ -2,7 +2,7 @@
 //!
 //! * `GByteArray`: be32 length, bytes (`put_byte_array` in `migration/vmstate-types.c`, after QEMU 10.0).
 //! * `virtio-net vhost-user backend state`, `virtio-fs back-end state`: { be32 length, bytes } until the length is 0
-//!   (`vhost_save_backend_state` in `hw/virtio/vhost.c`, QEMU 8.2 and later); what the bytes say only the back end knows.
+//!   (`vhost_save_backend_state` in `hw/virtio/vhost.c`, after QEMU 7.2); what the bytes say only the back end knows.
 //! * `irqs`: be64 count, all ones when the kernel would not tell; that many `struct kvm_s390_irq` of the host
 //!   (`kvm_flic_save` in `hw/intc/s390_flic_kvm.c`).
 

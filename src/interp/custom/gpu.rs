@@ -9,10 +9,10 @@
 //! | 4, n × 12 | iov_cnt, n × { be64 guest address, be32 length } |
 //! | 4 × width × height | the pixels, four bytes each in all formats |
 //!
-//! `blob` (`virtio_gpu_blob_save`, QEMU 8.1 and later): for each blob resource resource_id, blob_size, iov_cnt and the
+//! `blob` (`virtio_gpu_blob_save`, after QEMU 7.2): for each blob resource resource_id, blob_size, iov_cnt and the
 //! buffers as above, without content; then be32 0.
 //!
-//! A scanout has 40 bytes, and 24 more about its framebuffer since machine types of 9.1; the length tells.
+//! A scanout has 40 bytes, and 24 more about its framebuffer in machine types of 9.x and later; the length tells.
 
 use super::{Builder, FieldContext};
 use crate::error::{Error, Result};

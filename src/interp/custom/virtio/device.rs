@@ -6,8 +6,8 @@
 //! | `virtio-blk` | { s8 1, \[be32 queue, with more than one\], element }, s8 0 | `virtio_blk_save_device` |
 //! | `virtio-balloon` | be32 num_pages, be32 actual; subsections | `vmstate_virtio_balloon_device` |
 //! | `virtio-mem` | \[be64 addr, region_size, block_size, be32 node\], be64 usable_region_size, \[be64 size\], be64 requested_size, \[bitmap\]; without the brackets where a section `virtio-mem-early` has them | `vmstate_virtio_mem_device` |
-//! | `virtio-iommu` | tree of domains, u8 bypass (QEMU 7.0 and later) | `vmstate_virtio_iommu_device` |
-//! | `virtio-net`, `virtio-console` | see [`net`](super::net), [`serial`](super::serial) | |
+//! | `virtio-iommu` | tree of domains, u8 bypass (in 7.2, not in 5.2) | `vmstate_virtio_iommu_device` |
+//! | `virtio-net`, `virtio-console` | see [`net`], [`serial`] | |
 //! | all others | nothing | |
 
 use crate::error::{Error, ErrorKind, Result};
@@ -69,7 +69,7 @@ fn balloon(b: &mut Builder<'_>, _: &Common) -> Result<()> {
                 b.be32("free_page_hint_cmd_id")?;
                 b.be32("free_page_hint_status").map(drop)
             })?,
-            // QEMU 5.1 and 5.2 spell it wrongly
+            // QEMU 5.2 spells it wrongly
             "virtio-balloon-device/page-poison" | "vitio-balloon-device/page-poison" => {
                 b.subsection(&name, |b, _| b.be32("poison_val").map(drop))?
             }
@@ -91,7 +91,7 @@ fn mem(b: &mut Builder<'_>, _: &Common) -> Result<()> {
         b.be64("usable_region_size")?;
         return b.be64("requested_size").map(drop);
     }
-    // the checks came a release after the device: without them the bitmap's words follow 24 bytes
+    // the checks were added to the device later: without them the bitmap's words follow 24 bytes
     let checked = total % 8 == SANITY % 8;
     if checked {
         b.vmsd("tmp", "virtio-mem-device/sanity-checks", 0, |b| {
@@ -110,8 +110,8 @@ fn mem(b: &mut Builder<'_>, _: &Common) -> Result<()> {
 
 /// Domains as a tree of be64 keys; in each a tree of mappings by interval, and a list of endpoints.
 ///
-/// QEMU 7.0 added a `bypass` to each domain and one for the device: with domains in the tree, that is told from the byte
-/// behind the first domain, which must be a mark, and in the end from the length.
+/// A `bypass` for each domain and one for the device came between QEMU 5.2 and 7.2: both shapes are tried, and the one
+/// that ends with the device's part is right.
 fn iommu(b: &mut Builder<'_>, _: &Common) -> Result<()> {
     if b.attempt(|b| domains(b, true)).unwrap_or(false) || b.attempt(|b| domains(b, false)).unwrap_or(false) {
         return Ok(());

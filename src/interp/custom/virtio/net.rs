@@ -69,7 +69,7 @@ fn before_subsections(b: &Builder<'_>) -> Result<usize> {
     Ok(data.windows(PREFIX.len().saturating_add(2)).position(starts).unwrap_or(data.len()))
 }
 
-/// Since version 2 (QEMU 11.0) the hash types that the backend supports are there too.
+/// Since version 2 (after QEMU 10.0) the hash types that the backend supports are there too.
 fn rss(b: &mut Builder<'_>, version: u32) -> Result<()> {
     b.bool("rss_data.enabled")?;
     b.bool("rss_data.redirect")?;

@@ -4,7 +4,7 @@
 //!   configuration space, 4 × be32 interrupt levels), the MSI-X table and pending bits, and with MSI-X be16 config_vector.
 //!   Whether there are 4096 bytes tells the PCI Express capability, whether and how large an MSI-X table its capability.
 //! * MMIO (`virtio_mmio_save_config` in `hw/virtio/virtio-mmio.c`): three be32.
-//! * CCW: see [`ccw`](super::ccw).
+//! * CCW: see [`ccw`].
 
 use crate::error::{Error, Result};
 use crate::interp::custom::{Builder, pci};
