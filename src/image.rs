@@ -56,8 +56,7 @@ impl SaveImage {
     /// What makes the whole input unusable: it cannot be read, or it is something else. All other faults are in
     /// [`SaveImage::walk`].
     pub fn open(path: &Path, options: OpenOptions<'_>) -> Result<Self> {
-        let container =
-            if path.as_os_str() == "-" { container::open_stdin()? } else { container::open_file(path)? };
+        let container = if path.as_os_str() == "-" { container::open_stdin()? } else { container::open_file(path)? };
         Self::walk_container(container, options)
     }
 
@@ -244,7 +243,8 @@ impl Readers<'_> {
 
     fn open_ram(&mut self, c: &mut Cursor<'_>, h: &SectionHeader, ctx: &Context, found: &mut Diagnostics) -> bool {
         if h.version_id != 4 {
-            let what = format!("the ram section has version {}; only version 4 (QEMU 0.14 and later) is read", h.version_id);
+            let what =
+                format!("the ram section has version {}; only version 4 (QEMU 0.14 and later) is read", h.version_id);
             found.add(Severity::Error, "ram-version", Some(h.range), Some("ram"), what);
             return false;
         }

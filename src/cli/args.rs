@@ -272,8 +272,7 @@ fn number(text: &str) -> Result<u64, String> {
 }
 
 fn mapping(text: &str) -> Result<(String, u64), String> {
-    let (block, address) =
-        text.rsplit_once('=').ok_or_else(|| format!("expected BLOCK=ADDRESS, found {text:?}"))?;
+    let (block, address) = text.rsplit_once('=').ok_or_else(|| format!("expected BLOCK=ADDRESS, found {text:?}"))?;
     Ok((block.to_owned(), number(address)?))
 }
 

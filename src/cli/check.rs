@@ -156,12 +156,15 @@ fn print(r: &Report, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) 
     if let Some(ram) = image.ram() {
         let pages = ram.counts().pages();
         let again: u64 = (0..ram.blocks().len()).map(|i| stats.sent_again(i)).sum();
-        line(true, &format!(
-            "{} page records in {} RAM blocks, {} of them sent again",
-            human::count(pages),
-            ram.blocks().len(),
-            human::count(again)
-        ))?;
+        line(
+            true,
+            &format!(
+                "{} page records in {} RAM blocks, {} of them sent again",
+                human::count(pages),
+                ram.blocks().len(),
+                human::count(again)
+            ),
+        )?;
     }
     line(walk.eof.is_some(), "end of the records")?;
     match &walk.description {
@@ -170,32 +173,58 @@ fn print(r: &Report, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) 
     }
     let values: u64 = image.device_sections().filter_map(|s| image.device(s).ok()).map(|d| leaves(d.root())).sum();
     let decoded = r.undecoded.is_empty();
-    line(decoded, &format!(
-        "{} of {} bytes in {} device sections covered by {} values",
-        human::count(r.covered_device_bytes),
-        human::count(r.device_bytes),
-        r.device_sections,
-        human::count(values)
-    ))?;
-    line(r.unaccounted.is_empty() && r.accounted_bytes == r.stream_bytes, &format!(
-        "{} of {} bytes of the stream accounted for",
-        human::count(r.accounted_bytes),
-        human::count(r.stream_bytes)
-    ))?;
+    line(
+        decoded,
+        &format!(
+            "{} of {} bytes in {} device sections covered by {} values",
+            human::count(r.covered_device_bytes),
+            human::count(r.device_bytes),
+            r.device_sections,
+            human::count(values)
+        ),
+    )?;
+    line(
+        r.unaccounted.is_empty() && r.accounted_bytes == r.stream_bytes,
+        &format!(
+            "{} of {} bytes of the stream accounted for",
+            human::count(r.accounted_bytes),
+            human::count(r.stream_bytes)
+        ),
+    )?;
     if r.trailing_bytes > 0 {
         writeln!(out, "     {} bytes behind the stream belong to something else", human::count(r.trailing_bytes))?;
     }
     for q in &r.quirks {
-        writeln!(out, "     {} ({}): the description is wrong as QEMU wrote it ({}); the bytes were followed", q.section, q.instance_id, q.quirk)?;
+        writeln!(
+            out,
+            "     {} ({}): the description is wrong as QEMU wrote it ({}); the bytes were followed",
+            q.section, q.instance_id, q.quirk
+        )?;
     }
     for u in &r.unaccounted {
         writeln!(out, "{} {} bytes at {}: {}", mark(false), u.range.bytes, u.range.offset, u.why)?;
     }
     for u in &r.undecoded {
-        writeln!(out, "{} {} ({}): {} bytes at {} in {}: {}", mark(false), u.section, u.instance_id, u.range.bytes, u.range.offset, u.within, u.why)?;
+        writeln!(
+            out,
+            "{} {} ({}): {} bytes at {} in {}: {}",
+            mark(false),
+            u.section,
+            u.instance_id,
+            u.range.bytes,
+            u.range.offset,
+            u.within,
+            u.why
+        )?;
     }
     for d in walk.found.list().iter().filter(|d| d.severity != Severity::Note) {
-        writeln!(out, "{} {}: {}", if d.severity == Severity::Error { mark(false) } else { "warn".to_owned() }, d.code, d.message)?;
+        writeln!(
+            out,
+            "{} {}: {}",
+            if d.severity == Severity::Error { mark(false) } else { "warn".to_owned() },
+            d.code,
+            d.message
+        )?;
     }
     if let Some(e) = &walk.stopped {
         writeln!(out, "{} {e}", mark(false))?;

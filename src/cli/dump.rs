@@ -10,8 +10,8 @@ use super::memory::Pages;
 use super::open;
 use crate::error::{Error, ErrorKind};
 use crate::image::SaveImage;
-use crate::render::upstream::StateDocument;
 use crate::render;
+use crate::render::upstream::StateDocument;
 
 /// Runs the top-level flags.
 pub fn run(a: &DumpArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {

@@ -248,7 +248,11 @@ fn conclude(
     for (i, b) in report.blocks.iter().enumerate() {
         let left_out = b.absent || (shared && complete && b.never_sent == b.len && b.len > 0);
         if left_out {
-            say(Role::Name, "note", &format!("{} is not in the stream (x-ignore-shared): there is no image of it", b.name));
+            say(
+                Role::Name,
+                "note",
+                &format!("{} is not in the stream (x-ignore-shared): there is no image of it", b.name),
+            );
             absent.push(i);
         } else if b.never_sent > 0 {
             let missing = human::size(b.never_sent);

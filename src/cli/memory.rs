@@ -30,7 +30,8 @@ impl Pages {
     /// Walks a whole state, keeping its pages; returns the state too.
     pub fn read(file: &Path, schema: Option<&Path>) -> std::result::Result<(Self, SaveImage), Failure> {
         let files: RefCell<Vec<File>> = RefCell::new(Vec::new());
-        let planner = Box::new(|list: &BlockList<'_>| {
+        let keep = &files;
+        let planner = Box::new(move |list: &BlockList<'_>| {
             let failed = |e| Error::io("cannot make a temporary file", e);
             let all: Vec<usize> = (0..list.blocks.len()).collect();
             let plan = Plan::raw(list.blocks, &all);
@@ -39,7 +40,7 @@ impl Pages {
                 let f = tempfile::tempfile().map_err(failed)?;
                 f.set_len(*len).map_err(failed)?;
                 handles.push(f.try_clone().map_err(failed)?);
-                files.borrow_mut().push(f);
+                keep.borrow_mut().push(f);
             }
             Ok((plan, handles))
         });
@@ -56,10 +57,9 @@ impl Pages {
         let image = SaveImage::open(file, OpenOptions { full: true, lent, pages: Some(&mut sink) })?;
         sink.add_mapped();
         sink.images.finish()?;
-        let Ordered { images, names, target_page, order, seen, .. } = sink;
-        drop(images);
+        let (names, target_page, order, seen) = (sink.names, sink.target_page, sink.order, sink.seen);
         let filled = seen.into_iter().filter_map(|(k, v)| v.map(|b| (k, b))).collect();
-        Ok((Self { names, target_page, files: files.into_inner(), order, filled }, image))
+        Ok((Self { names, target_page, files: files.take(), order, filled }, image))
     }
 }
 
@@ -123,7 +123,10 @@ impl PageSink for Ordered<'_> {
 }
 
 impl MemoryEntries for Pages {
-    fn entries(&self, add: &mut dyn FnMut(&str, &str) -> std::result::Result<(), String>) -> std::result::Result<(), String> {
+    fn entries(
+        &self,
+        add: &mut dyn FnMut(&str, &str) -> std::result::Result<(), String>,
+    ) -> std::result::Result<(), String> {
         let mut page = vec![0; usize::try_from(self.target_page).map_err(|e| e.to_string())?];
         for key @ (block, offset) in &self.order {
             let label = format!("{} ({offset:#018x})", self.names.get(*block).map_or("", String::as_str));

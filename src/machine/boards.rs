@@ -24,7 +24,17 @@ pub(super) fn spans(machine: &str, total: u64, blocks: &[RamBlock]) -> Result<Ve
     let at = |gpa| Ok(vec![Span { gpa, offset: 0, bytes: total, why: WHY }]);
     let is = |prefixes: &[&str]| prefixes.iter().any(|p| machine == *p || machine.starts_with(&format!("{p}-")));
     // hw/s390x/s390-virtio-ccw.c, hw/ppc/spapr.c, hw/ppc/pnv.c, hw/ppc/mac_{old,new}world.c, hw/ppc/e500.c
-    if is(&["s390-ccw-virtio", "pseries", "powernv", "powernv8", "powernv9", "powernv10", "g3beige", "mac99", "ppce500"]) {
+    if is(&[
+        "s390-ccw-virtio",
+        "pseries",
+        "powernv",
+        "powernv8",
+        "powernv9",
+        "powernv10",
+        "g3beige",
+        "mac99",
+        "ppce500",
+    ]) {
         return at(0);
     }
     // hw/mips/malta.c: the whole at 0x80000000; what the CPU sees at 0 is the same memory again
@@ -51,11 +61,8 @@ pub(super) fn spans(machine: &str, total: u64, blocks: &[RamBlock]) -> Result<Ve
         }
         return Err(ambiguous(machine));
     }
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        format!("the memory map of machine type {machine:?} is not known"),
-    )
-    .hint("extract the blocks themselves with --format raw, or say where they lie with --map BLOCK=ADDRESS"))
+    Err(Error::new(ErrorKind::Unsupported, format!("the memory map of machine type {machine:?} is not known"))
+        .hint("extract the blocks themselves with --format raw, or say where they lie with --map BLOCK=ADDRESS"))
 }
 
 fn ambiguous(machine: &str) -> Error {

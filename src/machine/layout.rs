@@ -96,9 +96,12 @@ pub fn layout(machine: Option<&str>, blocks: &[RamBlock], facts: &Facts) -> Resu
             out.regions.push(Region { gpa, bytes: b.len, block: i, block_offset: RamOffset(0), why: "given" });
             continue;
         }
-        if let Some(v) = facts.virtio_mem.iter().find(|v| b.name.strip_prefix(&v.path).is_some_and(|r| r.starts_with('/'))) {
+        if let Some(v) =
+            facts.virtio_mem.iter().find(|v| b.name.strip_prefix(&v.path).is_some_and(|r| r.starts_with('/')))
+        {
             let bytes = b.len.min(v.bytes);
-            let region = Region { gpa: Gpa(v.address), bytes, block: i, block_offset: RamOffset(0), why: "virtio-mem device" };
+            let region =
+                Region { gpa: Gpa(v.address), bytes, block: i, block_offset: RamOffset(0), why: "virtio-mem device" };
             out.regions.push(region);
             continue;
         }
@@ -203,9 +206,20 @@ fn numbered_name(name: &str) -> Option<(&str, u64)> {
 /// device's path in its name.
 fn belongs_to_a_device(name: &str) -> bool {
     let path = name.strip_prefix("/objects/").is_none() && name.contains('/');
-    path || ["pc.bios", "pc.rom", "vga.vram", "vmsvga.fifo", "system.flash0", "system.flash1", "virt.flash0", "virt.flash1"]
-        .contains(&name)
-        || [".rom", ".vram", ".mrom", ".bios", ".flash", ".flash0", ".flash1", ".sram", ".bootrom"].iter().any(|e| name.ends_with(e))
+    path || [
+        "pc.bios",
+        "pc.rom",
+        "vga.vram",
+        "vmsvga.fifo",
+        "system.flash0",
+        "system.flash1",
+        "virt.flash0",
+        "virt.flash1",
+    ]
+    .contains(&name)
+        || [".rom", ".vram", ".mrom", ".bios", ".flash", ".flash0", ".flash1", ".sram", ".bootrom"]
+            .iter()
+            .any(|e| name.ends_with(e))
 }
 
 /// Where the ROMs of PCs and virt boards lie.

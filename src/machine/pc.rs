@@ -57,7 +57,8 @@ pub(super) fn spans(
         }
         None => {
             if total > low {
-                let known = if facts.cmos.is_some() { "the RTC's memory sizes do not add up" } else { "there is no RTC" };
+                let known =
+                    if facts.cmos.is_some() { "the RTC's memory sizes do not add up" } else { "there is no RTC" };
                 remarks.push(format!("{known}: memory is split at {low:#x}, the default of {machine}"));
             }
             (low, "table")

@@ -51,7 +51,9 @@ pub(super) fn read(c: &mut Cursor<'_>, total: u64, ctx: &RamContext, out: &mut V
     while left > 0 {
         let start = c.offset();
         if out.len() >= MAX_RAM_BLOCKS {
-            return Err(Error::new(ErrorKind::LimitExceeded, format!("more than {MAX_RAM_BLOCKS} RAM blocks")).at(start));
+            return Err(
+                Error::new(ErrorKind::LimitExceeded, format!("more than {MAX_RAM_BLOCKS} RAM blocks")).at(start)
+            );
         }
         let name = c.counted_str()?;
         if name.is_empty() {

@@ -41,14 +41,7 @@ impl RamReader {
     /// Makes a reader for one stream.
     #[must_use]
     pub fn new(ctx: RamContext, machine: Option<String>) -> Self {
-        Self {
-            ctx,
-            blocks: Vec::new(),
-            by_name: HashMap::new(),
-            current: None,
-            counts: PageCounts::default(),
-            machine,
-        }
+        Self { ctx, blocks: Vec::new(), by_name: HashMap::new(), current: None, counts: PageCounts::default(), machine }
     }
 
     /// Returns the blocks in the order of the list.
@@ -153,7 +146,8 @@ impl RamReader {
     /// # Errors
     /// `Corrupt` for another layout, and whatever the sink says.
     pub fn discard(&mut self, payload: &[u8], at: StreamOffset, sink: &mut dyn PageSink) -> Result<()> {
-        let bad = || Error::corrupt(at, "command POSTCOPY_RAM_DISCARD: expected a block name and pairs of start and length");
+        let bad =
+            || Error::corrupt(at, "command POSTCOPY_RAM_DISCARD: expected a block name and pairs of start and length");
         let mut r = Reader::new(payload, at);
         if r.u8()? != 0 {
             return Err(bad());

@@ -29,9 +29,7 @@ impl PageCounts {
     /// Returns the number of page records.
     #[must_use]
     pub fn pages(&self) -> u64 {
-        [self.zero, self.filled, self.normal, self.xbzrle, self.compressed]
-            .iter()
-            .fold(0, |n, k| n.saturating_add(*k))
+        [self.zero, self.filled, self.normal, self.xbzrle, self.compressed].iter().fold(0, |n, k| n.saturating_add(*k))
     }
 }
 

@@ -67,7 +67,8 @@ pub fn print(out: &mut dyn Write, node: &Node, label: &str, depth: usize, o: &Tr
             if problem.is_empty() { Ok(()) } else { writeln!(out, "{indent}{problem}") }
         }
         Value::Array(a) => {
-            let kind = if matches!(node.ty.layout(), Some(Layout::List | Layout::Tree)) { "list of" } else { "array of" };
+            let kind =
+                if matches!(node.ty.layout(), Some(Layout::List | Layout::Tree)) { "list of" } else { "array of" };
             writeln!(out, "{place}{indent}{name}  {}{problem}", paint(Role::Dim, &format!("{kind} {}", a.len())))?;
             let shown = if o.all { a.len() } else { shown_of(a) };
             for (i, n) in a.iter().take(shown).enumerate() {
@@ -88,7 +89,8 @@ fn place(r: StreamRange) -> String {
 
 /// Tells whether a value fits into a line with others of its array.
 fn is_short(n: &Node) -> bool {
-    n.problem.is_none() && matches!(n.value, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Null | Value::Present)
+    n.problem.is_none()
+        && matches!(n.value, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Null | Value::Present)
 }
 
 /// An array of structures is cut where the rest repeats the last one shown.
@@ -114,8 +116,7 @@ fn array_line(out: &mut dyn Write, a: &[Node], head: &str, indent: &str, o: &Tre
             _ => runs.push((v, 1)),
         }
     }
-    let texts: Vec<String> =
-        runs.iter().map(|(v, n)| if *n > 1 { format!("{v} × {n}") } else { v.clone() }).collect();
+    let texts: Vec<String> = runs.iter().map(|(v, n)| if *n > 1 { format!("{v} × {n}") } else { v.clone() }).collect();
     let shown = if o.all { texts.len() } else { texts.len().min(SOME_ELEMENTS) };
     let dim = (o.paint)(Role::Dim, &format!("{ty}[{}]", a.len()));
     writeln!(out, "{head} = {}  {dim}", (o.paint)(Role::Number, &texts[..shown].join(", ")))?;

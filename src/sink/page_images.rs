@@ -271,9 +271,9 @@ impl PageSink for PageImages<'_> {
                 let n = usize::try_from(bytes.saturating_sub(done)).unwrap_or(RUN).min(RUN);
                 buf.resize(n, 0);
                 let here = from.saturating_add(done);
-                let got = source.read_full(here, &mut buf).map_err(|e| {
-                    Error::io("cannot read the stream", e).at(crate::offset::StreamOffset(here))
-                })?;
+                let got = source
+                    .read_full(here, &mut buf)
+                    .map_err(|e| Error::io("cannot read the stream", e).at(crate::offset::StreamOffset(here)))?;
                 if got < n {
                     let here = crate::offset::StreamOffset(here.saturating_add(got as u64));
                     return Err(Error::truncated(here, "expected the pages of a mapped-ram file, found its end"));

@@ -35,9 +35,9 @@ pub(super) fn payload_end(
     let mut buf = vec![0; WINDOW.saturating_add(LOOKAHEAD)];
     let mut at = from.0;
     loop {
-        let n = source.read_full(at, &mut buf).map_err(|e| {
-            crate::error::Error::io("cannot read the stream", e).at(StreamOffset(at))
-        })?;
+        let n = source
+            .read_full(at, &mut buf)
+            .map_err(|e| crate::error::Error::io("cannot read the stream", e).at(StreamOffset(at)))?;
         let window = buf.get(..n).unwrap_or_default();
         let last = n < buf.len();
         let stop = if last { n } else { WINDOW };
@@ -61,11 +61,11 @@ pub(super) fn payload_end(
 /// Tells whether a record seems to begin at `at`, where no footer is there to confirm it.
 pub(super) fn record_begins(source: &dyn Source, at: StreamOffset, known: &Known<'_>) -> Result<bool> {
     let mut buf = vec![0; LOOKAHEAD];
-    let n = source
-        .read_full(at.0, &mut buf)
-        .map_err(|e| crate::error::Error::io("cannot read the stream", e).at(at))?;
+    let n =
+        source.read_full(at.0, &mut buf).map_err(|e| crate::error::Error::io("cannot read the stream", e).at(at))?;
     let bytes = buf.get(..n).unwrap_or_default();
-    let live = matches!(bytes.first().map(|b| RecordType(*b)), Some(RecordType::PART | RecordType::END | RecordType::COMMAND));
+    let live =
+        matches!(bytes.first().map(|b| RecordType(*b)), Some(RecordType::PART | RecordType::END | RecordType::COMMAND));
     Ok(plausible(bytes, n < LOOKAHEAD, known, live))
 }
 
@@ -112,11 +112,9 @@ fn plausible_header(bytes: &[u8], known: &Known<'_>) -> bool {
     let Some(id) = be32(bytes, 1) else { return false };
     let Some(&n) = bytes.get(5) else { return false };
     let n = usize::from(n);
-    let (Some(name), Some(instance), Some(version)) = (
-        bytes.get(6..n.saturating_add(6)),
-        be32(bytes, n.saturating_add(6)),
-        be32(bytes, n.saturating_add(10)),
-    ) else {
+    let (Some(name), Some(instance), Some(version)) =
+        (bytes.get(6..n.saturating_add(6)), be32(bytes, n.saturating_add(6)), be32(bytes, n.saturating_add(10)))
+    else {
         return false;
     };
     if let (true, Some(schema)) = (full, known.schema) {

@@ -249,7 +249,10 @@ impl Walker<'_> {
                 if self.out.footers == Some(false)
                     && let Some(d) = self.schema.as_ref().filter(|d| d.record.start > start.plus(1))
                 {
-                    let what = format!("expected a record, found the end of the records, while the description is at {}", d.record.start);
+                    let what = format!(
+                        "expected a record, found the end of the records, while the description is at {}",
+                        d.record.start
+                    );
                     return Err(Error::corrupt(start, what));
                 }
                 self.out.eof = Some(start);
@@ -293,7 +296,8 @@ impl Walker<'_> {
         let mut payload = self.c.peek(usize::from(len)).map(<[u8]>::to_vec)?;
         self.c.skip(len.into())?;
         if command == Command::POSTCOPY_ADVISE && payload.len() == 16 {
-            let word = |r: std::ops::Range<usize>| payload.get(r).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
+            let word =
+                |r: std::ops::Range<usize>| payload.get(r).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
             self.context.advise = word(0..8).zip(word(8..16));
         }
         let range = StreamRange::new(start.0, self.c.offset().0);
@@ -401,7 +405,10 @@ impl Walker<'_> {
         }
         // a pipe is read up to its end only when no live section can follow: guest memory would come with it
         let all_live_ended = self.out.sections.iter().all(|s| s.ended);
-        if self.schema.is_none() && self.c.source().size().is_none() && all_live_ended && s.header.kind == RecordType::FULL
+        if self.schema.is_none()
+            && self.c.source().size().is_none()
+            && all_live_ended
+            && s.header.kind == RecordType::FULL
         {
             let size = self.c.source().exhaust().map_err(|e| Error::io("cannot read the stream", e).at(from))?;
             self.look_at_the_end(size)?;
@@ -448,7 +455,10 @@ impl Walker<'_> {
         s.payload.end = StreamOffset(size);
         s.end = EndFound::Nowhere;
         self.c.seek(StreamOffset(size));
-        Err(Error::truncated(from, "expected the section to end, found no footer and no next section behind its payload"))
+        Err(Error::truncated(
+            from,
+            "expected the section to end, found no footer and no next section behind its payload",
+        ))
     }
 
     /// Tells whether a payload can end at `end`.
@@ -509,13 +519,18 @@ impl Walker<'_> {
     fn further_section(&mut self, kind: RecordType, start: StreamOffset) -> Result<()> {
         let id = self.c.be32()?;
         let Some(index) = self.live.get(&id).copied() else {
-            return Err(Error::corrupt(start, format!("{kind} section: expected the id of a START section, found {id}")));
+            return Err(Error::corrupt(
+                start,
+                format!("{kind} section: expected the id of a START section, found {id}"),
+            ));
         };
         let idstr = self.out.sections.get(index).map(|s| Arc::clone(&s.header.idstr)).unwrap_or_default();
         let from = self.c.offset();
         let readable = self.out.sections.get(index).is_some_and(|s| s.end == EndFound::Reader);
         let read = if readable {
-            self.payloads.read(&mut self.c, id, kind, &mut self.out.found).map_err(|e| e.within(format!("{idstr} ({kind})")))
+            self.payloads
+                .read(&mut self.c, id, kind, &mut self.out.found)
+                .map_err(|e| e.within(format!("{idstr} ({kind})")))
         } else {
             Err(Error::new(ErrorKind::Unsupported, "no reader for this section").at(from))
         };
@@ -674,7 +689,11 @@ impl Walker<'_> {
             let trailing = self.out.trailing.map_or(0, |t| t.len());
             if at.saturating_add(trailing) < size {
                 let range = StreamRange::new(at, size.saturating_sub(trailing));
-                let why = self.out.stopped.as_ref().map_or_else(|| "not part of any record".to_owned(), |e| e.message().to_owned());
+                let why = self
+                    .out
+                    .stopped
+                    .as_ref()
+                    .map_or_else(|| "not part of any record".to_owned(), |e| e.message().to_owned());
                 self.out.gaps.push(Gap { range, why, intended: false });
             }
         }
