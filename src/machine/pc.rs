@@ -48,7 +48,7 @@ pub(super) fn spans(
     let low = table(family, total);
     let (low, why) = match facts.cmos.as_deref().and_then(|c| from_cmos(c, total)) {
         Some(said) => {
-            if said != low {
+            if said != low.min(total) {
                 remarks.push(format!(
                     "the RTC says that memory below 4 GiB ends at {said:#x}, where the machine's default is {low:#x}; the RTC is followed (max-ram-below-4g)"
                 ));
@@ -144,6 +144,16 @@ mod tests {
         let mut small = vec![0; 128];
         small[0x17..0x19].copy_from_slice(&((7 * MIB >> 10) as u16).to_le_bytes());
         assert_eq!(from_cmos(&small, 8 * MIB), Some(8 * MIB));
+    }
+
+    #[test]
+    fn the_rtc_of_a_small_machine_is_no_surprise() {
+        let mut c = vec![0; 128];
+        c[0x17..0x19].copy_from_slice(&((7 * MIB >> 10) as u16).to_le_bytes());
+        let mut remarks = Vec::new();
+        let facts = Facts { cmos: Some(c), ..Facts::default() };
+        let s = spans(Family::Q35, "pc-q35-10.0", 8 * MIB, &facts, &mut remarks).unwrap();
+        assert_eq!((s[0].bytes, remarks.len()), (8 * MIB, 0));
     }
 
     #[test]
