@@ -23,7 +23,8 @@ pub fn tables(out: &mut dyn Write, image: &SaveImage, stats: &PageStats, paint: 
     head(out, image, paint)?;
     blocks(out, image, stats, paint)?;
     commands(out, image, paint)?;
-    sections(out, image, paint)
+    sections(out, image, paint)?;
+    lists(out, image, paint)
 }
 
 fn head(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<()> {
@@ -141,16 +142,36 @@ fn about(image: &SaveImage, s: &Section) -> String {
     words.join(", ")
 }
 
+/// Returns a fact in words; lists are too long for a table and come below it.
 fn fact_text(f: &Fact) -> Option<String> {
     let name = f.name.replace('_', " ");
     match &f.value {
-        FactValue::Count(0) | FactValue::Bytes(0) => None,
-        FactValue::Count(n) => Some(format!("{} {name}", count(*n))),
-        FactValue::Bytes(n) => Some(format!("{} {name}", size(*n))),
+        FactValue::Count(0) | FactValue::Bytes(0) | FactValue::List(_) => None,
+        // as many as the parts
+        FactValue::Count(_) if name == "payloads" => None,
+        FactValue::Count(n) => Some(match name.strip_suffix(" percent") {
+            Some(what) => format!("{what} {n} %"),
+            None => format!("{} {name}", count(*n)),
+        }),
+        FactValue::Bytes(n) => Some(format!("{} {}", size(*n), name.strip_suffix(" bytes").unwrap_or(&name))),
         FactValue::Text(t) => Some(format!("{name} {t}")),
-        FactValue::List(l) if l.is_empty() => None,
-        FactValue::List(l) => Some(format!("{name} {}", l.join("; "))),
     }
+}
+
+/// Prints the lists that are known of live sections.
+fn lists(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<()> {
+    for s in &image.walk().sections {
+        for f in image.facts(s) {
+            if let FactValue::List(l) = &f.value
+                && !l.is_empty()
+            {
+                let title = format!("{}: {}", s.header.idstr, f.name.replace('_', " "));
+                writeln!(out, "\n{}", paint(Role::Title, &title))?;
+                l.iter().try_for_each(|item| writeln!(out, "{item}"))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A column of the memory table, left out where all blocks have nothing to say in it.
