@@ -220,3 +220,38 @@ fn colours_do_not_change_the_text() {
     }
     assert_eq!(bare, String::from_utf8(plain).unwrap());
 }
+
+/// Streams that analyze-migration.py cannot read for a single reason, which is put into one that it can
+/// (`docs/upstream-differences.md`): the document must be that of the stream without it.
+#[test]
+fn obstacles_of_the_script() {
+    fn replaced(stream: &[u8], what: &[u8], by: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut at = 0;
+        while at < stream.len() {
+            let hit = stream[at..].starts_with(what);
+            out.extend_from_slice(if hit { by } else { &stream[at..=at] });
+            at += if hit { what.len() } else { 1 };
+        }
+        assert_ne!(out, stream);
+        out
+    }
+    let scratch = common::scratch("obstacles");
+    let file = scratch.join("stream.mig");
+    let document = |stream: &[u8]| {
+        fs::write(&file, stream).unwrap();
+        String::from_utf8(common::run(&["--dump", "state"], &file, 0)).unwrap()
+    };
+    let stream = fs::read(common::fixture("avr-uno-11.1")).unwrap();
+    let plain = document(&stream);
+
+    let long = "f".repeat(130);
+    let named = [&[130], long.as_bytes()].concat();
+    assert_eq!(document(&replaced(&stream, b"\x05flash", &named)), plain.replace("\"flash\"", &format!("\"{long}\"")));
+    assert_eq!(
+        document(&replaced(&stream, b"\x05flash", "\x06flüsh".as_bytes())),
+        plain.replace("\"flash\"", "\"flüsh\"")
+    );
+    assert_eq!(document(&replaced(&stream, b"\x08\0\x0b\0\0", b"\x08\0\x7c\0\0")), plain, "an unknown command");
+    assert_eq!(document(&[&stream[..], &[0; 4096]].concat()), plain, "bytes behind the stream");
+}
