@@ -107,7 +107,12 @@ fn sections(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Res
             h.range.start.to_string(),
             h.section_id.to_string(),
             h.idstr.to_string(),
-            if h.instance_id == 0 { String::new() } else { h.instance_id.to_string() },
+            match h.instance_id {
+                0 => String::new(),
+                // made of an address or a flag, as those of spapr_iommu
+                n @ 0x1_0000.. => format!("{n:#x}"),
+                n => n.to_string(),
+            },
             h.version_id.to_string(),
             kind,
             count(s.bytes),
