@@ -2,6 +2,8 @@
 //!
 //! One snapshot per case, named after it: the arguments, standard output, standard error, and the exit status.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The state that we print equals what QEMU's own script prints, wherever that script can read the stream.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::fmt;

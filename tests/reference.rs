@@ -1,5 +1,7 @@
 //! The whole of `--help`, as one text: what changes here changes for users.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 /// Returns the help of a command and of all commands below it.

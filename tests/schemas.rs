@@ -1,5 +1,7 @@
 //! Every JSON document that is printed follows its schema in `schemas/`, and so do the descriptions that QEMU wrote.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::fs;
