@@ -33,6 +33,7 @@ pub(super) struct LzopReader {
     flags: Option<u32>,
     block: Vec<u8>,
     at: usize,
+    ended: bool,
 }
 
 fn bad(what: impl Into<String>) -> io::Error {
@@ -41,7 +42,7 @@ fn bad(what: impl Into<String>) -> io::Error {
 
 impl LzopReader {
     pub(super) fn new(input: Box<dyn Read + Send>) -> Self {
-        Self { input, flags: None, block: Vec::new(), at: 0 }
+        Self { input, flags: None, block: Vec::new(), at: 0, ended: false }
     }
 
     fn be(&mut self, n: usize) -> io::Result<u32> {
@@ -104,6 +105,17 @@ impl LzopReader {
         Ok(true)
     }
 
+    /// Reads the length that begins a block; nothing where the input ends instead.
+    fn block_length(&mut self) -> io::Result<Option<usize>> {
+        let mut first = [0];
+        if self.input.read(&mut first)? == 0 {
+            self.ended = true;
+            return Ok(None);
+        }
+        let [first] = first;
+        Ok(Some((usize::from(first) << 24) | self.be(3)? as usize))
+    }
+
     /// Reads one block; `false` at the end of the input.
     fn next_block(&mut self) -> io::Result<bool> {
         self.at = 0;
@@ -111,17 +123,15 @@ impl LzopReader {
         let mut in_member = self.flags.is_some();
         loop {
             if !in_member && !self.header()? {
+                self.ended = true;
                 return Ok(false);
             }
-            in_member = true;
             let flags = self.flags.unwrap_or_default();
-            let unpacked = match self.be(4) {
-                Ok(0) => {
-                    in_member = false;
-                    continue;
-                }
-                other => other? as usize,
-            };
+            let Some(unpacked) = self.block_length()? else { return Ok(false) };
+            if unpacked == 0 {
+                in_member = false;
+                continue;
+            }
             let packed = self.be(4)? as usize;
             if unpacked > MAX_BLOCK || packed > unpacked {
                 return Err(bad(format!("lzop block of {packed} bytes for {unpacked}")));
@@ -158,7 +168,7 @@ impl LzopReader {
 
 impl Read for LzopReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.at >= self.block.len() && !self.next_block()? {
+        if self.at >= self.block.len() && (self.ended || !self.next_block()?) {
             return Ok(0);
         }
         let rest = self.block.get(self.at..).unwrap_or_default();
