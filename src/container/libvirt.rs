@@ -116,7 +116,8 @@ pub(super) fn read(source: &dyn Source) -> Result<LibvirtImage> {
     let (format, cookie_at) = if version == 1 { (0, 0) } else { (word(28), u64::from(word(32))) };
     let body = HEADER.saturating_add(data_len);
     if source.size().is_some_and(|s| body > s) {
-        let e = Error::truncated(StreamOffset(20), format!("XML of {data_len} bytes reaches behind the end of the file"));
+        let e =
+            Error::truncated(StreamOffset(20), format!("XML of {data_len} bytes reaches behind the end of the file"));
         return Err(within(e));
     }
     let area = c.take_vec(data_len.min(MAX_XML), MAX_XML, "XML").map_err(within)?;

@@ -151,7 +151,8 @@ impl LzopReader {
             }
             if packed < unpacked {
                 self.block.resize(unpacked, 0);
-                let n = lzokay::decompress::decompress(&data, &mut self.block).map_err(|e| bad(format!("LZO: {e:?}")))?;
+                let n =
+                    lzokay::decompress::decompress(&data, &mut self.block).map_err(|e| bad(format!("LZO: {e:?}")))?;
                 if n != unpacked {
                     return Err(bad(format!("LZO: expected {unpacked} bytes, found {n}")));
                 }

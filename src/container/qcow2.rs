@@ -115,7 +115,10 @@ pub(super) fn open(file: File, wanted: Option<&str>) -> Result<(Qcow2Image, Arc<
     let version = be32(4);
     if !matches!(version, 2 | 3) {
         let old = if version == 1 { ", which has no snapshots" } else { "" };
-        return Err(Error::new(ErrorKind::Unsupported, format!("qcow2 version: expected 2 or 3, found {version}{old}")));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("qcow2 version: expected 2 or 3, found {version}{old}"),
+        ));
     }
     let features = if version == 3 { be64(72) } else { 0 };
     let mut remarks = Vec::new();
@@ -146,14 +149,18 @@ fn check_features(features: u64, crypt: u32, remarks: &mut Vec<String>) -> Resul
             .hint("load the snapshot in QEMU (-loadvm NAME) and migrate it to a file"));
     }
     if features & EXTERNAL_DATA != 0 {
-        return unsupported("the qcow2 image keeps its data in another file, and can have no internal snapshots".to_owned());
+        return unsupported(
+            "the qcow2 image keeps its data in another file, and can have no internal snapshots".to_owned(),
+        );
     }
     let unknown = features & !(DIRTY | CORRUPT | EXTERNAL_DATA | COMPRESSION_TYPE | EXTENDED_L2);
     if unknown != 0 {
         return unsupported(format!("qcow2 feature bit {} is not known", unknown.trailing_zeros()));
     }
     if features & DIRTY != 0 {
-        remarks.push("the image is marked dirty: QEMU did not close it; its reference counts are not used here".to_owned());
+        remarks.push(
+            "the image is marked dirty: QEMU did not close it; its reference counts are not used here".to_owned(),
+        );
     }
     if features & CORRUPT != 0 {
         remarks.push("the image is marked corrupt; what is read may be wrong".to_owned());
@@ -208,17 +215,22 @@ fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
     let list = || all.iter().map(show).collect::<Vec<_>>().join(", ");
     let none = |what: &str| Error::new(ErrorKind::NotASaveImage, what);
     if all.is_empty() {
-        return Err(none("a qcow2 disk image without internal snapshots: it holds no machine state")
-            .hint("read the disk with qemu-img or qemu-nbd; `savevm NAME` in QEMU's monitor makes a snapshot with state"));
+        return Err(none("a qcow2 disk image without internal snapshots: it holds no machine state").hint(
+            "read the disk with qemu-img or qemu-nbd; `savevm NAME` in QEMU's monitor makes a snapshot with state",
+        ));
     }
     let Some(w) = wanted else {
         let with: Vec<usize> = (0..all.len()).filter(|i| all.get(*i).is_some_and(|s| s.vm_state_bytes > 0)).collect();
         return match with.as_slice() {
             [one] => Ok(*one),
-            [] => Err(none("the snapshots of this qcow2 image hold no machine state, only the disk")
-                .hint("of a machine with several disks, one holds the state of a snapshot: try its other qcow2 images")),
-            _ => Err(Error::new(ErrorKind::Unsupported, format!("the qcow2 image has {} snapshots with state", with.len()))
-                .hint(format!("choose one with --snapshot NAME or ID: {}", list()))),
+            [] => Err(none("the snapshots of this qcow2 image hold no machine state, only the disk").hint(
+                "of a machine with several disks, one holds the state of a snapshot: try its other qcow2 images",
+            )),
+            _ => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("the qcow2 image has {} snapshots with state", with.len()),
+            )
+            .hint(format!("choose one with --snapshot NAME or ID: {}", list()))),
         };
     };
     let named: Vec<usize> = (0..all.len()).filter(|i| all.get(*i).is_some_and(|s| s.name == w)).collect();
@@ -230,7 +242,8 @@ fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
                 .hint(format!("choose one by its id: {}", list())));
         }
     };
-    let i = found.ok_or_else(|| none(&format!("the qcow2 image has no snapshot {w:?}")).hint(format!("it has {}", list())))?;
+    let i = found
+        .ok_or_else(|| none(&format!("the qcow2 image has no snapshot {w:?}")).hint(format!("it has {}", list())))?;
     if all.get(i).is_some_and(|s| s.vm_state_bytes == 0) {
         return Err(none(&format!("the snapshot {w:?} holds no machine state, only the disk"))
             .hint("of a machine with several disks, one holds the state of a snapshot: try its other qcow2 images"));
@@ -269,7 +282,10 @@ impl State {
     fn open(file: FileSource, geometry: Geometry, s: &Snapshot) -> Result<Self> {
         let bytes = u64::from(s.l1_entries).saturating_mul(8);
         if bytes > MAX_L1_BYTES {
-            return Err(corrupt(s.l1_offset, format!("L1 table: expected {MAX_L1_BYTES} bytes at most, found {bytes}")));
+            return Err(corrupt(
+                s.l1_offset,
+                format!("L1 table: expected {MAX_L1_BYTES} bytes at most, found {bytes}"),
+            ));
         }
         let mut c = Cursor::new(&file, StreamOffset(s.l1_offset));
         let table = c
@@ -415,7 +431,9 @@ impl Source for State {
         // clusters that follow each other in the file are read at once
         while n < want {
             match (&place, self.place(guest.saturating_add(n))?) {
-                (Place::At(host), (Place::At(next), more)) if next == host.saturating_add(n) => n = n.saturating_add(more),
+                (Place::At(host), (Place::At(next), more)) if next == host.saturating_add(n) => {
+                    n = n.saturating_add(more)
+                }
                 (Place::Zero, (Place::Zero, more)) => n = n.saturating_add(more),
                 _ => break,
             }
