@@ -48,7 +48,7 @@ pub(super) fn spans(
     let low = table(family, total);
     let (low, why) = match facts.cmos.as_deref().and_then(|c| from_cmos(c, total)) {
         Some(said) => {
-            if said != low {
+            if said != low.min(total) {
                 remarks.push(format!(
                     "the RTC says that memory below 4 GiB ends at {said:#x}, where the machine's default is {low:#x}; the RTC is followed (max-ram-below-4g)"
                 ));
@@ -144,6 +144,22 @@ mod tests {
         let mut small = vec![0; 128];
         small[0x17..0x19].copy_from_slice(&((7 * MIB >> 10) as u16).to_le_bytes());
         assert_eq!(from_cmos(&small, 8 * MIB), Some(8 * MIB));
+    }
+
+    #[test]
+    fn only_an_unusual_split_is_remarked_upon() {
+        let mut c = vec![0; 128];
+        c[0x34..0x36].copy_from_slice(&((16 * MIB >> 16) as u16).to_le_bytes());
+        let facts = Facts { cmos: Some(c), ..Facts::default() };
+        let mut remarks = Vec::new();
+        let usual = spans(Family::Q35, "q35", 32 * MIB, &facts, &mut remarks).unwrap();
+        assert_eq!((usual.len(), remarks.len()), (1, 0));
+        let mut c = facts.cmos.unwrap();
+        c[0x5b] = (64 * MIB >> 16) as u8;
+        c[0x5c] = (64 * MIB >> 24) as u8;
+        let facts = Facts { cmos: Some(c), ..Facts::default() };
+        let unusual = spans(Family::Q35, "q35", 96 * MIB, &facts, &mut remarks).unwrap();
+        assert_eq!((unusual.len(), remarks.len()), (2, 1));
     }
 
     #[test]
