@@ -242,15 +242,18 @@ impl Readers<'_> {
     }
 
     fn open_ram(&mut self, c: &mut Cursor<'_>, h: &SectionHeader, ctx: &Context, found: &mut Diagnostics) -> bool {
-        if h.version_id != 4 {
-            let what =
-                format!("the ram section has version {}; only version 4 (QEMU 0.14 and later) is read", h.version_id);
+        if !matches!(h.version_id, 3 | 4) {
+            let what = format!(
+                "the ram section has version {}; versions 3 (QEMU 0.10) and 4 (0.14 and later) are read",
+                h.version_id
+            );
             found.add(Severity::Error, "ram-version", Some(h.range), Some("ram"), what);
             return false;
         }
         let config = ctx.configuration.as_ref();
         let has = |cap: &str| config.is_some_and(|c| c.has_capability(cap));
         let mut ram = RamContext {
+            version: h.version_id,
             target_page: 4096,
             ignore_shared: has("x-ignore-shared"),
             mapped_ram: has("mapped-ram"),

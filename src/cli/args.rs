@@ -1,26 +1,33 @@
 //! Arguments.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::style::ColorWhen;
 
 const EXAMPLES: &str = "\
 Examples:
-  savevm-analyze -f vm.mig                        the device state, as analyze-migration.py prints it
-  savevm-analyze -f vm.mig --dump desc            the description that QEMU appended to the stream
-  savevm-analyze -f vm.mig --extract-ram -o DIR   one sparse file per RAM block
-  savevm-analyze info vm.mig                      what is in the file
-  savevm-analyze state vm.mig --device '*cpu*'    the typed tree of some devices
-  savevm-analyze check vm.mig                     is every byte accounted for
+  savevm-analyze -f vm.mig                    what analyze-migration.py prints
+  savevm-analyze -f vm.mig --dump desc        the description in the stream
+  savevm-analyze -f vm.mig --extract-ram      one sparse file per RAM block
+  savevm-analyze info vm.mig                  what is in the file
+  savevm-analyze state vm.mig --device cpu    the typed tree of a device
+  savevm-analyze check vm.mig                 is every byte accounted for
 
 Exit status:
-  0 complete    1 the answer is no    2 nothing usable    3 partial result, standard error says why";
+  0 complete             1 the answer is no
+  2 nothing usable       3 partial result, standard error says why";
+
+const USAGE: &str = "\
+savevm-analyze [OPTIONS] [FILE]
+       savevm-analyze [--color WHEN] <COMMAND>";
 
 /// Open the saved state of a QEMU virtual machine and decode all of it.
 #[derive(Debug, Parser)]
-#[command(name = "savevm-analyze", version, about, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "savevm-analyze", version, about, after_help = EXAMPLES, override_usage = USAGE)]
 pub struct Args {
     #[command(flatten)]
     pub dump: DumpArgs,
@@ -29,6 +36,27 @@ pub struct Args {
     pub color: ColorWhen,
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Args {
+    /// Parses the command line. The flags of analyze-migration.py do not go with a subcommand; those that are for all
+    /// commands do, before it or behind it, which is why clap's own `args_conflicts_with_subcommands` is of no use.
+    ///
+    /// # Errors
+    /// What clap says, help and version included.
+    pub fn parse_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(line)?;
+        if let Some(command) = matches.subcommand_name() {
+            let mut flags = DumpArgs::augment_args(clap::Command::new(""));
+            flags.build();
+            let given = |a: &&clap::Arg| matches.value_source(a.get_id().as_str()) == Some(ValueSource::CommandLine);
+            if let Some(flag) = flags.get_arguments().find(given) {
+                let what = format!("{flag} does not go with the command {command}");
+                return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, what));
+            }
+        }
+        Self::from_arg_matches(&matches)
+    }
 }
 
 /// The flags of analyze-migration.py, and what goes with them.
@@ -279,7 +307,6 @@ fn mapping(text: &str) -> Result<(String, u64), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {
@@ -296,5 +323,18 @@ mod tests {
         for bad in ["", "x", "-1", "99999999999G", "0x", "1.5G"] {
             assert!(number(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn flags_for_all_commands_stand_on_either_side() {
+        let parse = |line: &str| Args::parse_line(line.split(' ').map(OsString::from));
+        for line in ["x --color always info f", "x info f --color always", "x info --color=always f"] {
+            let a = parse(line).unwrap();
+            assert_eq!(a.color, ColorWhen::Always, "{line}");
+            assert!(matches!(a.command, Some(Command::Info(_))));
+        }
+        assert!(parse("x -f a info b").unwrap_err().to_string().contains("--file"));
+        assert!(parse("x --dump desc info b").unwrap_err().to_string().contains("--dump"));
+        assert!(parse("x a").unwrap().command.is_none());
     }
 }

@@ -47,6 +47,7 @@ fn job<'a>(a: &'a DumpArgs, file: &'a Path, also_state: Option<&'a Path>) -> Job
         length: None,
         map: &[],
         also_state,
+        also_description: None,
         tmpdir: None,
         force: a.force,
         progress: ProgressHow::Auto,
@@ -69,19 +70,9 @@ fn description(image: &SaveImage, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
-/// Writes desc.json, state.json and the memory; the description only where there is one, which a pipe tells too late.
+/// Writes desc.json, state.json and the memory.
 fn extract(a: &DumpArgs, file: &Path, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    std::fs::create_dir_all(&a.output)
-        .map_err(|e| Error::io(format!("cannot create the directory {}", a.output.display()), e))?;
-    if file.as_os_str() != "-" {
-        let image = open::devices(file, a.schema.as_deref())?;
-        if image.walk().description.is_some() {
-            open::write_new(&a.output.join("desc.json"), a.force, &mut |w| description(&image, w))?;
-            writeln!(out, "desc.json")?;
-        }
-    }
-    let state = a.output.join("state.json");
-    let outcome = super::extract::images(&job(a, file, Some(&state)), out)?;
-    writeln!(out, "state.json")?;
-    Ok(outcome)
+    let (description, state) = (a.output.join("desc.json"), a.output.join("state.json"));
+    let job = Job { also_description: Some(&description), ..job(a, file, Some(&state)) };
+    super::extract::images(&job, out)
 }

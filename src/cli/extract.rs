@@ -29,6 +29,7 @@ pub struct Job<'a> {
     pub length: Option<u64>,
     pub map: &'a [(String, u64)],
     pub also_state: Option<&'a Path>,
+    pub also_description: Option<&'a Path>,
     pub tmpdir: Option<&'a Path>,
     pub force: bool,
     pub progress: ProgressHow,
@@ -62,6 +63,7 @@ pub fn run(a: &ExtractArgs, out: &mut dyn Write) -> std::result::Result<Outcome,
         length: a.length,
         map: &a.map,
         also_state: a.also_state.as_deref(),
+        also_description: None,
         tmpdir: a.tmpdir.as_deref(),
         force: a.force,
         progress: a.progress,
@@ -282,6 +284,9 @@ fn conclude(
     }
     if let Some(l) = d.layout.as_ref().filter(|_| !job.quiet) {
         map(l, image.ram_blocks(), to_stdout, out)?;
+    }
+    if let (Some(path), Some(d)) = (job.also_description, &image.walk().description) {
+        open::write_new(path, job.force, &mut |w| Ok(crate::render::pretty(w, &d.json)?))?;
     }
     let mut problems = lost;
     if let Some(path) = job.also_state {

@@ -15,7 +15,7 @@ mod style;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use args::{Args, Command};
 use exit::{Failure, Outcome};
@@ -23,7 +23,7 @@ use exit::{Failure, Outcome};
 /// Runs the command line and returns its exit status.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::parse_line(std::env::args_os()) {
         Ok(a) => a,
         Err(e) => {
             let _ = e.print();

@@ -103,7 +103,8 @@ pub fn verdict(image: &SaveImage, problems: &[String]) -> Outcome {
     if partial { Outcome::Partial } else { Outcome::Complete }
 }
 
-fn described(d: &crate::diag::Diagnostic) -> String {
+/// Returns a finding in words, with its place.
+pub fn described(d: &crate::diag::Diagnostic) -> String {
     let mut out = d.message.clone();
     if let Some(p) = &d.path {
         out = format!("{p}: {out}");

@@ -3,7 +3,7 @@
 use super::records::RamContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_RAM_BLOCKS;
-use crate::offset::{FileOffset, StreamRange};
+use crate::offset::{FileOffset, StreamOffset, StreamRange};
 use crate::wire::Cursor;
 
 /// One block of guest memory (`RAMBlock` in `include/exec/ramblock.h`).
@@ -77,6 +77,18 @@ pub(super) fn read(c: &mut Cursor<'_>, total: u64, ctx: &RamContext, out: &mut V
         out.push(RamBlock { name, len, page_size, region_address, mapped, entry });
     }
     Ok(())
+}
+
+/// The memory of a section of version 3, which knows no blocks: one flat space.
+pub(super) fn whole_memory(total: u64, at: StreamOffset) -> RamBlock {
+    RamBlock {
+        name: "ram".to_owned(),
+        len: total,
+        page_size: None,
+        region_address: None,
+        mapped: None,
+        entry: StreamRange::with_len(at.0, 0),
+    }
 }
 
 /// With postcopy armed, blocks on huge pages say their page size; nothing announces which. The mask of page sizes in the

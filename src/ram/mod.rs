@@ -11,7 +11,8 @@
 //! EOS            nothing: the end of this section's payload
 //! MULTIFD_FLUSH  nothing
 //! ```
-//! The name is absent with CONTINUE: then it is the block of the record before, also across sections. Written by
+//! The name is absent with CONTINUE: then it is the block of the record before, also across sections.
+//! Version 3 (QEMU 0.10 to 0.13) has neither list nor names: one flat memory. Written by
 //! `ram_save_setup`, `ram_save_iterate` and `ram_save_complete`, read by `ram_load_precopy` in `migration/ram.c`.
 #![cfg_attr(
     not(test),
