@@ -138,18 +138,18 @@ mod tests {
         let mut c = vec![0; 128];
         let below = 2 * GIB;
         c[0x34..0x36].copy_from_slice(&(((below - 16 * MIB) >> 16) as u16).to_le_bytes());
-        c[0x5b..0x5d].copy_from_slice(&((3 * GIB >> 16) as u16).to_le_bytes());
+        c[0x5b..0x5d].copy_from_slice(&(((3 * GIB) >> 16) as u16).to_le_bytes());
         assert_eq!(from_cmos(&c, 5 * GIB), Some(2 * GIB));
         assert_eq!(from_cmos(&c, 6 * GIB), None);
         let mut small = vec![0; 128];
-        small[0x17..0x19].copy_from_slice(&((7 * MIB >> 10) as u16).to_le_bytes());
+        small[0x17..0x19].copy_from_slice(&(((7 * MIB) >> 10) as u16).to_le_bytes());
         assert_eq!(from_cmos(&small, 8 * MIB), Some(8 * MIB));
     }
 
     #[test]
     fn the_rtc_of_a_small_machine_is_no_surprise() {
         let mut c = vec![0; 128];
-        c[0x17..0x19].copy_from_slice(&((7 * MIB >> 10) as u16).to_le_bytes());
+        c[0x17..0x19].copy_from_slice(&(((7 * MIB) >> 10) as u16).to_le_bytes());
         let mut remarks = Vec::new();
         let facts = Facts { cmos: Some(c), ..Facts::default() };
         let s = spans(Family::Q35, "pc-q35-10.0", 8 * MIB, &facts, &mut remarks).unwrap();
