@@ -284,6 +284,9 @@ fn conclude(
             }
         }
     }
+    if !complete && lost.is_empty() && !report.blocks.is_empty() && !job.quiet {
+        say(Role::Name, "note", "all of memory came, but what changed later may be missing: the stream ends too early");
+    }
     if let Some(file) = d.stdout.take() {
         pour(file, out)?;
     }
