@@ -73,6 +73,10 @@ impl PageSink for Index {
         Ok(())
     }
 
+    fn mapped(&mut self, _: crate::ram::MappedRun, _: &dyn Source) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "--memory does not read mapped-ram files yet"))
+    }
+
     fn wants_data(&self) -> bool {
         false
     }

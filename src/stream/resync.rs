@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::matching::Unmatched;
 use crate::error::Result;
 use crate::names::RecordType;
 use crate::offset::StreamOffset;
-use crate::schema::Schema;
 use crate::wire::Source;
 
 /// What is known of the stream when a payload's end is searched.
@@ -14,8 +14,8 @@ pub(super) struct Known<'a> {
     pub(super) live: &'a HashSet<u32>,
     /// Section ids of all sections so far.
     pub(super) ids: &'a HashSet<u32>,
-    /// The description.
-    pub(super) schema: Option<&'a Schema>,
+    /// The devices of the description, if there is one.
+    pub(super) described: Option<&'a Unmatched>,
 }
 
 const WINDOW: usize = 64 << 10;
@@ -56,6 +56,17 @@ pub(super) fn payload_end(
         }
         at = at.saturating_add(WINDOW as u64);
     }
+}
+
+/// Tells whether a record seems to begin at `at`, behind a footer or where there are none.
+pub(super) fn record_at(source: &dyn Source, at: StreamOffset, known: &Known<'_>, behind_footer: bool) -> Result<bool> {
+    let mut buf = [0; LOOKAHEAD];
+    let n = source
+        .read_full(at.0, &mut buf)
+        .map_err(|e| crate::error::Error::io("cannot read the stream", e).at(at))?;
+    let bytes = buf.get(..n).unwrap_or_default();
+    let live = matches!(bytes.first().map(|b| RecordType(*b)), Some(RecordType::PART | RecordType::END | RecordType::COMMAND));
+    Ok(n > 0 && plausible(bytes, n < LOOKAHEAD, known, behind_footer || live))
 }
 
 fn is_footer(bytes: &[u8], id: u32) -> bool {
@@ -108,8 +119,8 @@ fn plausible_header(bytes: &[u8], known: &Known<'_>) -> bool {
     ) else {
         return false;
     };
-    if let (true, Some(schema)) = (full, known.schema) {
-        return schema.devices.iter().any(|d| d.idstr.as_bytes() == name && d.instance_id == instance);
+    if let (true, Some(described)) = (full, known.described) {
+        return described.describes(name, instance);
     }
     // a name of one letter exists nowhere, and ids are handed out from 0 upwards
     n >= 2
@@ -127,7 +138,7 @@ mod tests {
 
     fn end(bytes: &[u8], footer: Option<u32>) -> Option<u64> {
         let none = HashSet::new();
-        let known = Known { live: &none, ids: &none, schema: None };
+        let known = Known { live: &none, ids: &none, described: None };
         let s = MemorySource::new(bytes.to_vec());
         payload_end(&s, StreamOffset(0), footer, &known).unwrap().map(|o| o.0)
     }
