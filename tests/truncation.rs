@@ -37,7 +37,9 @@ impl Sound {
         // a sound stream without a description may end at its EOF byte
         let whole = self.image.walk().eof.map_or(usize::MAX, |e| e.0 as usize + 1);
         let stopped = image.walk().stopped.as_ref();
-        if cut < whole || self.image.walk().description.is_some() && cut > whole {
+        // without footers and description the last byte of a cut stream, if it is 0, cannot be told from the EOF byte
+        let guessed = self.image.walk().footers == Some(false) && image.walk().eof.is_some();
+        if !guessed && (cut < whole || self.image.walk().description.is_some() && cut > whole) {
             let e = stopped.unwrap_or_else(|| panic!("{what}: no error"));
             let inside = self.image.walk().sections.iter().any(|s| {
                 s.header.range.end.0 as usize <= cut && cut < end_of(s) && s.parts == 1
@@ -61,7 +63,9 @@ impl Sound {
 fn every_byte_of_the_device_part() {
     for name in SMALL {
         let sound = Sound::new(name);
-        for cut in device_part(&sound.image)..sound.bytes.len() {
+        // all of them take minutes without optimisation: SAVEVM_ANALYZE_EXHAUSTIVE=1 cargo test --release
+        let step = if name.starts_with("avr") || common::exhaustive() { 1 } else { 67 };
+        for cut in (device_part(&sound.image)..sound.bytes.len()).step_by(step) {
             sound.cut(name, cut, true, false);
             // the other ways differ in how RAM is passed and where the description is sought
             match cut % 3 {
@@ -78,8 +82,9 @@ fn places_of_the_part_before_the_devices() {
     for name in SMALL {
         let sound = Sound::new(name);
         let devices = device_part(&sound.image);
-        for i in 0..devices.min(1000) {
-            let cut = i * devices / devices.min(1000);
+        let places = devices.min(if common::exhaustive() { 1000 } else { 100 });
+        for i in 0..places {
+            let cut = i * devices / places;
             sound.cut(name, cut, i % 2 == 0, i % 3 == 0);
         }
     }
@@ -91,10 +96,10 @@ fn samples_of_larger_streams() {
     for name in LARGE {
         let sound = Sound::new(name);
         let devices = device_part(&sound.image);
-        for i in 0..40 {
+        for i in 0..10 {
             sound.cut(name, random.below(devices), i % 2 == 0, i % 4 < 2);
         }
-        for i in 0..60 {
+        for i in 0..15 {
             sound.cut(name, devices + random.below(sound.bytes.len() - devices), i % 2 == 0, i % 4 < 2);
         }
     }
@@ -154,7 +159,8 @@ fn the_command_line_says_that_it_is_partial() {
                 };
                 assert_eq!(status, expected, "{what}: {err}");
                 assert!(!err.is_empty() || args[0] == "check", "{what}: nothing on standard error");
-                assert_eq!(out.stdout.is_empty(), status == Some(2), "{what}");
+                assert!(!json || out.stdout.is_empty() == (status == Some(2)), "{what}");
+                assert!(status != Some(2) || out.stdout.is_empty(), "{what}");
                 if json && !out.stdout.is_empty() {
                     serde_json::from_slice::<serde_json::Value>(&out.stdout).unwrap_or_else(|e| panic!("{what}: {e}"));
                 }

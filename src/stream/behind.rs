@@ -129,10 +129,23 @@ impl Walker<'_> {
         }
     }
 
+    /// A package lies inside the stream.
+    fn check_packages(&mut self) {
+        let Some(size) = self.c.source().size() else { return };
+        for c in &self.out.commands {
+            if let Some(p) = c.package.filter(|p| p.end.0 > size) {
+                let what = format!("the command PACKAGED says {} bytes, {} are left", p.len(), size.saturating_sub(p.start.0));
+                self.out.found.add(Severity::Error, "package-size", Some(c.range), None, what);
+            }
+        }
+    }
+
     /// Adds the sums and what is missing.
     pub(super) fn finish(mut self) -> Walk {
         let stopped_at = self.accounted_to();
-        if !self.confirmed && self.schema.as_ref().is_some_and(|d| d.record.start < stopped_at) {
+        self.check_packages();
+        let inside = self.schema.as_ref().is_some_and(|d| d.record.start < stopped_at);
+        if !self.confirmed && (inside || self.doubtful) {
             // it lies inside what was read as something else
             self.disown();
         }

@@ -78,10 +78,14 @@ impl Walker<'_> {
         let chain = tail::chain(self.c.source(), eof, &left, from, patient)?;
         let mut starts = chain.starts;
         starts.reverse();
-        let Some(first) = starts.first().copied().filter(|_| chain.whole || patient) else { return Ok(Vec::new()) };
         // the description at the end may be that of a stream inside guest memory, where this one was cut
+        let first = starts.first().copied().unwrap_or(eof);
         let floor = StreamOffset(from.0.max(first.0.saturating_sub(64 << 10)));
         if first > from && tail::begins_another_stream(self.c.source(), floor, first)? {
+            self.doubtful = true;
+            return Ok(Vec::new());
+        }
+        if !chain.whole && !patient {
             return Ok(Vec::new());
         }
         Ok(starts)

@@ -84,51 +84,63 @@ fn plausible(bytes: &[u8], last: bool, known: &Known<'_>, behind_footer: bool) -
     match RecordType(kind) {
         RecordType::EOF => {
             let ends = bytes.len() == 1 && last;
-            let described = bytes.get(1) == Some(&RecordType::VMDESCRIPTION.0) && begins_description(bytes);
+            let described = bytes.get(1) == Some(&RecordType::VMDESCRIPTION.0) && begins_description(bytes, last);
             ends || described || (behind_footer && bytes.iter().all(|b| *b == 0))
         }
-        RecordType::START | RecordType::FULL => plausible_header(bytes, known),
+        RecordType::START | RecordType::FULL => {
+            plausible_header(bytes, known).unwrap_or(last && behind_footer && is_cut_name(bytes))
+        }
         RecordType::PART | RecordType::END => {
-            behind_footer && be32(bytes, 1).is_some_and(|id| known.live.contains(&id))
+            behind_footer && be32(bytes, 1).map_or(last, |id| known.live.contains(&id))
         }
         RecordType::COMMAND => {
-            behind_footer && bytes.get(1) == Some(&0) && bytes.get(2).is_some_and(|c| (1..=32).contains(c))
+            let number = bytes.get(1..3).map(|c| matches!(c, [0, 1..=32]));
+            behind_footer && number.unwrap_or(last)
         }
         _ => false,
     }
 }
 
 /// Tells whether the JSON behind an EOF byte, a type and a length begins as QEMU begins it.
-fn begins_description(bytes: &[u8]) -> bool {
-    let text = bytes.get(6..bytes.len().min(70)).unwrap_or_default();
-    text.first() == Some(&b'{')
-        && [&b"\"page_size\""[..], b"\"configuration\"", b"\"devices\""]
-            .iter()
-            .any(|word| text.windows(word.len()).any(|w| w == *word))
+fn begins_description(bytes: &[u8], last: bool) -> bool {
+    const LOOK: usize = 70;
+    let text = bytes.get(6..bytes.len().min(LOOK)).unwrap_or_default();
+    let words = [&b"\"page_size\""[..], b"\"configuration\"", b"\"devices\""];
+    let cut = last && bytes.len() < LOOK;
+    match text.first() {
+        None => cut,
+        Some(c) => *c == b'{' && (cut || words.iter().any(|w| text.windows(w.len()).any(|t| t == *w))),
+    }
 }
 
-fn plausible_header(bytes: &[u8], known: &Known<'_>) -> bool {
+/// Tells whether what there is of a section header, which the end of the source cuts, looks like one.
+fn is_cut_name(bytes: &[u8]) -> bool {
+    bytes.get(6..).unwrap_or_default().iter().take(usize::from(bytes.get(5).copied().unwrap_or_default())).all(is_name_byte)
+}
+
+fn is_name_byte(c: &u8) -> bool {
+    c.is_ascii_graphic() || *c == b' '
+}
+
+/// Tells whether a section header begins here; nothing when the bytes end before it does.
+fn plausible_header(bytes: &[u8], known: &Known<'_>) -> Option<bool> {
     let full = bytes.first() == Some(&RecordType::FULL.0);
-    let Some(id) = be32(bytes, 1) else { return false };
-    let Some(&n) = bytes.get(5) else { return false };
-    let n = usize::from(n);
-    let (Some(name), Some(instance), Some(version)) = (
-        bytes.get(6..n.saturating_add(6)),
-        be32(bytes, n.saturating_add(6)),
-        be32(bytes, n.saturating_add(10)),
-    ) else {
-        return false;
-    };
+    let id = be32(bytes, 1)?;
+    let n = usize::from(*bytes.get(5)?);
+    let name = bytes.get(6..n.saturating_add(6))?;
+    let instance = be32(bytes, n.saturating_add(6))?;
+    let version = be32(bytes, n.saturating_add(10))?;
     if let (true, Some(described)) = (full, known.described) {
-        return described.describes(name, instance);
+        return Some(described.describes(name, instance));
     }
     // a name of one letter exists nowhere, and ids are handed out from 0 upwards
-    n >= 2
-        && name.iter().all(|c| c.is_ascii_graphic() || *c == b' ')
+    let sound = n >= 2
+        && name.iter().all(is_name_byte)
         && name.iter().any(u8::is_ascii_alphabetic)
         && id < 65_536
         && version < 4_096
-        && (!full || !known.ids.contains(&id))
+        && (!full || !known.ids.contains(&id));
+    Some(sound)
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub(super) struct Walker<'a> {
     pub(super) chain: Option<Vec<StreamOffset>>,
     /// Whether the description stands where the records of this stream end.
     pub(super) confirmed: bool,
+    /// Whether the description may be that of another stream, inside guest memory.
+    pub(super) doubtful: bool,
     pub(super) kept_bytes: u64,
     pub(super) out: Walk,
 }
@@ -65,6 +67,7 @@ pub fn walk(source: &dyn Source, depth: Depth, lent: Option<&Schema>, payloads: 
         jumped: false,
         chain: None,
         confirmed: false,
+        doubtful: false,
         kept_bytes: 0,
         out: Walk::default(),
     };

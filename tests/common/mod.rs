@@ -43,6 +43,11 @@ pub fn open_pipe(bytes: Vec<u8>, full: bool) -> Result<SaveImage, Error> {
     SaveImage::walk_container(container, OpenOptions { full, ..OpenOptions::default() })
 }
 
+/// Whether the long form of a test is asked for.
+pub fn exhaustive() -> bool {
+    std::env::var_os("SAVEVM_ANALYZE_EXHAUSTIVE").is_some()
+}
+
 /// A generator of numbers that is the same everywhere (xorshift64*).
 pub struct Random(pub u64);
 
