@@ -119,7 +119,7 @@ fn a_wrong_size_in_the_description_costs_one_device() {
         let record = sound.walk().description.as_ref().unwrap().record;
         let json = &bytes[record.start.0 as usize + 5..];
         let text = std::str::from_utf8(json).unwrap();
-        let sizes: Vec<usize> = text.match_indices("\"size\":").map(|(i, m)| i + m.len()).collect();
+        let sizes: Vec<usize> = text.match_indices("\"size\"").skip_while(|(i, _)| !text[..*i].contains("\"devices\"")).map(|(i, m)| i + m.len()).collect();
         for i in 0..12 {
             let i = sizes[i * sizes.len() / 12];
             let i = i + text[i..].find(|c: char| c.is_ascii_digit()).unwrap();

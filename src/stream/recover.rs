@@ -65,6 +65,8 @@ impl Walker<'_> {
             }
         }
         last.payload = StreamRange::new(start.0, end.0);
+        let len = usize::try_from(last.payload.len()).unwrap_or(usize::MAX);
+        last.kept = last.kept.take().map(|k| k.slice(0, len));
         last.bytes = next.0.saturating_sub(last.header.range.start.0);
         last.end = EndFound::NextHeader;
         Ok(())
@@ -85,9 +87,21 @@ impl Walker<'_> {
             self.doubtful = true;
             return Ok(Vec::new());
         }
-        if !chain.whole && !patient {
+        if !patient && !(chain.whole && self.follows_live_section(first)?) {
             return Ok(Vec::new());
         }
         Ok(starts)
+    }
+
+    /// Tells whether the footer of a live section stands before `at`; a device section that is not described does not.
+    fn follows_live_section(&mut self, at: StreamOffset) -> Result<bool> {
+        if self.out.footers != Some(true) {
+            return Ok(true);
+        }
+        let back = self.c.offset();
+        self.c.seek(StreamOffset(at.0.saturating_sub(FOOTER_LEN)));
+        let (mark, id) = (self.c.u8()?, self.c.be32()?);
+        self.c.seek(back);
+        Ok(mark == RecordType::FOOTER.0 && self.live_ids.contains(&id))
     }
 }

@@ -106,10 +106,12 @@ fn begins_description(bytes: &[u8], last: bool) -> bool {
     const LOOK: usize = 70;
     let text = bytes.get(6..bytes.len().min(LOOK)).unwrap_or_default();
     let words = [&b"\"page_size\""[..], b"\"configuration\"", b"\"devices\""];
-    let cut = last && bytes.len() < LOOK;
+    let is_text = |c: &&u8| matches!(c, b' '..=b'~' | b'\n' | b'\r' | b'\t');
     match text.first() {
-        None => cut,
-        Some(c) => *c == b'{' && (cut || words.iter().any(|w| text.windows(w.len()).any(|t| t == *w))),
+        None => last && bytes.len() < LOOK,
+        // one wrong byte is no reason to look further
+        Some(b'{') if text.len() > 8 || last => text.iter().filter(|c| !is_text(c)).count() <= 1,
+        Some(_) => words.iter().any(|w| text.windows(w.len()).any(|t| t == *w)),
     }
 }
 

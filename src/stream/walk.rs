@@ -164,7 +164,12 @@ impl Walker<'_> {
 
     fn command(&mut self, start: StreamOffset) -> Result<()> {
         let command = Command(self.c.be16()?);
+        let at = self.c.offset();
         let len = self.c.be16()?;
+        if let Some(expected) = command.payload_len().filter(|n| *n != len) {
+            let name = command.name().unwrap_or_default();
+            return Err(Error::corrupt(at, format!("command {name}: expected a length of {expected}, found {len}")));
+        }
         let mut payload = self.c.peek(usize::from(len)).map(<[u8]>::to_vec)?;
         self.c.skip(len.into())?;
         if command == Command::POSTCOPY_ADVISE && payload.len() == 16 {
@@ -175,7 +180,7 @@ impl Walker<'_> {
         let mut package = None;
         if command == Command::PACKAGED {
             let n = payload.get(..4).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes).ok_or_else(|| {
-                Error::corrupt(start, format!("command PACKAGED: expected a length of 4 bytes, found {len} bytes"))
+                Error::corrupt(start, format!("command PACKAGED: expected 4 bytes, found {len}"))
             })?;
             package = Some(StreamRange::with_len(range.end.0, n.into()));
         }
