@@ -92,7 +92,7 @@ impl Stream {
         for (i, p) in pages.iter().enumerate() {
             let mut page = p.clone();
             page.resize(4096, 0);
-            data.be64(i as u64 * 4096 | 8).name(block.as_bytes()).raw(&page);
+            data.be64((i as u64 * 4096) | 8).name(block.as_bytes()).raw(&page);
         }
         data.be64(0x10);
         self.start(id, "ram", 4, &list.bytes).part(id, &data.bytes).end(id, b"\x00\x00\x00\x00\x00\x00\x00\x10")

@@ -187,7 +187,7 @@ fn packages_and_commands_of_any_length() {
         assert_eq!(image.device_sections().count(), 1);
     }
     let mut s = Stream::new("pc");
-    s.raw(b"\x08\x00\x05\xff\xff").raw(&[0; 9]);
+    s.raw(b"\x08\x00\x06\xff\xff").raw(&[0; 9]);
     assert_eq!(look("command", &s).walk().stopped.as_ref().unwrap().kind(), ErrorKind::Truncated);
     let mut s = Stream::new("pc");
     s.command(7, b"\x01").full(1, "d", 0, &[1]).eof();

@@ -14,6 +14,8 @@ pub(super) struct Known<'a> {
     pub(super) live: &'a HashSet<u32>,
     /// Section ids of all sections so far.
     pub(super) ids: &'a HashSet<u32>,
+    /// Whether sections have footers for sure.
+    pub(super) footers: bool,
     /// The devices of the description, if there is one.
     pub(super) described: Option<&'a Unmatched>,
 }
@@ -24,8 +26,8 @@ const LOOKAHEAD: usize = 512;
 
 /// Returns where the payload that begins at `from` ends.
 ///
-/// With footers (`footer` holds the section id), at the first `7e` and id that a plausible record follows; without, at the
-/// first plausible section header or at the end of the records.
+/// With footers (`footer` holds the section id), at the first `7e` and id that a plausible record follows, or else at the
+/// first; without, at the first plausible section header or at the end of the records.
 pub(super) fn payload_end(
     source: &dyn Source,
     from: StreamOffset,
@@ -34,6 +36,8 @@ pub(super) fn payload_end(
 ) -> Result<Option<StreamOffset>> {
     let mut buf = vec![0; WINDOW.saturating_add(LOOKAHEAD)];
     let mut at = from.0;
+    // a footer that no plausible record follows: the record may be the one that is damaged
+    let mut lone = None;
     loop {
         let n = source.read_full(at, &mut buf).map_err(|e| {
             crate::error::Error::io("cannot read the stream", e).at(StreamOffset(at))
@@ -44,7 +48,11 @@ pub(super) fn payload_end(
         for i in 0..stop {
             let Some(rest) = window.get(i..) else { break };
             let hit = match footer {
-                Some(id) => is_footer(rest, id) && plausible(rest.get(5..).unwrap_or_default(), last, known, true),
+                Some(id) if !is_footer(rest, id) => false,
+                Some(_) => {
+                    lone = lone.or(Some(StreamOffset(at.saturating_add(i as u64))));
+                    plausible(rest.get(5..).unwrap_or_default(), last, known, true)
+                }
                 None => plausible(rest, last, known, false),
             };
             if hit {
@@ -52,7 +60,7 @@ pub(super) fn payload_end(
             }
         }
         if last {
-            return Ok(None);
+            return Ok(lone.filter(|_| known.footers));
         }
         at = at.saturating_add(WINDOW as u64);
     }
@@ -152,7 +160,7 @@ mod tests {
 
     fn end(bytes: &[u8], footer: Option<u32>) -> Option<u64> {
         let none = HashSet::new();
-        let known = Known { live: &none, ids: &none, described: None };
+        let known = Known { live: &none, ids: &none, footers: false, described: None };
         let s = MemorySource::new(bytes.to_vec());
         payload_end(&s, StreamOffset(0), footer, &known).unwrap().map(|o| o.0)
     }

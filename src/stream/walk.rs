@@ -314,7 +314,7 @@ impl Walker<'_> {
 
     pub(super) fn known(&self) -> Known<'_> {
         let described = self.schema().is_some().then_some(&self.unmatched);
-        Known { live: &self.live_ids, ids: &self.ids, described }
+        Known { live: &self.live_ids, ids: &self.ids, footers: self.out.footers == Some(true), described }
     }
 
     /// Notes the error of a live reader; without footers there is no way on.
