@@ -10,12 +10,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::handler;
 use crate::interp::{self, Decoded};
 use crate::limits::MAX_SECTION_BYTES;
+use crate::machine::{Facts, VirtioMem};
 use crate::names::{Command, RecordType};
 use crate::offset::{FileOffset, StreamOffset, StreamRange};
 use crate::ram::{PageSink, PageStats, RamBlock, RamContext, RamReader, guess_page_size};
 use crate::schema::{DeviceSchema, Schema};
 use crate::stream::{self, Context, Depth, Fact, LiveSection, Payloads, Section, SectionHeader, Walk};
-use crate::value::{Blob, FieldType, Node, Value};
+use crate::value::{Blob, FieldPath, FieldType, Node, Value};
 use crate::wire::Cursor;
 
 /// A saved state that has been walked.
@@ -55,8 +56,7 @@ impl SaveImage {
     /// What makes the whole input unusable: it cannot be read, or it is something else. All other faults are in
     /// [`SaveImage::walk`].
     pub fn open(path: &Path, options: OpenOptions<'_>) -> Result<Self> {
-        let container =
-            if path.as_os_str() == "-" { container::open_stdin()? } else { container::open_file(path)? };
+        let container = if path.as_os_str() == "-" { container::open_stdin()? } else { container::open_file(path)? };
         Self::walk_container(container, options)
     }
 
@@ -168,6 +168,40 @@ impl SaveImage {
         Ok(Device { section, payload, decoded: Decoded { errors, ..decoded } })
     }
 
+    /// Returns the machine type, where the stream says it.
+    #[must_use]
+    pub fn machine(&self) -> Option<&str> {
+        self.walk.configuration.as_ref().map(|c| c.machine.as_str())
+    }
+
+    /// Returns what the device sections say of the map of memory.
+    #[must_use]
+    pub fn map_facts(&self) -> Facts {
+        let mut facts = Facts::default();
+        for section in self.device_sections() {
+            let Some(schema) = self.device_schema(section) else { continue };
+            match &*schema.vmsd.name {
+                "mc146818rtc" => {
+                    let Ok(d) = self.device(section) else { continue };
+                    facts.cmos = d.root().child("cmos_data").and_then(Node::as_bytes).map(<[u8]>::to_vec);
+                }
+                "virtio-mem-device-early" => {
+                    let Ok(d) = self.device(section) else { continue };
+                    let number = |name: &str| {
+                        let hit = FieldPath::new(&format!("*{name}")).select(d.root());
+                        hit.first().and_then(|(_, n)| n.as_u64())
+                    };
+                    let path = section.header.idstr.rsplit_once('/').map_or("", |(p, _)| p).to_owned();
+                    if let (Some(address), Some(bytes)) = (number(".addr"), number(".region_size")) {
+                        facts.virtio_mem.push(VirtioMem { path, address, bytes });
+                    }
+                }
+                _ => {}
+            }
+        }
+        facts
+    }
+
     fn payload(&self, range: StreamRange) -> Result<Blob> {
         let mut c = Cursor::new(self.container.source.as_ref(), range.start);
         Ok(Blob::new(c.take_vec(range.len(), MAX_SECTION_BYTES, "section")?))
@@ -225,14 +259,18 @@ impl Readers<'_> {
     }
 
     fn open_ram(&mut self, c: &mut Cursor<'_>, h: &SectionHeader, ctx: &Context, found: &mut Diagnostics) -> bool {
-        if h.version_id != 4 {
-            let what = format!("the ram section has version {}; only version 4 (QEMU 0.14 and later) is read", h.version_id);
+        if !matches!(h.version_id, 3 | 4) {
+            let what = format!(
+                "the ram section has version {}; versions 3 (QEMU 0.10) and 4 (0.14 and later) are read",
+                h.version_id
+            );
             found.add(Severity::Error, "ram-version", Some(h.range), Some("ram"), what);
             return false;
         }
         let config = ctx.configuration.as_ref();
         let has = |cap: &str| config.is_some_and(|c| c.has_capability(cap));
         let mut ram = RamContext {
+            version: h.version_id,
             target_page: 4096,
             ignore_shared: has("x-ignore-shared"),
             mapped_ram: has("mapped-ram"),
@@ -250,7 +288,7 @@ impl Readers<'_> {
                 p
             }
         };
-        self.ram = Some((h.section_id, RamReader::new(ram)));
+        self.ram = Some((h.section_id, RamReader::new(ram, config.map(|c| c.machine.clone()))));
         true
     }
 }

@@ -1,10 +1,10 @@
 //! A stream with a wrong byte: what stands before it stays, what stands behind it comes where it can be found.
 
-mod common;
+mod hard;
 
 use std::collections::HashMap;
 
-use common::{Random, SLOW, check, decode_all, exhaustive, fixture, open, open_pipe, timed};
+use hard::{Random, SLOW, check, decode_all, exhaustive, fixture, open, open_pipe, timed};
 use savevm_analyze::image::SaveImage;
 use savevm_analyze::value::Node;
 
@@ -19,7 +19,7 @@ fn framing(image: &SaveImage) -> Vec<usize> {
     }
     for s in &walk.sections {
         out.extend(s.header.range.start.0 as usize..s.header.range.end.0 as usize);
-        out.extend(s.payload.end.0 as usize..common::end_of(s));
+        out.extend(s.payload.end.0 as usize..hard::end_of(s));
     }
     out.extend(walk.eof.map(|e| e.0 as usize));
     out.extend(walk.description.iter().flat_map(|d| d.record.start.0 as usize..d.record.start.0 as usize + 5));
@@ -54,13 +54,15 @@ fn every_byte_of_the_framing() {
                 cases += 1;
                 let what = format!("{name}: {:#04x} for {:#04x} at {at:#x}", b[at], bytes[at]);
                 let full = cases % 2 == 0;
-                let image = timed(&what, SLOW, || if cases % 5 == 0 { open_pipe(b, full) } else { open(b, full) }).unwrap();
+                let image =
+                    timed(&what, SLOW, || if cases % 5 == 0 { open_pipe(b, full) } else { open(b, full) }).unwrap();
                 check(&image, bytes.len(), &what);
                 decode_all(&image, bytes.len(), &what);
                 // the devices before the fault are what they were
-                for s in sound.device_sections().filter(|s| common::end_of(s) <= at && s.footer) {
+                for s in sound.device_sections().filter(|s| hard::end_of(s) <= at && s.footer) {
                     let got = image.device_sections().find(|g| g.header == s.header);
-                    let got = got.unwrap_or_else(|| panic!("{what}: {} is gone: {:?}", s.header.label(), image.walk().stopped));
+                    let got = got
+                        .unwrap_or_else(|| panic!("{what}: {} is gone: {:?}", s.header.label(), image.walk().stopped));
                     if image.schema().is_some() == sound.schema().is_some() {
                         assert_eq!(image.device(got).unwrap().root(), &trees[&s.payload.start.0], "{what}");
                     }
@@ -69,7 +71,12 @@ fn every_byte_of_the_framing() {
                 let devices = sound.device_sections().count();
                 if sound.schema().is_some() && sound.walk().footers == Some(true) {
                     let got = image.device_sections().count();
-                    assert!(got + 2 >= devices, "{what}: {got} of {devices}: {:?} {:?}", image.walk().stopped, image.walk().found);
+                    assert!(
+                        got + 2 >= devices,
+                        "{what}: {got} of {devices}: {:?} {:?}",
+                        image.walk().stopped,
+                        image.walk().found
+                    );
                 }
             }
         }
@@ -119,7 +126,11 @@ fn a_wrong_size_in_the_description_costs_one_device() {
         let record = sound.walk().description.as_ref().unwrap().record;
         let json = &bytes[record.start.0 as usize + 5..];
         let text = std::str::from_utf8(json).unwrap();
-        let sizes: Vec<usize> = text.match_indices("\"size\"").skip_while(|(i, _)| !text[..*i].contains("\"devices\"")).map(|(i, m)| i + m.len()).collect();
+        let sizes: Vec<usize> = text
+            .match_indices("\"size\"")
+            .skip_while(|(i, _)| !text[..*i].contains("\"devices\""))
+            .map(|(i, m)| i + m.len())
+            .collect();
         for i in 0..12 {
             let i = sizes[i * sizes.len() / 12];
             let i = i + text[i..].find(|c: char| c.is_ascii_digit()).unwrap();
@@ -149,7 +160,7 @@ fn ram_records() {
     for name in ["avr-uno-11.1", "novmdesc-10.0", "xbzrle-11.1", "compress-7.2", "microvm-11.1"] {
         let bytes = fixture(name);
         let sound = open(bytes.clone(), true).unwrap();
-        let end = common::device_part(&sound);
+        let end = hard::device_part(&sound);
         let devices = sound.device_sections().count();
         for i in 0..80 {
             let mut b = bytes.clone();

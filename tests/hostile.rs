@@ -1,10 +1,10 @@
 //! Streams that nobody's QEMU wrote. Each has an answer, soon and in little memory.
 
-mod common;
+mod hard;
 
 use std::time::Duration;
 
-use common::{check, decode_all, open, timed};
+use hard::{check, decode_all, open, timed};
 use savevm_analyze::error::ErrorKind;
 use savevm_analyze::image::SaveImage;
 use savevm_analyze::schema;
@@ -58,7 +58,8 @@ fn neighbours_stand(image: &SaveImage) {
 fn arrays_that_are_longer_than_the_section() {
     for (size, count) in [(0, 1_u64 << 31), (1, 1 << 31), (0, u32::MAX.into()), (8, u32::MAX.into())] {
         for ty in ["uint8", "struct", "buffer", "capability", "qtailq", "no such type", "virtio", "nullptr"] {
-            let inner = if ty == "struct" { r#""struct": {"vmsd_name": "x", "version": 1, "fields": []},"# } else { "" };
+            let inner =
+                if ty == "struct" { r#""struct": {"vmsd_name": "x", "version": 1, "fields": []},"# } else { "" };
             let s = between(&field("a", ty, size, &format!("{inner} \"array_len\": {count},")), &[1, 2, 3]);
             let image = look(&format!("{count} of {size} bytes of {ty}"), &s);
             neighbours_stand(&image);
@@ -85,7 +86,8 @@ fn sizes_near_the_end_of_numbers() {
 fn nesting_without_end() {
     let mut inner = field("x", "uint8", 1, "");
     for _ in 0..55 {
-        inner = field("s", "struct", 1, &format!(r#""struct": {{"vmsd_name": "n", "version": 1, "fields": [{inner}]}},"#));
+        inner =
+            field("s", "struct", 1, &format!(r#""struct": {{"vmsd_name": "n", "version": 1, "fields": [{inner}]}},"#));
     }
     // deeper than the parser of JSON goes: the description is read without this device
     let image = look("structs", &between(&inner, &[1]));
@@ -106,11 +108,14 @@ fn equal_devices_are_matched_in_order() {
     let mut s = Stream::new("pc");
     s.full(1, "d", 0, &[1]).full(2, "d", 0, &[2, 3]).described(&description(&[("d", 0, &v), ("d", 0, &w)]));
     let image = look("equal", &s);
-    let values: Vec<_> = image.device_sections().map(|s| {
-        let d = image.device(s).unwrap();
-        assert!(d.decoded.errors.is_empty());
-        d.root().child("v").or_else(|| d.root().child("w")).unwrap().as_u64()
-    }).collect();
+    let values: Vec<_> = image
+        .device_sections()
+        .map(|s| {
+            let d = image.device(s).unwrap();
+            assert!(d.decoded.errors.is_empty());
+            d.root().child("v").or_else(|| d.root().child("w")).unwrap().as_u64()
+        })
+        .collect();
     assert_eq!(values, [Some(1), Some(0x0203)]);
 }
 
@@ -139,8 +144,12 @@ fn many_devices_and_sections() {
 fn lists_without_an_end() {
     let element = r#""vmsd_name": "e", "version": 1, "fields": [{"name": "a", "type": "uint8", "size": 1}],"#;
     for (ty, payload) in [
-        ("qtailq", &[1, 5, 1, 6][..]), ("qtailq", &[1, 5, 2, 6]), ("qlist", &[1, 1, 1, 1]), ("gtree", &[0, 0, 0, 9]),
-        ("gtree", &[255, 255, 255, 255, 1]), ("qtailq", &[1]),
+        ("qtailq", &[1, 5, 1, 6][..]),
+        ("qtailq", &[1, 5, 2, 6]),
+        ("qlist", &[1, 1, 1, 1]),
+        ("gtree", &[0, 0, 0, 9]),
+        ("gtree", &[255, 255, 255, 255, 1]),
+        ("qtailq", &[1]),
     ] {
         let s = between(&field("l", ty, payload.len() as u64, element), payload);
         let image = look(ty, &s);
@@ -242,7 +251,9 @@ fn records_without_a_block_or_outside_it() {
 #[test]
 fn mapped_ram_elsewhere() {
     let config = b"\x05\x1aconfiguration/capabilities\0\0\0\x01\0\0\0\x01\x0amapped-ram";
-    for (bitmap, pages) in [(0, 1), (u64::MAX - 1, u64::MAX), (9, 10), (4096, u64::MAX & !4095), (1 << 20, 4096), (1, 1 << 62)] {
+    for (bitmap, pages) in
+        [(0, 1), (u64::MAX - 1, u64::MAX), (9, 10), (4096, u64::MAX & !4095), (1 << 20, 4096), (1, 1 << 62)]
+    {
         let mut list = Stream::default();
         list.be64(8192 | 4).name(b"pc.ram").be64(8192).be32(1).be64(4096).be64(bitmap).be64(pages);
         let mut s = Stream::new("pc");
@@ -307,7 +318,11 @@ fn a_stream_inside_guest_memory_is_guest_memory() {
     let outer = |described: bool| {
         let mut s = Stream::new("pc");
         s.ram(0, "pc.ram", &[inner.bytes.clone(), vec![1], inner.bytes.clone()]).full(1, "outer", 0, &[1]);
-        if described { s.described(&description(&[("outer", 0, &v)])) } else { s.eof() };
+        if described {
+            s.described(&description(&[("outer", 0, &v)]))
+        } else {
+            s.eof()
+        };
         s
     };
     for described in [true, false] {
@@ -322,7 +337,11 @@ fn a_stream_inside_guest_memory_is_guest_memory() {
                 let image = open(s.bytes[..cut].to_vec(), full).unwrap();
                 check(&image, cut, "inside");
                 assert!(image.device_sections().all(|s| &*s.header.idstr != "inner"), "cut at {cut}, full {full}");
-                let lent = image.walk().description.as_ref().is_some_and(|d| d.schema.devices.iter().any(|d| &*d.idstr == "inner"));
+                let lent = image
+                    .walk()
+                    .description
+                    .as_ref()
+                    .is_some_and(|d| d.schema.devices.iter().any(|d| &*d.idstr == "inner"));
                 assert!(!lent, "cut at {cut}, full {full}");
             }
         }

@@ -1,9 +1,9 @@
 //! The properties of `props`, on seeded random data and on fixtures with random damage.
 
-mod common;
+mod hard;
 mod props;
 
-use common::{Random, exhaustive, fixture, open};
+use hard::{Random, exhaustive, fixture, open};
 
 /// Damages some bytes, takes some out and doubles some.
 fn damage(random: &mut Random, bytes: &[u8]) -> Vec<u8> {
@@ -52,7 +52,8 @@ fn damaged_fixtures() {
     for name in ["avr-uno-5.2", "avr-uno-11.1", "microvm-11.1", "novmdesc-10.0", "sparc64-11.1"] {
         let bytes = fixture(name);
         let image = open(bytes.clone(), true).unwrap();
-        let text = image.walk().description.as_ref().map(|d| &bytes[d.record.start.0 as usize + 5..]).unwrap_or_default();
+        let text =
+            image.walk().description.as_ref().map(|d| &bytes[d.record.start.0 as usize + 5..]).unwrap_or_default();
         let ram = image.walk().sections[0].payload;
         let mut records = vec![4];
         records.extend(&bytes[ram.start.0 as usize..]);

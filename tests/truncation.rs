@@ -1,10 +1,10 @@
 //! A stream that is cut gives all that stands before the cut, and says where it is cut.
 
-mod common;
+mod hard;
 
 use std::process::{Command, Stdio};
 
-use common::{LARGE, Random, SLOW, SMALL, check, decode_all, device_part, end_of, fixture, open, open_pipe, timed};
+use hard::{LARGE, Random, SLOW, SMALL, check, decode_all, device_part, end_of, fixture, open, open_pipe, timed};
 use savevm_analyze::image::SaveImage;
 
 /// The sections of a sound stream, and where each ends.
@@ -41,9 +41,12 @@ impl Sound {
         let guessed = self.image.walk().footers == Some(false) && image.walk().eof.is_some();
         if !guessed && (cut < whole || self.image.walk().description.is_some() && cut > whole) {
             let e = stopped.unwrap_or_else(|| panic!("{what}: no error"));
-            let inside = self.image.walk().sections.iter().any(|s| {
-                s.header.range.end.0 as usize <= cut && cut < end_of(s) && s.parts == 1
-            });
+            let inside = self
+                .image
+                .walk()
+                .sections
+                .iter()
+                .any(|s| s.header.range.end.0 as usize <= cut && cut < end_of(s) && s.parts == 1);
             assert!(!inside || e.path().is_some(), "{what}: {e} has no path");
         }
         let whole = self.image.device_sections().filter(|s| end_of(s) <= cut);
@@ -66,7 +69,7 @@ fn every_byte_of_the_device_part() {
     for name in SMALL {
         let sound = Sound::new(name);
         // all of them take minutes without optimisation: SAVEVM_ANALYZE_EXHAUSTIVE=1 cargo test --release
-        let step = if name.starts_with("avr") || common::exhaustive() { 1 } else { 211 };
+        let step = if name.starts_with("avr") || hard::exhaustive() { 1 } else { 211 };
         for cut in (device_part(&sound.image)..sound.bytes.len()).step_by(step) {
             sound.cut(name, cut, true, false);
             // the other ways differ in how RAM is passed and where the description is sought
@@ -84,7 +87,7 @@ fn places_of_the_part_before_the_devices() {
     for name in SMALL {
         let sound = Sound::new(name);
         let devices = device_part(&sound.image);
-        let places = devices.min(if common::exhaustive() { 1000 } else { 100 });
+        let places = devices.min(if hard::exhaustive() { 1000 } else { 100 });
         for i in 0..places {
             let cut = i * devices / places;
             sound.cut(name, cut, i % 2 == 0, i % 3 == 0);
@@ -129,7 +132,8 @@ fn the_command_line_says_that_it_is_partial() {
     for name in ["avr-uno-11.1", "novmdesc-10.0"] {
         let bytes = fixture(name);
         let devices = device_part(&open(bytes.clone(), true).unwrap());
-        let mut cuts = vec![0, 3, 4, 7, 8, 9, 12, 20, 40, devices - 1, devices, devices + 1, devices + 30, bytes.len() - 1];
+        let mut cuts =
+            vec![0, 3, 4, 7, 8, 9, 12, 20, 40, devices - 1, devices, devices + 1, devices + 30, bytes.len() - 1];
         cuts.extend((1..8).map(|i| devices + i * (bytes.len() - devices) / 8));
         for cut in cuts {
             std::fs::write(&file, &bytes[..cut]).unwrap();

@@ -1,25 +1,33 @@
 //! Arguments.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::style::ColorWhen;
 
 const EXAMPLES: &str = "\
 Examples:
-  savevm-analyze -f vm.mig                        the device state, as analyze-migration.py prints it
-  savevm-analyze -f vm.mig --dump desc            the description that QEMU appended to the stream
-  savevm-analyze info vm.mig                      what is in the file
-  savevm-analyze state vm.mig --device '*cpu*'    the typed tree of some devices
-  savevm-analyze check vm.mig                     is every byte accounted for
+  savevm-analyze -f vm.mig                    what analyze-migration.py prints
+  savevm-analyze -f vm.mig --dump desc        the description in the stream
+  savevm-analyze -f vm.mig --extract-ram      one sparse file per RAM block
+  savevm-analyze info vm.mig                  what is in the file
+  savevm-analyze state vm.mig --device cpu    the typed tree of a device
+  savevm-analyze check vm.mig                 is every byte accounted for
 
 Exit status:
-  0 complete    1 the answer is no    2 nothing usable    3 partial result, standard error says why";
+  0 complete             1 the answer is no
+  2 nothing usable       3 partial result, standard error says why";
+
+const USAGE: &str = "\
+savevm-analyze [OPTIONS] [FILE]
+       savevm-analyze [--color WHEN] <COMMAND>";
 
 /// Open the saved state of a QEMU virtual machine and decode all of it.
 #[derive(Debug, Parser)]
-#[command(name = "savevm-analyze", version, about, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "savevm-analyze", version, about, after_help = EXAMPLES, override_usage = USAGE)]
 pub struct Args {
     #[command(flatten)]
     pub dump: DumpArgs,
@@ -28,6 +36,27 @@ pub struct Args {
     pub color: ColorWhen,
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Args {
+    /// Parses the command line. The flags of analyze-migration.py do not go with a subcommand; those that are for all
+    /// commands do, before it or behind it, which is why clap's own `args_conflicts_with_subcommands` is of no use.
+    ///
+    /// # Errors
+    /// What clap says, help and version included.
+    pub fn parse_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(line)?;
+        if let Some(command) = matches.subcommand_name() {
+            let mut flags = DumpArgs::augment_args(clap::Command::new(""));
+            flags.build();
+            let given = |a: &&clap::Arg| matches.value_source(a.get_id().as_str()) == Some(ValueSource::CommandLine);
+            if let Some(flag) = flags.get_arguments().find(given) {
+                let what = format!("{flag} does not go with the command {command}");
+                return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, what));
+            }
+        }
+        Self::from_arg_matches(&matches)
+    }
 }
 
 /// The flags of analyze-migration.py, and what goes with them.
@@ -45,12 +74,21 @@ pub struct DumpArgs {
     /// Print the contents of memory too.
     #[arg(short, long)]
     pub memory: bool,
-    /// Write desc.json and state.json into a directory.
-    #[arg(short = 'x', long)]
+    /// Write desc.json, state.json and one file per RAM block into a directory.
+    #[arg(short = 'x', long, conflicts_with = "extract_ram")]
     pub extract: bool,
-    /// The directory that --extract writes to.
+    /// Write one sparse file per RAM block into a directory.
+    #[arg(long)]
+    pub extract_ram: bool,
+    /// Only this RAM block. May be given several times.
+    #[arg(long, value_name = "NAME", requires = "extract_ram")]
+    pub block: Vec<String>,
+    /// Where --extract and --extract-ram write to; `-` for one block to standard output.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub output: PathBuf,
+    /// Write the state of the devices to a file in the same pass.
+    #[arg(long, value_name = "FILE", requires = "extract_ram")]
+    pub also_state: Option<PathBuf>,
     /// A description for a stream that has none: another stream of the same machine, or its `--dump desc`.
     #[arg(long, value_name = "FILE")]
     pub schema: Option<PathBuf>,
@@ -78,6 +116,8 @@ pub enum Command {
     State(StateArgs),
     /// Verify every structural rule, and that every byte is accounted for.
     Check(CheckArgs),
+    /// Write guest memory in a format that other tools read.
+    Extract(ExtractArgs),
 }
 
 /// The input of a subcommand.
@@ -165,13 +205,136 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
+/// What `extract` writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ImageFormat {
+    /// One sparse file per RAM block; the output is a directory.
+    #[default]
+    Raw,
+    /// One sparse file whose byte x is the guest-physical address x.
+    Phys,
+}
+
+/// Arguments of `extract`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  savevm-analyze extract vm.mig -o memory/                     one file per RAM block
+  savevm-analyze extract vm.mig --block pc.ram -o - | sha256sum
+  savevm-analyze extract vm.mig --format phys -o vm.phys       byte x is physical address x
+  savevm-analyze extract vm.mig --format phys --begin 0x100000 --length 16M -o kernel.bin
+  (qemu) migrate \"exec:savevm-analyze extract - -o /var/tmp/vm --also-state /var/tmp/vm.json\"
+
+A file has `.partial` at the end of its name until it is whole.")]
+pub struct ExtractArgs {
+    /// The saved state; `-` is standard input.
+    #[arg(value_name = "FILE", required_unless_present = "list_formats")]
+    pub file: Option<PathBuf>,
+    /// Where to write: a directory for raw, a file for phys, `-` for standard output.
+    #[arg(short, long, value_name = "OUT", required_unless_present = "list_formats")]
+    pub output: Option<PathBuf>,
+    /// What to write.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ImageFormat,
+    /// Only this RAM block (raw). May be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub block: Vec<String>,
+    /// The first guest-physical address (phys); it becomes byte 0 of the file.
+    #[arg(long, value_name = "ADDRESS", value_parser = number)]
+    pub begin: Option<u64>,
+    /// How many bytes from there (phys), such as 64K, 16M or 0x1000.
+    #[arg(long, value_name = "BYTES", value_parser = number)]
+    pub length: Option<u64>,
+    /// Put a RAM block at an address (phys), where the stream does not say. May be given several times.
+    #[arg(long, value_name = "BLOCK=ADDRESS", value_parser = mapping)]
+    pub map: Vec<(String, u64)>,
+    /// Write the state of the devices to a file in the same pass.
+    #[arg(long, value_name = "FILE")]
+    pub also_state: Option<PathBuf>,
+    /// Where temporary files go that standard output and --memory need.
+    #[arg(long, value_name = "DIR")]
+    pub tmpdir: Option<PathBuf>,
+    /// Overwrite files that exist.
+    #[arg(long)]
+    pub force: bool,
+    /// Show progress: a bar on a terminal, JSON lines, or nothing.
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    pub progress: ProgressHow,
+    /// Say nothing but errors.
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// List the formats.
+    #[arg(long)]
+    pub list_formats: bool,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProgressHow {
+    /// A bar, when standard error is a terminal.
+    #[default]
+    Auto,
+    /// A line of JSON a second on standard error.
+    Json,
+    /// None.
+    None,
+}
+
+/// Reads `4096`, `0x1000`, `4K`, `16M`, `1G`.
+fn number(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.trim_end_matches(['i', 'B']).char_indices().next_back() {
+        Some((i, 'k' | 'K')) => (&text[..i], 10),
+        Some((i, 'm' | 'M')) => (&text[..i], 20),
+        Some((i, 'g' | 'G')) => (&text[..i], 30),
+        Some((i, 't' | 'T')) => (&text[..i], 40),
+        _ => (text, 0),
+    };
+    let n = match digits.strip_prefix("0x") {
+        // in hexadecimal a `B` at the end is a digit
+        Some(hex) if shift == 0 => u64::from_str_radix(hex, 16),
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => digits.parse(),
+    };
+    let n = n.map_err(|_| format!("expected a number such as 4096, 0x1000 or 16M, found {text:?}"))?;
+    n.checked_mul(1 << shift).ok_or_else(|| format!("{text} is too large"))
+}
+
+fn mapping(text: &str) -> Result<(String, u64), String> {
+    let (block, address) = text.rsplit_once('=').ok_or_else(|| format!("expected BLOCK=ADDRESS, found {text:?}"))?;
+    Ok((block.to_owned(), number(address)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_have_units() {
+        assert_eq!(number("4096"), Ok(4096));
+        assert_eq!(number("0x10B"), Ok(0x10b));
+        assert_eq!(number("16M"), Ok(16 << 20));
+        assert_eq!(number("1GiB"), Ok(1 << 30));
+        assert_eq!(mapping("/objects/a=b=0x10"), Ok(("/objects/a=b".to_owned(), 16)));
+        for bad in ["", "x", "-1", "99999999999G", "0x", "1.5G"] {
+            assert!(number(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn flags_for_all_commands_stand_on_either_side() {
+        let parse = |line: &str| Args::parse_line(line.split(' ').map(OsString::from));
+        for line in ["x --color always info f", "x info f --color always", "x info --color=always f"] {
+            let a = parse(line).unwrap();
+            assert_eq!(a.color, ColorWhen::Always, "{line}");
+            assert!(matches!(a.command, Some(Command::Info(_))));
+        }
+        assert!(parse("x -f a info b").unwrap_err().to_string().contains("--file"));
+        assert!(parse("x --dump desc info b").unwrap_err().to_string().contains("--dump"));
+        assert!(parse("x a").unwrap().command.is_none());
     }
 }

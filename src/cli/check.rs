@@ -148,56 +148,73 @@ fn print(r: &Report, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) 
     }
     let framed = walk.sections.iter().all(|s| s.end != EndFound::Nowhere) && walk.stopped.is_none();
     let footers = match walk.footers {
+        _ if !framed => ", the last without its end",
         Some(true) => ", each with its footer",
         Some(false) => ", without footers",
         None => "",
     };
-    line(framed, &format!("{} sections{footers}", r.sections))?;
+    line(framed, &format!("{}{footers}", human::plural(r.sections as u64, "section")))?;
     if let Some(ram) = image.ram() {
         let pages = ram.counts().pages();
         let again: u64 = (0..ram.blocks().len()).map(|i| stats.sent_again(i)).sum();
-        line(true, &format!(
-            "{} page records in {} RAM blocks, {} of them sent again",
-            human::count(pages),
-            ram.blocks().len(),
-            human::count(again)
-        ))?;
+        let blocks = human::plural(ram.blocks().len() as u64, "RAM block");
+        let again = if again == 0 { String::new() } else { format!(", {} of them sent again", human::count(again)) };
+        line(true, &format!("{} in {blocks}{again}", human::plural(pages, "page record")))?;
     }
     line(walk.eof.is_some(), "end of the records")?;
     match &walk.description {
-        Some(d) => line(true, &format!("description of {} devices", d.schema.devices.len()))?,
-        None => line(true, "no description: device sections are shown as bytes")?,
+        Some(d) => line(true, &format!("description of {}", human::plural(d.schema.devices.len() as u64, "device")))?,
+        None if image.schema().is_some() => line(true, "no description in the stream; the one that was lent is used")?,
+        None => line(true, "no description, so device sections are not decoded")?,
     }
-    let values: u64 = image.device_sections().filter_map(|s| image.device(s).ok()).map(|d| leaves(d.root())).sum();
-    let decoded = r.undecoded.is_empty();
-    line(decoded, &format!(
-        "{} of {} bytes in {} device sections covered by {} values",
-        human::count(r.covered_device_bytes),
-        human::count(r.device_bytes),
-        r.device_sections,
-        human::count(values)
-    ))?;
-    line(r.unaccounted.is_empty() && r.accounted_bytes == r.stream_bytes, &format!(
-        "{} of {} bytes of the stream accounted for",
-        human::count(r.accounted_bytes),
-        human::count(r.stream_bytes)
-    ))?;
+    let sections = human::plural(r.device_sections as u64, "device section");
+    let covered = if image.schema().is_none() {
+        format!("{} in {sections} kept as bytes", human::plural(r.device_bytes, "byte"))
+    } else {
+        let values = image.device_sections().filter_map(|s| image.device(s).ok()).map(|d| leaves(d.root())).sum();
+        let (covered, all) = (human::count(r.covered_device_bytes), human::plural(r.device_bytes, "byte"));
+        format!("{covered} of {all} in {sections} covered by {}", human::plural(values, "value"))
+    };
+    line(r.undecoded.is_empty(), &covered)?;
+    line(
+        r.unaccounted.is_empty() && r.accounted_bytes == r.stream_bytes,
+        &format!(
+            "{} of {} of the stream accounted for",
+            human::count(r.accounted_bytes),
+            human::plural(r.stream_bytes, "byte")
+        ),
+    )?;
     if r.trailing_bytes > 0 {
-        writeln!(out, "     {} bytes behind the stream belong to something else", human::count(r.trailing_bytes))?;
+        writeln!(out, "     {} behind the stream belong to something else", human::plural(r.trailing_bytes, "byte"))?;
     }
     for q in &r.quirks {
-        writeln!(out, "     {} ({}): the description is wrong as QEMU wrote it ({}); the bytes were followed", q.section, q.instance_id, q.quirk)?;
+        writeln!(
+            out,
+            "     {} ({}): the description is wrong as QEMU wrote it ({}); the bytes were followed",
+            q.section, q.instance_id, q.quirk
+        )?;
     }
     for u in &r.unaccounted {
         writeln!(out, "{} {} bytes at {}: {}", mark(false), u.range.bytes, u.range.offset, u.why)?;
     }
     for u in &r.undecoded {
-        writeln!(out, "{} {} ({}): {} bytes at {} in {}: {}", mark(false), u.section, u.instance_id, u.range.bytes, u.range.offset, u.within, u.why)?;
+        writeln!(
+            out,
+            "{} {} ({}): {} bytes at {} in {}: {}",
+            mark(false),
+            u.section,
+            u.instance_id,
+            u.range.bytes,
+            u.range.offset,
+            u.within,
+            u.why
+        )?;
     }
     for d in walk.found.list().iter().filter(|d| d.severity != Severity::Note) {
-        writeln!(out, "{} {}: {}", if d.severity == Severity::Error { mark(false) } else { "warn".to_owned() }, d.code, d.message)?;
+        let mark = if d.severity == Severity::Error { mark(false) } else { style::paint(Role::Name, "warn") };
+        writeln!(out, "{mark} {}", open::described(d))?;
     }
-    if let Some(e) = &walk.stopped {
+    if let Some(e) = walk.stopped.as_ref().filter(|e| !r.unaccounted.iter().any(|u| u.why == e.message())) {
         writeln!(out, "{} {e}", mark(false))?;
     }
     let last = if r.ok { style::paint(Role::Title, "sound") } else { style::paint(Role::Problem, "not sound") };

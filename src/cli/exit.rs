@@ -74,7 +74,7 @@ impl Failure {
 pub fn error(e: &Error) {
     say(Role::Problem, "error", &e.to_string());
     if let Some(h) = e.hint_text() {
-        say(Role::Name, "try", h);
+        say(Role::Name, "hint", h);
     }
 }
 

@@ -6,7 +6,8 @@ use super::args::InfoArgs;
 use super::exit::{Failure, Outcome};
 use super::open;
 use crate::render;
-use crate::render::info::{InfoDocument, tables};
+use crate::render::info::tables;
+use crate::render::info_json::InfoDocument;
 
 /// Runs `info`.
 pub fn run(a: &InfoArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {

@@ -1,112 +1,143 @@
 //! The pages of `--dump state --memory`, as the script means to print them: one entry per page, in the order in which the
 //! pages first came, with what came last.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::exit::Failure;
-use crate::container;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::image::{OpenOptions, SaveImage};
-use crate::offset::StreamOffset;
-use crate::ram::{Page, PageAt, PageSink, RamBlock};
-use crate::render::upstream::MemoryEntries;
-use crate::wire::{Cursor, Source};
+use crate::offset::RamOffset;
+use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink};
+use crate::render::upstream::{MemoryEntries, hex};
+use crate::sink::{PageImages, Plan};
+use crate::wire::Source;
 
-/// Where the last content of every page is.
+/// The pages of a state, in temporary files.
 pub struct Pages {
-    source: std::sync::Arc<dyn Source>,
-    index: Index,
-}
-
-#[derive(Default)]
-struct Index {
     names: Vec<String>,
     target_page: u64,
+    files: Vec<File>,
     order: Vec<(usize, u64)>,
-    last: HashMap<(usize, u64), Content>,
-}
-
-#[derive(Clone, Copy)]
-enum Content {
-    Fill(u8),
-    At(StreamOffset),
+    /// Pages whose last record was a fill byte.
+    filled: HashMap<(usize, u64), u8>,
 }
 
 impl Pages {
-    /// Reads the place of every page.
-    pub fn read(file: &Path, image: &SaveImage) -> std::result::Result<Self, Failure> {
-        if image.container().kind == container::ContainerKind::Pipe {
-            return Err(Failure::Usage("--memory looks at the stream twice: save it to a file first".to_owned()));
-        }
-        let mut index = Index::default();
-        let counted = SaveImage::open(file, OpenOptions { full: true, lent: None, pages: Some(&mut index) })?;
-        let source = counted.container().source.clone();
-        drop(counted);
-        Ok(Self { source, index })
+    /// Walks a whole state, keeping its pages; returns the state too.
+    pub fn read(file: &Path, schema: Option<&Path>) -> std::result::Result<(Self, SaveImage), Failure> {
+        let files: RefCell<Vec<File>> = RefCell::new(Vec::new());
+        let keep = &files;
+        let planner = Box::new(move |list: &BlockList<'_>| {
+            let failed = |e| Error::io("cannot make a temporary file", e);
+            let all: Vec<usize> = (0..list.blocks.len()).collect();
+            let plan = Plan::raw(list.blocks, &all);
+            let mut handles = Vec::new();
+            for len in &plan.outputs {
+                let f = tempfile::tempfile().map_err(failed)?;
+                f.set_len(*len).map_err(failed)?;
+                handles.push(f.try_clone().map_err(failed)?);
+                keep.borrow_mut().push(f);
+            }
+            Ok((plan, handles))
+        });
+        let mut sink = Ordered {
+            images: PageImages::new(planner),
+            names: Vec::new(),
+            lens: Vec::new(),
+            target_page: 4096,
+            order: Vec::new(),
+            seen: HashMap::new(),
+            in_file: Vec::new(),
+        };
+        let lent = super::open::lend(schema)?;
+        let image = SaveImage::open(file, OpenOptions { full: true, lent, pages: Some(&mut sink) })?;
+        sink.add_mapped();
+        sink.images.finish()?;
+        let (names, target_page, order, seen) = (sink.names, sink.target_page, sink.order, sink.seen);
+        let filled = seen.into_iter().filter_map(|(k, v)| v.map(|b| (k, b))).collect();
+        Ok((Self { names, target_page, files: files.take(), order, filled }, image))
     }
 }
 
-impl PageSink for Index {
-    fn blocks(&mut self, blocks: &[RamBlock], target_page: u64) -> Result<()> {
-        if blocks.iter().any(|b| b.mapped.is_some()) {
-            return Err(Error::new(ErrorKind::Unsupported, "--memory does not read mapped-ram files yet"));
+struct Ordered<'p> {
+    images: PageImages<'p>,
+    names: Vec<String>,
+    lens: Vec<u64>,
+    target_page: u64,
+    order: Vec<(usize, u64)>,
+    seen: HashMap<(usize, u64), Option<u8>>,
+    /// Blocks of a mapped-ram file, with the runs that are in it.
+    in_file: Vec<(usize, Vec<(u64, u64)>)>,
+}
+
+impl Ordered<'_> {
+    /// Lists the pages of mapped-ram blocks: all of them, those that are not in the file as filled with zero.
+    fn add_mapped(&mut self) {
+        for (block, runs) in std::mem::take(&mut self.in_file) {
+            let mut runs = runs.into_iter().peekable();
+            let mut offset = 0;
+            while offset < self.lens.get(block).copied().unwrap_or(0) {
+                while runs.next_if(|(_, end)| *end <= offset).is_some() {}
+                let there = runs.peek().is_some_and(|(start, _)| *start <= offset);
+                self.order.push((block, offset));
+                self.seen.insert((block, offset), if there { None } else { Some(0) });
+                offset += self.target_page;
+            }
         }
-        self.names = blocks.iter().map(|b| b.name.clone()).collect();
-        self.target_page = target_page;
-        Ok(())
+    }
+}
+
+impl PageSink for Ordered<'_> {
+    fn blocks(&mut self, list: &BlockList<'_>) -> Result<()> {
+        self.names = list.blocks.iter().map(|b| b.name.clone()).collect();
+        self.lens = list.blocks.iter().map(|b| b.len).collect();
+        self.target_page = list.target_page;
+        let mapped = list.blocks.iter().enumerate().filter(|(_, b)| b.mapped.is_some_and(|m| !m.is_absent()));
+        self.in_file = mapped.map(|(i, _)| (i, Vec::new())).collect();
+        self.images.blocks(list)
     }
 
     fn page(&mut self, at: PageAt, page: Page<'_>) -> Result<()> {
-        let content = match page {
-            Page::Fill(b) => Content::Fill(b),
-            // the name's length is not known here; the page is what the record ends with, so the walk's next record tells
-            Page::Normal(_) => Content::At(at.stream),
-            Page::Xbzrle(_) | Page::Compressed(_) => {
-                return Err(Error::new(ErrorKind::Unsupported, "--memory does not read XBZRLE or compressed pages yet")
-                    .at(at.stream));
-            }
-        };
-        if self.last.insert((at.block, at.offset.0), content).is_none() {
-            self.order.push((at.block, at.offset.0));
+        let key = (at.block, at.offset.0);
+        let fill = if let Page::Fill(b) = page { Some(b) } else { None };
+        if self.seen.insert(key, fill).is_none() {
+            self.order.push(key);
         }
-        Ok(())
+        self.images.page(at, page)
     }
 
-    fn mapped(&mut self, _: crate::ram::MappedRun, _: &dyn Source) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "--memory does not read mapped-ram files yet"))
+    fn mapped(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
+        if let Some((_, runs)) = self.in_file.iter_mut().find(|(b, _)| *b == run.block) {
+            runs.push((run.offset.0, run.offset.0.saturating_add(run.bytes)));
+        }
+        self.images.mapped(run, source)
     }
 
-    fn wants_data(&self) -> bool {
-        false
+    fn discard(&mut self, block: usize, start: RamOffset, bytes: u64) -> Result<()> {
+        self.images.discard(block, start, bytes)
     }
 }
 
 impl MemoryEntries for Pages {
-    fn entries(&self, add: &mut dyn FnMut(&str, &str) -> std::result::Result<(), String>) -> std::result::Result<(), String> {
-        let page = usize::try_from(self.index.target_page).map_err(|e| e.to_string())?;
-        for key @ (block, offset) in &self.index.order {
-            let name = self.index.names.get(*block).map_or("", String::as_str);
-            let label = format!("{name} ({offset:#018x})");
-            match self.index.last.get(key) {
-                Some(Content::Fill(b)) => add(&label, &format!("Filled with {b:#04x}"))?,
-                Some(Content::At(at)) => {
-                    let mut c = Cursor::new(self.source.as_ref(), *at);
-                    let bytes = record_page(&mut c, page).map_err(|e| e.to_string())?;
-                    add(&label, &crate::render::upstream::hex(&bytes))?;
-                }
-                None => {}
+    fn entries(
+        &self,
+        add: &mut dyn FnMut(&str, &str) -> std::result::Result<(), String>,
+    ) -> std::result::Result<(), String> {
+        let mut page = vec![0; usize::try_from(self.target_page).map_err(|e| e.to_string())?];
+        for key @ (block, offset) in &self.order {
+            let label = format!("{} ({offset:#018x})", self.names.get(*block).map_or("", String::as_str));
+            if let Some(b) = self.filled.get(key) {
+                add(&label, &format!("Filled with {b:#04x}"))?;
+                continue;
             }
+            let Some(file) = self.files.get(*block) else { continue };
+            file.read_exact_at(&mut page, *offset).map_err(|e| e.to_string())?;
+            add(&label, &hex(&page))?;
         }
         Ok(())
     }
-}
-
-/// Reads the page of a PAGE record.
-fn record_page(c: &mut Cursor<'_>, page: usize) -> Result<Vec<u8>> {
-    let head = c.be64()?;
-    if head & crate::names::ram_flag::CONTINUE == 0 {
-        c.counted_str()?;
-    }
-    Ok(c.take(page)?.to_vec())
 }

@@ -4,16 +4,18 @@ mod args;
 mod check;
 mod dump;
 mod exit;
+mod extract;
 mod info;
 mod memory;
 mod open;
+mod progress;
 mod state;
 mod style;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use args::{Args, Command};
 use exit::{Failure, Outcome};
@@ -21,7 +23,7 @@ use exit::{Failure, Outcome};
 /// Runs the command line and returns its exit status.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::parse_line(std::env::args_os()) {
         Ok(a) => a,
         Err(e) => {
             let _ = e.print();
@@ -50,6 +52,7 @@ fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Some(Command::Info(a)) => info::run(&a, out),
         Some(Command::State(a)) => state::run(&a, out),
         Some(Command::Check(a)) => check::run(&a, out),
+        Some(Command::Extract(a)) => extract::run(&a, out),
         None if args.dump.file.is_some() || args.dump.path.is_some() => dump::run(&args.dump, out),
         None => {
             Args::command().print_help()?;

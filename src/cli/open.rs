@@ -1,15 +1,18 @@
 //! Opening the input of a command, and saying what is missing from its answer.
 
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::exit::{self, Failure, Outcome, say};
+use crate::container::{self, Container};
 use crate::diag::Severity;
 use crate::error::{Error, ErrorKind};
 use crate::image::{OpenOptions, SaveImage};
 use crate::ram::PageStats;
 use crate::render::tree::Role;
 use crate::schema::{self, Schema};
+use crate::sink::{ImageFiles, Whole};
 
 /// Opens an input for a question about devices.
 pub fn devices(file: &Path, lent: Option<&Path>) -> Result<SaveImage, Failure> {
@@ -21,8 +24,28 @@ pub fn whole(file: &Path, lent: Option<&Path>) -> Result<(SaveImage, PageStats),
     Ok(crate::image::open_counted(file, lend(lent)?)?)
 }
 
+/// Opens what holds a stream.
+pub fn container(file: &Path) -> Result<Container, Failure> {
+    Ok(if file.as_os_str() == "-" { container::open_stdin()? } else { container::open_file(file)? })
+}
+
+/// Writes a small file that must not exist yet, unless it may be overwritten.
+pub fn write_new(
+    path: &Path,
+    force: bool,
+    f: &mut dyn FnMut(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let shown = path.display();
+    let mut files = ImageFiles::new(force);
+    let mut w = BufWriter::new(files.create(path, 0)?);
+    f(&mut w)?;
+    w.flush().map_err(|e| Error::io(format!("cannot write {shown}"), e))?;
+    files.finish(Whole::Yes)?;
+    Ok(())
+}
+
 /// Reads the description that `--schema` names: a stream's own, or JSON in a file.
-fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Failure> {
+pub fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Failure> {
     let Some(file) = file else { return Ok(None) };
     let shown = file.display();
     let mut head = [0; 1];
@@ -80,7 +103,8 @@ pub fn verdict(image: &SaveImage, problems: &[String]) -> Outcome {
     if partial { Outcome::Partial } else { Outcome::Complete }
 }
 
-fn described(d: &crate::diag::Diagnostic) -> String {
+/// Returns a finding in words, with its place.
+pub fn described(d: &crate::diag::Diagnostic) -> String {
     let mut out = d.message.clone();
     if let Some(p) = &d.path {
         out = format!("{p}: {out}");

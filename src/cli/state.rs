@@ -133,7 +133,12 @@ impl<'a> Printer<'a> {
         let walk = image.walk();
         let mut findings: Vec<FindingJson> = walk.found.list().iter().map(FindingJson::from).collect();
         findings.extend(problems.iter().chain(&walk.stopped).map(FindingJson::from));
-        writeln!(self.out, "],\"complete\":{},\"diagnostics\":{}}}", problems.is_empty() && walk.stopped.is_none(), json!(findings))?;
+        writeln!(
+            self.out,
+            "],\"complete\":{},\"diagnostics\":{}}}",
+            problems.is_empty() && walk.stopped.is_none(),
+            json!(findings)
+        )?;
         Ok(())
     }
 }

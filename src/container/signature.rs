@@ -92,11 +92,10 @@ pub(super) fn must_be_stream(head: &[u8]) -> Result<()> {
             format!("expected a migration stream, found {name}, which is not read directly yet"),
         )
         .hint(*what)),
-        Some(Signature { name, answer: Answer::Other(tool), .. }) => Err(Error::new(
-            ErrorKind::NotASaveImage,
-            format!("expected a migration stream, found {name}"),
-        )
-        .hint(format!("read it with {tool}"))),
+        Some(Signature { name, answer: Answer::Other(tool), .. }) => {
+            Err(Error::new(ErrorKind::NotASaveImage, format!("expected a migration stream, found {name}"))
+                .hint(format!("read it with {tool}")))
+        }
         None => {
             let shown: Vec<String> = head.iter().take(8).map(|b| format!("{b:02x}")).collect();
             Err(Error::new(

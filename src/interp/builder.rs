@@ -1,5 +1,7 @@
 //! Reads bytes and writes nodes in one go, so that no byte is read without a place in the tree.
 
+mod read;
+
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
@@ -43,6 +45,9 @@ impl<'v> Shared<'v> {
         self.errors.into_inner()
     }
 }
+
+/// What a bounded reader made: fields, subsections, and what went wrong.
+type Parts = (Vec<Node>, Vec<Node>, Option<Box<str>>);
 
 /// A position in a section, and the nodes made so far.
 ///
@@ -134,116 +139,6 @@ impl<'a> Builder<'a> {
             )
             .at(self.offset())),
         }
-    }
-
-    fn leaf(&mut self, name: &str, ty: &str, start: StreamOffset, value: Value) -> Result<()> {
-        let range = self.reader.since(start);
-        self.push(Node::new(name, FieldType::new(ty), range, value))
-    }
-
-    /// Reads one byte.
-    ///
-    /// # Errors
-    /// As [`Builder::peek`] and [`Builder::push`]; so for all the readers below.
-    pub fn u8(&mut self, name: &str) -> Result<u8> {
-        let start = self.offset();
-        let v = self.reader.u8()?;
-        self.leaf(name, "uint8", start, Value::Uint(v.into()))?;
-        Ok(v)
-    }
-
-    /// Reads a byte that is 0 or 1.
-    ///
-    /// # Errors
-    /// As [`Builder::u8`].
-    pub fn bool(&mut self, name: &str) -> Result<bool> {
-        let start = self.offset();
-        let v = self.reader.u8()? != 0;
-        self.leaf(name, "bool", start, Value::Bool(v))?;
-        Ok(v)
-    }
-
-    /// Reads a big-endian 16-bit integer.
-    ///
-    /// # Errors
-    /// As [`Builder::u8`].
-    pub fn be16(&mut self, name: &str) -> Result<u16> {
-        let start = self.offset();
-        let v = self.reader.be16()?;
-        self.leaf(name, "uint16", start, Value::Uint(v.into()))?;
-        Ok(v)
-    }
-
-    /// Reads a big-endian 32-bit integer.
-    ///
-    /// # Errors
-    /// As [`Builder::u8`].
-    pub fn be32(&mut self, name: &str) -> Result<u32> {
-        let start = self.offset();
-        let v = self.reader.be32()?;
-        self.leaf(name, "uint32", start, Value::Uint(v.into()))?;
-        Ok(v)
-    }
-
-    /// Reads a big-endian 64-bit integer.
-    ///
-    /// # Errors
-    /// As [`Builder::u8`].
-    pub fn be64(&mut self, name: &str) -> Result<u64> {
-        let start = self.offset();
-        let v = self.reader.be64()?;
-        self.leaf(name, "uint64", start, Value::Uint(v))?;
-        Ok(v)
-    }
-
-    /// Reads a big-endian signed integer of `n` bytes.
-    ///
-    /// # Errors
-    /// As [`Builder::u8`].
-    pub fn int(&mut self, name: &str, n: usize) -> Result<i64> {
-        let start = self.offset();
-        let v = self.reader.int(n)?;
-        let ty = match n {
-            1 => "int8",
-            2 => "int16",
-            4 => "int32",
-            _ => "int64",
-        };
-        self.leaf(name, ty, start, Value::Int(v))?;
-        Ok(v)
-    }
-
-    /// Reads `n` raw bytes.
-    ///
-    /// # Errors
-    /// As [`Builder::u8`].
-    pub fn bytes(&mut self, name: &str, n: usize) -> Result<&'a [u8]> {
-        let start = self.offset();
-        let blob = self.blob.slice(self.blob_start.saturating_add(self.reader.position()), n);
-        let v = self.reader.take(n)?;
-        self.leaf(name, "buffer", start, Value::Bytes(blob))?;
-        Ok(v)
-    }
-
-    /// Reads `count` big-endian unsigned integers of `width` bytes as an array.
-    ///
-    /// # Errors
-    /// As [`Builder::u8`].
-    pub fn uints(&mut self, name: &str, count: usize, width: usize) -> Result<()> {
-        let ty = match width {
-            1 => "uint8",
-            2 => "uint16",
-            4 => "uint32",
-            _ => "uint64",
-        };
-        self.array(name, |b| {
-            for _ in 0..count {
-                let start = b.offset();
-                let v = b.reader.uint(width)?;
-                b.leaf(name, ty, start, Value::Uint(v))?;
-            }
-            Ok(())
-        })
     }
 
     /// Groups what `f` reads into a structure.
@@ -340,9 +235,8 @@ impl<'a> Builder<'a> {
             }
         };
         let header = name.len().saturating_add(6);
-        let r = self.framed(name, "struct", header, name, Some(version), |b| f(b, version), |r| {
-            Value::Struct(Box::new(r))
-        });
+        let r =
+            self.framed(name, "struct", header, name, Some(version), |b| f(b, version), |r| Value::Struct(Box::new(r)));
         if self.fields.last().is_some_and(|n| &*n.name == name) {
             self.subsections.extend(self.fields.pop());
         }
@@ -370,6 +264,43 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Runs `f`; when it fails, or says that what it read makes no sense, all is as if it had not run.
+    pub(super) fn attempt(&mut self, f: impl FnOnce(&mut Self) -> Result<bool>) -> Result<bool> {
+        let reader = self.reader.clone();
+        let (fields, subsections) = (self.fields.len(), self.subsections.len());
+        let errors = self.shared.errors.borrow().len();
+        let nodes_left = self.shared.nodes_left.get();
+        let result = f(self);
+        if !matches!(result, Ok(true)) {
+            self.reader = reader;
+            self.fields.truncate(fields);
+            self.subsections.truncate(subsections);
+            self.shared.errors.borrow_mut().truncate(errors);
+            self.shared.nodes_left.set(nodes_left);
+        }
+        result
+    }
+
+    /// Reads the next `n` bytes by `f` as a structure of its own, whatever `f` makes of them: what it cannot read or leaves
+    /// over becomes opaque. Returns whether all went well.
+    pub(super) fn part(
+        &mut self,
+        name: &str,
+        vmsd: &str,
+        n: usize,
+        f: impl FnOnce(&mut Builder<'a>) -> Result<()>,
+    ) -> Result<bool> {
+        let at = self.offset();
+        let (fields, subsections, problem) = self.within(name, n, f)?;
+        let range = StreamRange::with_len(at.0, n as u64);
+        let record = Record { vmsd: vmsd.into(), version: None, header_bytes: 0, fields, subsections };
+        let mut node = Node::new(name, FieldType::new("struct"), range, Value::Struct(Box::new(record)));
+        let clean = problem.is_none();
+        node.problem = problem;
+        self.push(node)?;
+        Ok(clean)
+    }
+
     /// Runs `f` on the next `n` bytes alone and returns the nodes it made; bytes that it left over are added as an opaque
     /// node, and its error is noted with the path.
     pub(super) fn within(
@@ -377,7 +308,7 @@ impl<'a> Builder<'a> {
         name: &str,
         n: usize,
         f: impl FnOnce(&mut Builder<'a>) -> Result<()>,
-    ) -> Result<(Vec<Node>, Vec<Node>, Option<Box<str>>)> {
+    ) -> Result<Parts> {
         let blob_start = self.blob_start.saturating_add(self.reader.position());
         let reader = self.reader.sub(n)?;
         let mut path = self.path.clone();
@@ -395,7 +326,8 @@ impl<'a> Builder<'a> {
         };
         let mut problem: Option<Box<str>> = None;
         let result = if b.depth > MAX_DEPTH {
-            Err(Error::new(ErrorKind::LimitExceeded, format!("more than {MAX_DEPTH} levels of structure")).at(b.offset()))
+            Err(Error::new(ErrorKind::LimitExceeded, format!("more than {MAX_DEPTH} levels of structure"))
+                .at(b.offset()))
         } else {
             f(&mut b)
         };

@@ -257,7 +257,8 @@ fn custom_field(b: &mut Builder<'_>, f: &Field, n: usize) -> Result<()> {
 fn merge_runs(fields: Vec<Node>) -> Vec<Node> {
     let mut out: Vec<Node> = Vec::with_capacity(fields.len());
     for node in fields {
-        let Some(last) = out.last_mut().filter(|l| l.name == node.name && is_mergeable(l) && is_mergeable(&node)) else {
+        let Some(last) = out.last_mut().filter(|l| l.name == node.name && is_mergeable(l) && is_mergeable(&node))
+        else {
             out.push(node);
             continue;
         };

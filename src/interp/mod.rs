@@ -1,7 +1,7 @@
 //! Description and bytes in, tree out.
 //!
 //! Every field of a description has a size, so a field that cannot be decoded costs only itself: it becomes
-//! [`Value::Opaque`](crate::value::Value::Opaque) with the reason, and the next field is read where it begins.
+//! [`Value::Opaque`] with the reason, and the next field is read where it begins.
 #![cfg_attr(
     not(test),
     deny(

@@ -64,7 +64,13 @@ fn is_marker(f: &Field) -> bool {
 const MAX_REREAD: usize = 1 << 20;
 
 /// Describes the fields of a run, all of one name, by the bytes; `work` is what it may cost.
-fn reread(vmsd: &Vmsd, fields: Range<usize>, bytes: Range<u64>, payload: &[u8], work: &mut usize) -> Option<Vec<Field>> {
+fn reread(
+    vmsd: &Vmsd,
+    fields: Range<usize>,
+    bytes: Range<u64>,
+    payload: &[u8],
+    work: &mut usize,
+) -> Option<Vec<Field>> {
     let run = vmsd.fields.get(fields)?;
     let first = run.first()?;
     if run.len() < 2 && first.array_len.is_none() {

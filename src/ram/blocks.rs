@@ -3,7 +3,7 @@
 use super::records::RamContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_RAM_BLOCKS;
-use crate::offset::{FileOffset, StreamRange};
+use crate::offset::{FileOffset, StreamOffset, StreamRange};
 use crate::wire::Cursor;
 
 /// One block of guest memory (`RAMBlock` in `include/exec/ramblock.h`).
@@ -51,7 +51,9 @@ pub(super) fn read(c: &mut Cursor<'_>, total: u64, ctx: &RamContext, out: &mut V
     while left > 0 {
         let start = c.offset();
         if out.len() >= MAX_RAM_BLOCKS {
-            return Err(Error::new(ErrorKind::LimitExceeded, format!("more than {MAX_RAM_BLOCKS} RAM blocks")).at(start));
+            return Err(
+                Error::new(ErrorKind::LimitExceeded, format!("more than {MAX_RAM_BLOCKS} RAM blocks")).at(start)
+            );
         }
         let name = c.counted_str()?;
         if name.is_empty() {
@@ -75,6 +77,18 @@ pub(super) fn read(c: &mut Cursor<'_>, total: u64, ctx: &RamContext, out: &mut V
         out.push(RamBlock { name, len, page_size, region_address, mapped, entry });
     }
     Ok(())
+}
+
+/// The memory of a section of version 3, which knows no blocks: one flat space.
+pub(super) fn whole_memory(total: u64, at: StreamOffset) -> RamBlock {
+    RamBlock {
+        name: "ram".to_owned(),
+        len: total,
+        page_size: None,
+        region_address: None,
+        mapped: None,
+        entry: StreamRange::with_len(at.0, 0),
+    }
 }
 
 /// With postcopy armed, blocks on huge pages say their page size; nothing announces which. The mask of page sizes in the

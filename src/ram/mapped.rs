@@ -46,7 +46,8 @@ pub fn runs(
 ) -> Result<()> {
     let pages = b.len.checked_div(m.page_size).unwrap_or_default();
     let bytes = pages.div_ceil(64).saturating_mul(8);
-    let outside = || Error::corrupt(StreamOffset(0), format!("mapped-ram header of {}: offsets before the stream", b.name));
+    let outside =
+        || Error::corrupt(StreamOffset(0), format!("mapped-ram header of {}: offsets before the stream", b.name));
     let bitmap_at = m.bitmap_offset.0.checked_sub(stream_start.0).ok_or_else(outside)?;
     let pages_at = m.pages_offset.0.checked_sub(stream_start.0).ok_or_else(outside)?;
     let big_endian = is_big_endian(source, bitmap_at, bytes, pages, pages_at, m.page_size)?;

@@ -11,7 +11,8 @@
 //! EOS            nothing: the end of this section's payload
 //! MULTIFD_FLUSH  nothing
 //! ```
-//! The name is absent with CONTINUE: then it is the block of the record before, also across sections. Written by
+//! The name is absent with CONTINUE: then it is the block of the record before, also across sections.
+//! Version 3 (QEMU 0.10 to 0.13) has neither list nor names: one flat memory. Written by
 //! `ram_save_setup`, `ram_save_iterate` and `ram_save_complete`, read by `ram_load_precopy` in `migration/ram.c`.
 #![cfg_attr(
     not(test),
@@ -68,6 +69,17 @@ pub enum Page<'a> {
     Compressed(&'a [u8]),
 }
 
+/// The list of blocks, and what a sink may need to make use of it.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockList<'a> {
+    /// The blocks, in the order of the stream.
+    pub blocks: &'a [RamBlock],
+    /// The target page size in bytes.
+    pub target_page: u64,
+    /// The machine type, where the stream says it.
+    pub machine: Option<&'a str>,
+}
+
 /// Takes pages in the order of the stream. A page may come many times and in any order; the last one counts.
 pub trait PageSink {
     /// Takes one page record.
@@ -80,7 +92,7 @@ pub trait PageSink {
     ///
     /// # Errors
     /// Any error ends the walk.
-    fn blocks(&mut self, _blocks: &[RamBlock], _target_page: u64) -> Result<()> {
+    fn blocks(&mut self, _list: &BlockList<'_>) -> Result<()> {
         Ok(())
     }
 

@@ -20,15 +20,10 @@ const LOOK: usize = 512;
 /// With a wrong size either the flags are not flags or the addresses of neighbouring pages are not one page apart. A
 /// payload that ends before any page gives the first size with which its block list adds up.
 #[must_use]
-pub fn guess_page_size(
-    source: &dyn Source,
-    payload: StreamOffset,
-    section_id: u32,
-    ctx: &RamContext,
-) -> Option<u64> {
+pub fn guess_page_size(source: &dyn Source, payload: StreamOffset, section_id: u32, ctx: &RamContext) -> Option<u64> {
     let mut fallback = None;
     for p in CANDIDATES {
-        let mut r = RamReader::new(RamContext { target_page: p, ..*ctx });
+        let mut r = RamReader::new(RamContext { target_page: p, ..*ctx }, None);
         let mut c = Cursor::new(source, payload);
         let mut step = Steps { last: None, smallest: u64::MAX, pages: 0 };
         let mut sound = true;

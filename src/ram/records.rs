@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::blocks::{self, RamBlock};
 use super::mapped;
-use super::{Page, PageAt, PageCounts, PageSink};
+use super::{BlockList, Page, PageAt, PageCounts, PageSink};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::ram_flag as flag;
 use crate::offset::{FileOffset, RamOffset, StreamOffset};
@@ -13,6 +13,8 @@ use crate::wire::{Cursor, Reader};
 /// What must be known of a stream before its first RAM record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RamContext {
+    /// The version of the section: 4, or 3 (QEMU 0.10 to 0.13), which knows no blocks.
+    pub version: u32,
     /// The target page size in bytes, a power of two.
     pub target_page: u64,
     /// Whether the capability `x-ignore-shared` was on.
@@ -34,21 +36,14 @@ pub struct RamReader {
     /// The block of the last page record; CONTINUE refers to it, across sections too.
     current: Option<usize>,
     counts: PageCounts,
-    sections: u64,
+    machine: Option<String>,
 }
 
 impl RamReader {
     /// Makes a reader for one stream.
     #[must_use]
-    pub fn new(ctx: RamContext) -> Self {
-        Self {
-            ctx,
-            blocks: Vec::new(),
-            by_name: HashMap::new(),
-            current: None,
-            counts: PageCounts::default(),
-            sections: 0,
-        }
+    pub fn new(ctx: RamContext, machine: Option<String>) -> Self {
+        Self { ctx, blocks: Vec::new(), by_name: HashMap::new(), current: None, counts: PageCounts::default(), machine }
     }
 
     /// Returns the blocks in the order of the list.
@@ -74,7 +69,6 @@ impl RamReader {
     /// # Errors
     /// `Truncated` and `Corrupt` at the record that is at fault, and whatever the sink says.
     pub fn read(&mut self, c: &mut Cursor<'_>, sink: &mut dyn PageSink) -> Result<()> {
-        self.sections = self.sections.saturating_add(1);
         let wants_data = sink.wants_data();
         while self.record(c, sink, wants_data)? {
             c.release_behind();
@@ -116,6 +110,13 @@ impl RamReader {
             flag::MULTIFD_FLUSH if flags == flag::MULTIFD_FLUSH => {
                 self.counts.multifd_flushes = self.counts.multifd_flushes.saturating_add(1);
             }
+            flag::FULL => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "RAM record with the flag FULL: all of memory in one zlib blob, which only QEMU 0.10 wrote",
+                )
+                .at(at));
+            }
             flag::HOOK => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
@@ -135,10 +136,15 @@ impl RamReader {
 
     fn block_list(&mut self, c: &mut Cursor<'_>, sink: &mut dyn PageSink, total: u64) -> Result<()> {
         self.blocks.clear();
-        blocks::read(c, total, &self.ctx, &mut self.blocks)?;
+        if self.ctx.version == 3 {
+            self.blocks.push(blocks::whole_memory(total, c.offset()));
+        } else {
+            blocks::read(c, total, &self.ctx, &mut self.blocks)?;
+        }
         self.by_name = self.blocks.iter().enumerate().map(|(i, b)| (b.name.clone(), i)).collect();
         self.current = None;
-        sink.blocks(&self.blocks, self.ctx.target_page)?;
+        let machine = self.machine.as_deref();
+        sink.blocks(&BlockList { blocks: &self.blocks, target_page: self.ctx.target_page, machine })?;
         for (i, b) in self.blocks.iter().enumerate() {
             let Some(m) = b.mapped.filter(|m| !m.is_absent()) else { continue };
             let source = c.source();
@@ -153,7 +159,8 @@ impl RamReader {
     /// # Errors
     /// `Corrupt` for another layout, and whatever the sink says.
     pub fn discard(&mut self, payload: &[u8], at: StreamOffset, sink: &mut dyn PageSink) -> Result<()> {
-        let bad = || Error::corrupt(at, "command POSTCOPY_RAM_DISCARD: expected a block name and pairs of start and length");
+        let bad =
+            || Error::corrupt(at, "command POSTCOPY_RAM_DISCARD: expected a block name and pairs of start and length");
         let mut r = Reader::new(payload, at);
         if r.u8()? != 0 {
             return Err(bad());
@@ -221,7 +228,9 @@ impl RamReader {
     /// Finds the block of a page record and checks the address.
     #[inline]
     fn place(&mut self, c: &mut Cursor<'_>, at: StreamOffset, flags: u64, addr: u64) -> Result<PageAt> {
-        let block = if flags & flag::CONTINUE != 0 {
+        let block = if self.ctx.version == 3 {
+            0
+        } else if flags & flag::CONTINUE != 0 {
             self.current
                 .ok_or_else(|| Error::corrupt(at, "RAM record with the flag CONTINUE, found no block before it"))?
         } else {
@@ -256,4 +265,124 @@ impl RamReader {
 fn skipped<'a>(c: &mut Cursor<'_>, n: u64) -> Result<&'a [u8]> {
     c.skip(n)?;
     Ok(&[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MappedRun, PageStats};
+    use super::*;
+    use crate::wire::{MemorySource, Source};
+
+    #[derive(Default)]
+    struct Log(Vec<(usize, u64, u8)>);
+
+    impl PageSink for Log {
+        fn page(&mut self, at: PageAt, page: Page<'_>) -> Result<()> {
+            let first = match page {
+                Page::Fill(b) => b,
+                Page::Normal(d) | Page::Xbzrle(d) | Page::Compressed(d) => d[0],
+            };
+            self.0.push((at.block, at.offset.0, first));
+            Ok(())
+        }
+
+        fn mapped(&mut self, _: MappedRun, _: &dyn Source) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn context(version: u32, target_page: u64) -> RamContext {
+        RamContext {
+            version,
+            target_page,
+            ignore_shared: false,
+            mapped_ram: false,
+            page_size_mask: None,
+            stream_start: FileOffset(0),
+        }
+    }
+
+    fn read(ctx: RamContext, bytes: &[u8]) -> (Result<()>, Log, RamReader) {
+        let s = MemorySource::new(bytes.to_vec());
+        let mut c = Cursor::new(&s, StreamOffset(0));
+        let mut r = RamReader::new(ctx, None);
+        let mut log = Log::default();
+        let result = r.read(&mut c, &mut log);
+        (result, log, r)
+    }
+
+    fn list() -> Vec<u8> {
+        // two blocks of 512 bytes with pages of 256 bytes
+        let mut b = (1024_u64 | 4).to_be_bytes().to_vec();
+        for name in ["a", "bb"] {
+            b.push(name.len() as u8);
+            b.extend(name.as_bytes());
+            b.extend(512_u64.to_be_bytes());
+        }
+        b
+    }
+
+    #[test]
+    fn records_of_every_kind() {
+        let mut b = list();
+        b.extend((0_u64 | 8).to_be_bytes());
+        b.extend(b"\x02bb");
+        b.extend([7; 256]);
+        b.extend((256_u64 | 2 | 0x20).to_be_bytes());
+        b.push(9);
+        b.extend((0_u64 | 0x40).to_be_bytes());
+        b.extend(b"\x01a\x01\0\x03\0\x01\x05");
+        b.extend(0x10_u64.to_be_bytes());
+        let (result, log, r) = read(context(4, 256), &b);
+        result.unwrap();
+        assert_eq!(log.0, [(1, 0, 7), (1, 256, 9), (0, 0, 0)]);
+        let c = r.counts();
+        assert_eq!((c.normal, c.filled, c.xbzrle, c.pages()), (1, 1, 1, 3));
+        // every cut gives the records before it and an error that names a place inside
+        for cut in 0..b.len() {
+            let (result, log, _) = read(context(4, 256), &b[..cut]);
+            let e = result.unwrap_err();
+            assert!(e.stream_offset().is_some_and(|o| o.0 <= cut as u64), "{cut}: {e}");
+            assert!(log.0.len() <= 3);
+        }
+    }
+
+    #[test]
+    fn version_3_has_one_memory_without_a_name() {
+        let mut b = (0x4000_u64 | 4).to_be_bytes().to_vec();
+        b.extend((0x1000_u64 | 8).to_be_bytes());
+        b.extend([7; 4096]);
+        b.extend((0x2000_u64 | 2).to_be_bytes());
+        b.push(0xff);
+        b.extend(0x10_u64.to_be_bytes());
+        let (result, log, r) = read(context(3, 4096), &b);
+        result.unwrap();
+        assert_eq!(log.0, [(0, 0x1000, 7), (0, 0x2000, 0xff)]);
+        assert_eq!((r.blocks()[0].name.as_str(), r.blocks()[0].len), ("ram", 0x4000));
+        let (result, ..) = read(context(3, 4096), &1_u64.to_be_bytes());
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn nonsense_is_named_where_it_stands() {
+        let bad: [(Vec<u8>, &str); 6] = [
+            (0x28_u64.to_be_bytes().to_vec(), "found no block before it"),
+            (0x18_u64.to_be_bytes().to_vec(), "expected one known flag"),
+            (0x80_u64.to_be_bytes().to_vec(), "RDMA"),
+            ([list(), (512_u64 | 2).to_be_bytes().to_vec(), b"\x01a\0".to_vec()].concat(), "inside a of 0x200 bytes"),
+            ([list(), 2_u64.to_be_bytes().to_vec(), b"\x01c\0".to_vec()].concat(), "found the name"),
+            (
+                [(256_u64 | 4).to_be_bytes().to_vec(), b"\x01a".to_vec(), 512_u64.to_be_bytes().to_vec()].concat(),
+                "at most",
+            ),
+        ];
+        for (bytes, words) in bad {
+            let (result, ..) = read(context(4, 256), &bytes);
+            let e = result.unwrap_err();
+            assert!(e.message().contains(words), "{e}");
+        }
+        let mut stats = PageStats::default();
+        assert!(!stats.wants_data());
+        stats.blocks(&BlockList { blocks: &[], target_page: 0, machine: None }).unwrap();
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{MappedRun, Page, PageAt, PageSink, RamBlock};
+use super::{BlockList, MappedRun, Page, PageAt, PageSink};
 use crate::error::Result;
 use crate::wire::Source;
 
@@ -29,40 +29,93 @@ impl PageCounts {
     /// Returns the number of page records.
     #[must_use]
     pub fn pages(&self) -> u64 {
-        [self.zero, self.filled, self.normal, self.xbzrle, self.compressed]
-            .iter()
-            .fold(0, |n, k| n.saturating_add(*k))
+        [self.zero, self.filled, self.normal, self.xbzrle, self.compressed].iter().fold(0, |n, k| n.saturating_add(*k))
     }
 }
 
 /// A set of page numbers that grows with what is in it, whatever the numbers are.
 #[derive(Clone, Debug, Default)]
 pub struct PageSet {
-    chunks: HashMap<u64, Box<[u64; WORDS]>>,
+    index: HashMap<u64, usize>,
+    chunks: Vec<[u64; WORDS]>,
+    /// The chunk that was asked for last; pages come mostly in order.
+    last: Option<(u64, usize)>,
     len: u64,
 }
 
 const WORDS: usize = 64;
+/// Pages of a chunk, as a shift.
+const CHUNK_SHIFT: u32 = 12;
 
 impl PageSet {
+    #[inline]
+    fn chunk(&mut self, number: u64) -> Option<usize> {
+        match self.last {
+            Some((n, i)) if n == number => Some(i),
+            _ => {
+                let i = *self.index.get(&number)?;
+                self.last = Some((number, i));
+                Some(i)
+            }
+        }
+    }
+
+    fn place(page: u64) -> (u64, usize, u64) {
+        (page >> CHUNK_SHIFT, usize::try_from((page >> 6) & 63).unwrap_or_default(), 1 << (page & 63))
+    }
+
     /// Adds a page; `false` when it was there.
+    #[inline]
     pub fn insert(&mut self, page: u64) -> bool {
-        let word = usize::try_from((page >> 6) & 63).unwrap_or_default();
-        let bit = 1_u64 << (page & 63);
-        let chunk = self.chunks.entry(page >> 12).or_insert_with(|| Box::new([0; WORDS]));
-        let Some(w) = chunk.get_mut(word) else { return false };
+        let (number, word, bit) = Self::place(page);
+        let i = match self.chunk(number) {
+            Some(i) => i,
+            None => {
+                let i = self.chunks.len();
+                self.chunks.push([0; WORDS]);
+                self.index.insert(number, i);
+                self.last = Some((number, i));
+                i
+            }
+        };
+        let Some(w) = self.chunks.get_mut(i).and_then(|c| c.get_mut(word)) else { return false };
         let new = *w & bit == 0;
         *w |= bit;
         self.len = self.len.saturating_add(u64::from(new));
         new
     }
 
+    /// Takes a page out; `false` when it was not there.
+    #[inline]
+    pub fn remove(&mut self, page: u64) -> bool {
+        let (number, word, bit) = Self::place(page);
+        let Some(i) = self.chunk(number) else { return false };
+        let Some(w) = self.chunks.get_mut(i).and_then(|c| c.get_mut(word)) else { return false };
+        let there = *w & bit != 0;
+        *w &= !bit;
+        self.len = self.len.saturating_sub(u64::from(there));
+        there
+    }
+
+    /// Takes the pages from `first` up to `end` out, in a time that depends on what is in the set.
+    pub fn remove_range(&mut self, first: u64, end: u64) {
+        let numbers: Vec<u64> =
+            self.index.keys().copied().filter(|n| (first >> CHUNK_SHIFT..=end >> CHUNK_SHIFT).contains(n)).collect();
+        for n in numbers {
+            let from = first.max(n << CHUNK_SHIFT);
+            let to = end.min(n.saturating_add(1) << CHUNK_SHIFT);
+            for page in from..to {
+                self.remove(page);
+            }
+        }
+    }
+
     /// Tells whether a page is in the set.
     #[must_use]
     pub fn contains(&self, page: u64) -> bool {
-        let word = usize::try_from((page >> 6) & 63).unwrap_or_default();
-        let w = self.chunks.get(&(page >> 12)).and_then(|c| c.get(word)).copied().unwrap_or_default();
-        w & (1_u64 << (page & 63)) != 0
+        let (number, word, bit) = Self::place(page);
+        let w = self.index.get(&number).and_then(|i| self.chunks.get(*i)).and_then(|c| c.get(word));
+        w.is_some_and(|w| w & bit != 0)
     }
 
     /// Returns the number of pages.
@@ -114,10 +167,10 @@ impl PageStats {
 }
 
 impl PageSink for PageStats {
-    fn blocks(&mut self, blocks: &[RamBlock], target_page: u64) -> Result<()> {
-        self.target_page = target_page.max(1);
+    fn blocks(&mut self, list: &BlockList<'_>) -> Result<()> {
+        self.target_page = list.target_page.max(1);
         // a second list (COLO) changes lengths, not what was counted
-        for (i, b) in blocks.iter().enumerate() {
+        for (i, b) in list.blocks.iter().enumerate() {
             match self.blocks.get_mut(i) {
                 Some(s) if s.name == b.name => {}
                 Some(s) => *s = BlockStats { name: b.name.clone(), ..BlockStats::default() },
@@ -168,5 +221,20 @@ mod tests {
         assert!(s.contains(u64::MAX) && !s.contains(1));
         assert_eq!(s.len(), 2);
         assert_eq!(s.chunks.len(), 2);
+        assert!(s.remove(0) && !s.remove(0) && !s.remove(5000));
+        assert_eq!(s.len(), 1);
+    }
+
+    #[test]
+    fn a_range_is_taken_out() {
+        let mut s = PageSet::default();
+        (4000..4200).for_each(|p| {
+            s.insert(p);
+        });
+        s.remove_range(4090, 4100);
+        assert_eq!(s.len(), 190);
+        assert!(s.contains(4089) && !s.contains(4090) && !s.contains(4099) && s.contains(4100));
+        s.remove_range(0, u64::MAX);
+        assert!(s.is_empty());
     }
 }

@@ -24,12 +24,25 @@ pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(' ');
         }
         out.push(c);
     }
     out
+}
+
+/// Returns a size in bytes, and in a larger unit where one fits.
+#[must_use]
+pub fn exact_size(bytes: u64) -> String {
+    let exact = plural(bytes, "byte");
+    if bytes < 1024 { exact } else { format!("{exact} ({})", size(bytes)) }
+}
+
+/// Returns a count with its noun in the right number.
+#[must_use]
+pub fn plural(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -44,5 +57,8 @@ mod tests {
         assert_eq!(size(u64::MAX), "16777215.9 TiB");
         assert_eq!(count(1_234_567), "1 234 567");
         assert_eq!(count(12), "12");
+        assert_eq!(exact_size(1), "1 byte");
+        assert_eq!(exact_size(4096), "4 096 bytes (4 KiB)");
+        assert_eq!(plural(0, "page"), "0 pages");
     }
 }

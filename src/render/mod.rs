@@ -3,6 +3,7 @@
 pub mod human;
 #[cfg(feature = "cli")]
 pub mod info;
+pub mod info_json;
 pub mod state_json;
 pub mod tree;
 pub mod upstream;

@@ -35,7 +35,10 @@ pub struct TreeOptions<'p> {
 
 /// Elements and bytes that are printed of long arrays and buffers without `all`.
 const SOME_ELEMENTS: usize = 16;
-const SOME_BYTES: usize = 32;
+const SOME_BYTES: usize = 24;
+
+/// Columns that the values of an array may take beside its name; more are broken into lines below it.
+const LINE: usize = 80;
 
 /// Prints a node and all below it; `label` stands for its name.
 ///
@@ -63,17 +66,19 @@ pub fn print(out: &mut dyn Write, node: &Node, label: &str, depth: usize, o: &Tr
             r.subsections.iter().try_for_each(|n| print(out, n, &n.name, depth + 1, o))
         }
         Value::Array(a) if a.iter().all(is_short) && !a.is_empty() => {
-            array_line(out, a, &format!("{place}{indent}{name}"), &indent, o)?;
+            let margin = if o.offsets { " ".repeat(PLACE) } else { String::new() };
+            array_line(out, a, &format!("{place}{indent}{name}"), &format!("{margin}{indent}"), o)?;
             if problem.is_empty() { Ok(()) } else { writeln!(out, "{indent}{problem}") }
         }
         Value::Array(a) => {
-            let kind = if matches!(node.ty.layout(), Some(Layout::List | Layout::Tree)) { "list of" } else { "array of" };
-            writeln!(out, "{place}{indent}{name}  {}{problem}", paint(Role::Dim, &format!("{kind} {}", a.len())))?;
-            let shown = if o.all { a.len() } else { shown_of(a) };
-            for (i, n) in a.iter().take(shown).enumerate() {
-                print(out, n, &format!("[{i}]"), depth + 1, o)?;
-            }
-            more(out, a.len() - shown, &format!("{indent}  "), o)
+            let list = matches!(node.ty.layout(), Some(Layout::List | Layout::Tree));
+            let about = match (list, a.len()) {
+                (true, 0) => "empty list".to_owned(),
+                (true, n) => format!("list of {n}"),
+                (false, n) => format!("array of {n}"),
+            };
+            writeln!(out, "{place}{indent}{name}  {}{problem}", paint(Role::Dim, &about))?;
+            elements(out, a, depth + 1, o)
         }
         _ => {
             let ty = paint(Role::Dim, node.ty.name());
@@ -82,18 +87,49 @@ pub fn print(out: &mut dyn Write, node: &Node, label: &str, depth: usize, o: &Tr
     }
 }
 
+/// Columns of [`place`].
+const PLACE: usize = 20;
+
 fn place(r: StreamRange) -> String {
     format!("{:#010x} {:>7}  ", r.start.0, r.len())
 }
 
 /// Tells whether a value fits into a line with others of its array.
 fn is_short(n: &Node) -> bool {
-    n.problem.is_none() && matches!(n.value, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Null | Value::Present)
+    n.problem.is_none()
+        && matches!(n.value, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Null | Value::Present)
 }
 
-/// An array of structures is cut where the rest repeats the last one shown.
-fn shown_of(a: &[Node]) -> usize {
-    if a.len() <= SOME_ELEMENTS { a.len() } else { SOME_ELEMENTS }
+/// Prints elements that take a line or more each; equal neighbours once, as `[3 … 255]`, unless all is asked for.
+fn elements(out: &mut dyn Write, a: &[Node], depth: usize, o: &TreeOptions<'_>) -> io::Result<()> {
+    if o.all {
+        return a.iter().enumerate().try_for_each(|(i, n)| print(out, n, &format!("[{i}]"), depth, o));
+    }
+    let mut first = 0;
+    for _ in 0..SOME_ELEMENTS {
+        let Some(n) = a.get(first) else { return Ok(()) };
+        let equal = a[first..].iter().take_while(|m| same(n, m)).count();
+        let label = if equal == 1 { format!("[{first}]") } else { format!("[{first} … {}]", first + equal - 1) };
+        print(out, n, &label, depth, o)?;
+        first += equal;
+    }
+    more(out, a.len() - first, &"  ".repeat(depth), o)
+}
+
+/// Tells whether two nodes print the same, wherever they stand.
+fn same(a: &Node, b: &Node) -> bool {
+    let all = |a: &[Node], b: &[Node]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b));
+    let head = a.name == b.name && a.ty == b.ty && a.range.len() == b.range.len() && a.problem == b.problem;
+    head && match (&a.value, &b.value) {
+        (Value::Array(a), Value::Array(b)) => all(a, b),
+        (Value::Struct(a), Value::Struct(b)) => {
+            a.vmsd == b.vmsd
+                && a.version == b.version
+                && all(&a.fields, &b.fields)
+                && all(&a.subsections, &b.subsections)
+        }
+        (a, b) => a == b,
+    }
 }
 
 fn more(out: &mut dyn Write, n: usize, indent: &str, o: &TreeOptions<'_>) -> io::Result<()> {
@@ -114,11 +150,19 @@ fn array_line(out: &mut dyn Write, a: &[Node], head: &str, indent: &str, o: &Tre
             _ => runs.push((v, 1)),
         }
     }
-    let texts: Vec<String> =
-        runs.iter().map(|(v, n)| if *n > 1 { format!("{v} × {n}") } else { v.clone() }).collect();
+    let texts: Vec<String> = runs.iter().map(|(v, n)| if *n > 1 { format!("{v} × {n}") } else { v.clone() }).collect();
     let shown = if o.all { texts.len() } else { texts.len().min(SOME_ELEMENTS) };
     let dim = (o.paint)(Role::Dim, &format!("{ty}[{}]", a.len()));
-    writeln!(out, "{head} = {}  {dim}", (o.paint)(Role::Number, &texts[..shown].join(", ")))?;
+    let width: usize = texts[..shown].iter().map(|t| t.chars().count() + 2).sum();
+    if width <= LINE {
+        writeln!(out, "{head} = {}  {dim}", (o.paint)(Role::Number, &texts[..shown].join(", ")))?;
+    } else {
+        writeln!(out, "{head} =  {dim}")?;
+        let widest = texts[..shown].iter().map(|t| t.chars().count() + 2).max().unwrap_or(1);
+        for line in texts[..shown].chunks((LINE / widest).max(1)) {
+            writeln!(out, "{indent}  {}", (o.paint)(Role::Number, &line.join(", ")))?;
+        }
+    }
     more(out, texts.len() - shown, &format!("{indent}  "), o)
 }
 

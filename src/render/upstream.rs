@@ -11,7 +11,7 @@ use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use crate::image::{Device, SaveImage};
 use crate::names::RecordType;
-use crate::stream::{Fact, FactValue, Section};
+use crate::stream::Section;
 use crate::value::{Layout, Node, Record, Value};
 
 /// Writes the pages of the `ram` section as entries of the map that it is given.
@@ -65,10 +65,9 @@ impl Serialize for StateDocument<'_> {
                 map.serialize_entry(&key, &Struct { record: device.root().record(), device: &device })?;
             } else if &*h.idstr == "ram" {
                 map.serialize_entry(&key, &Ram { document: self })?;
-            } else if matches!(&*h.idstr, "spapr/htab" | "s390-storage_attributes") {
-                map.serialize_entry(&key, "")?;
             } else {
-                map.serialize_entry(&key, &Facts(self.image.facts(section)))?;
+                // other live handlers keep their state behind sections that this document does not look into
+                map.serialize_entry(&key, "")?;
             }
         }
         map.end()
@@ -103,25 +102,7 @@ struct Memory<'a>(&'a dyn MemoryEntries);
 impl Serialize for Memory<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(None)?;
-        self.0
-            .entries(&mut |k, v| map.serialize_entry(k, v).map_err(|e| e.to_string()))
-            .map_err(S::Error::custom)?;
-        map.end()
-    }
-}
-
-struct Facts<'a>(&'a [Fact]);
-
-impl Serialize for Facts<'_> {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let mut map = s.serialize_map(Some(self.0.len()))?;
-        for f in self.0 {
-            match &f.value {
-                FactValue::Count(n) | FactValue::Bytes(n) => map.serialize_entry(f.name, n)?,
-                FactValue::Text(t) => map.serialize_entry(f.name, t)?,
-                FactValue::List(l) => map.serialize_entry(f.name, l)?,
-            }
-        }
+        self.0.entries(&mut |k, v| map.serialize_entry(k, v).map_err(|e| e.to_string())).map_err(S::Error::custom)?;
         map.end()
     }
 }
@@ -186,8 +167,9 @@ struct Item<'a> {
 /// Tells whether the script prints the bytes of a field of this type.
 fn is_hex(n: &Node) -> bool {
     match n.ty.name() {
-        "struct" | "bool" | "nullptr" | "capability" | "int8" | "int16" | "int32" | "int32 equal" | "int32 le" | "int64"
-        | "int64 equal" | "uint8" | "uint8 equal" | "uint16" | "uint16 equal" | "uint32" | "uint32 equal" | "uint64" => false,
+        "struct" | "bool" | "nullptr" | "capability" | "int8" | "int16" | "int32" | "int32 equal" | "int32 le"
+        | "int64" | "int64 equal" | "uint8" | "uint8 equal" | "uint16" | "uint16 equal" | "uint32" | "uint32 equal"
+        | "uint64" => false,
         // an array of structures has their type; one of lists has not
         _ => !matches!(n.value, Value::Array(_)) || matches!(n.ty.layout(), Some(Layout::List | Layout::Tree)),
     }

@@ -56,7 +56,9 @@ impl Walker<'_> {
 
     fn is_description_but_for_its_mark(&mut self) -> Result<bool> {
         let at = self.c.offset();
-        let (Ok(head), Some(size)) = (self.c.peek(6).map(<[u8]>::to_vec), self.c.source().size()) else { return Ok(false) };
+        let (Ok(head), Some(size)) = (self.c.peek(6).map(<[u8]>::to_vec), self.c.source().size()) else {
+            return Ok(false);
+        };
         let len = head.get(1..5).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes).unwrap_or_default();
         Ok(head.get(5) == Some(&b'{') && at.0.saturating_add(RECORD_HEAD).saturating_add(len.into()) == size)
     }
@@ -134,7 +136,8 @@ impl Walker<'_> {
         let Some(size) = self.c.source().size() else { return };
         for c in &self.out.commands {
             if let Some(p) = c.package.filter(|p| p.end.0 > size) {
-                let what = format!("the command PACKAGED says {} bytes, {} are left", p.len(), size.saturating_sub(p.start.0));
+                let what =
+                    format!("the command PACKAGED says {} bytes, {} are left", p.len(), size.saturating_sub(p.start.0));
                 self.out.found.add(Severity::Error, "package-size", Some(c.range), None, what);
             }
         }
@@ -154,7 +157,11 @@ impl Walker<'_> {
             let trailing = self.out.trailing.map_or(0, |t| t.len());
             if at.saturating_add(trailing) < size {
                 let range = StreamRange::new(at, size.saturating_sub(trailing));
-                let why = self.out.stopped.as_ref().map_or_else(|| "not part of any record".to_owned(), |e| e.message().to_owned());
+                let why = self
+                    .out
+                    .stopped
+                    .as_ref()
+                    .map_or_else(|| "not part of any record".to_owned(), |e| e.message().to_owned());
                 self.out.gaps.push(Gap { range, why, intended: false });
             }
         }

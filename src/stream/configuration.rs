@@ -129,7 +129,8 @@ fn subsection(c: &mut Cursor<'_>, out: &mut Configuration) -> Result<Node> {
                 .at(start));
         }
     }
-    let record = Record { vmsd: name.as_str().into(), version: Some(version), header_bytes, fields, ..Record::default() };
+    let record =
+        Record { vmsd: name.as_str().into(), version: Some(version), header_bytes, fields, ..Record::default() };
     Ok(leaf(&name, "struct", start, c, Value::Struct(Box::new(record))))
 }
 
@@ -147,9 +148,12 @@ mod tests {
 
     #[test]
     fn capabilities_have_lengths_of_their_own() {
-        let mut b = b"\x07\0\0\0\x02pc\x05\x1aconfiguration/capabilities\0\0\0\x01\0\0\0\x02\x0fx-ignore-shared\x0amapped-ram"
-            .to_vec();
-        b.extend(b"\x05\x12configuration/uuid\0\0\0\x01\x5d\xb9\xca\x4e\x4b\x1e\x4b\x5c\x8b\x0a\x1d\x2f\x3a\x4b\x5c\x6d\x01");
+        let mut b =
+            b"\x07\0\0\0\x02pc\x05\x1aconfiguration/capabilities\0\0\0\x01\0\0\0\x02\x0fx-ignore-shared\x0amapped-ram"
+                .to_vec();
+        b.extend(
+            b"\x05\x12configuration/uuid\0\0\0\x01\x5d\xb9\xca\x4e\x4b\x1e\x4b\x5c\x8b\x0a\x1d\x2f\x3a\x4b\x5c\x6d\x01",
+        );
         let c = config(&b).unwrap();
         assert_eq!(c.machine, "pc");
         assert_eq!(c.capabilities, ["x-ignore-shared", "mapped-ram"]);

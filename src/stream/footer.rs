@@ -86,7 +86,9 @@ impl Walker<'_> {
             (true, false) => format!("section footer: expected id {id}, found {word}"),
             (false, true) => format!("section footer: expected 0x7e, found {mark:#04x}"),
             (false, false) => {
-                return Ok(Found::Else(format!("section footer: expected 0x7e and id {id}, found {mark:#04x} and {word}")));
+                return Ok(Found::Else(format!(
+                    "section footer: expected 0x7e and id {id}, found {mark:#04x} and {word}"
+                )));
             }
         };
         let next = self.c.offset().plus(FOOTER_LEN);

@@ -24,7 +24,9 @@ pub fn read_header(c: &mut Cursor<'_>) -> Result<StreamRange> {
     let start = c.offset();
     let mut magic = [0; 4];
     let head = c.peek(4).map_err(|e| match e.kind() {
-        ErrorKind::Truncated => Error::new(ErrorKind::NotASaveImage, "expected the magic QEVM, found fewer than 4 bytes"),
+        ErrorKind::Truncated => {
+            Error::new(ErrorKind::NotASaveImage, "expected the magic QEVM, found fewer than 4 bytes")
+        }
         _ => e,
     })?;
     magic.copy_from_slice(head);

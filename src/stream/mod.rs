@@ -41,6 +41,6 @@ mod walk;
 pub use configuration::Configuration;
 pub use frame::{MAGIC, SectionHeader, VERSION};
 pub use live::{Fact, FactValue, LiveKind, LiveSection};
-pub use tail::Description;
 pub use model::{CommandRecord, Context, Depth, EndFound, Gap, Payloads, Section, Walk};
+pub use tail::Description;
 pub use walk::walk;

@@ -39,9 +39,9 @@ pub(super) fn payload_end(
     // a footer that no plausible record follows: the record may be the one that is damaged
     let mut lone = None;
     loop {
-        let n = source.read_full(at, &mut buf).map_err(|e| {
-            crate::error::Error::io("cannot read the stream", e).at(StreamOffset(at))
-        })?;
+        let n = source
+            .read_full(at, &mut buf)
+            .map_err(|e| crate::error::Error::io("cannot read the stream", e).at(StreamOffset(at)))?;
         let window = buf.get(..n).unwrap_or_default();
         let last = n < buf.len();
         let stop = if last { n } else { WINDOW };
@@ -69,11 +69,11 @@ pub(super) fn payload_end(
 /// Tells whether a record seems to begin at `at`, behind a footer or where there are none.
 pub(super) fn record_at(source: &dyn Source, at: StreamOffset, known: &Known<'_>, behind_footer: bool) -> Result<bool> {
     let mut buf = [0; LOOKAHEAD];
-    let n = source
-        .read_full(at.0, &mut buf)
-        .map_err(|e| crate::error::Error::io("cannot read the stream", e).at(at))?;
+    let n =
+        source.read_full(at.0, &mut buf).map_err(|e| crate::error::Error::io("cannot read the stream", e).at(at))?;
     let bytes = buf.get(..n).unwrap_or_default();
-    let live = matches!(bytes.first().map(|b| RecordType(*b)), Some(RecordType::PART | RecordType::END | RecordType::COMMAND));
+    let live =
+        matches!(bytes.first().map(|b| RecordType(*b)), Some(RecordType::PART | RecordType::END | RecordType::COMMAND));
     Ok(n > 0 && plausible(bytes, n < LOOKAHEAD, known, behind_footer || live))
 }
 
@@ -125,7 +125,12 @@ fn begins_description(bytes: &[u8], last: bool) -> bool {
 
 /// Tells whether what there is of a section header, which the end of the source cuts, looks like one.
 fn is_cut_name(bytes: &[u8]) -> bool {
-    bytes.get(6..).unwrap_or_default().iter().take(usize::from(bytes.get(5).copied().unwrap_or_default())).all(is_name_byte)
+    bytes
+        .get(6..)
+        .unwrap_or_default()
+        .iter()
+        .take(usize::from(bytes.get(5).copied().unwrap_or_default()))
+        .all(is_name_byte)
 }
 
 fn is_name_byte(c: &u8) -> bool {

@@ -153,7 +153,13 @@ pub(super) fn chain(
     Ok(out)
 }
 
-fn section_start(source: &dyn Source, end: u64, d: &DeviceSchema, footer: Option<u32>, floor: u64) -> Result<Option<u64>> {
+fn section_start(
+    source: &dyn Source,
+    end: u64,
+    d: &DeviceSchema,
+    footer: Option<u32>,
+    floor: u64,
+) -> Result<Option<u64>> {
     // a footer with a wrong mark or a wrong id has the length of a footer
     for (framed, id) in [(footer.is_some(), footer), (true, None), (false, None)] {
         let whole = d.total().saturating_add(header_len(d)).saturating_add(if framed { 5 } else { 0 });

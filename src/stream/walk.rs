@@ -173,15 +173,18 @@ impl Walker<'_> {
         let mut payload = self.c.peek(usize::from(len)).map(<[u8]>::to_vec)?;
         self.c.skip(len.into())?;
         if command == Command::POSTCOPY_ADVISE && payload.len() == 16 {
-            let word = |r: std::ops::Range<usize>| payload.get(r).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
+            let word =
+                |r: std::ops::Range<usize>| payload.get(r).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
             self.context.advise = word(0..8).zip(word(8..16));
         }
         let range = StreamRange::new(start.0, self.c.offset().0);
         let mut package = None;
         if command == Command::PACKAGED {
-            let n = payload.get(..4).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes).ok_or_else(|| {
-                Error::corrupt(start, format!("command PACKAGED: expected 4 bytes, found {len}"))
-            })?;
+            let n = payload
+                .get(..4)
+                .and_then(|b| b.try_into().ok())
+                .map(u32::from_be_bytes)
+                .ok_or_else(|| Error::corrupt(start, format!("command PACKAGED: expected 4 bytes, found {len}")))?;
             package = Some(StreamRange::with_len(range.end.0, n.into()));
         }
         if command.name().is_none() {
@@ -350,7 +353,10 @@ impl Walker<'_> {
         s.payload.end = StreamOffset(size);
         s.end = EndFound::Nowhere;
         self.c.seek(StreamOffset(size));
-        Err(Error::truncated(from, "expected the section to end, found no footer and no next section behind its payload"))
+        Err(Error::truncated(
+            from,
+            "expected the section to end, found no footer and no next section behind its payload",
+        ))
     }
 
     /// Adds the live section that a PART or END belongs to.
@@ -366,7 +372,10 @@ impl Walker<'_> {
     fn further_section(&mut self, kind: RecordType, start: StreamOffset) -> Result<()> {
         let id = self.c.be32()?;
         let Some(index) = self.live.get(&id).copied() else {
-            return Err(Error::corrupt(start, format!("{kind} section: expected the id of a START section, found {id}")));
+            return Err(Error::corrupt(
+                start,
+                format!("{kind} section: expected the id of a START section, found {id}"),
+            ));
         };
         let idstr = self.out.sections.get(index).map(|s| Arc::clone(&s.header.idstr)).unwrap_or_default();
         let from = self.c.offset();

@@ -50,11 +50,7 @@ fn cut(node: &Node, front: u64) -> Node {
 
 fn side_by_side(node: &Node, mut at: u64, children: &mut dyn Iterator<Item = &Node>, out: &mut Vec<Uncovered>) {
     let mut gap = |from: u64, to: u64, why: String| {
-        out.push(Uncovered {
-            range: StreamRange::new(from.min(to), from.max(to)),
-            within: node.name.to_string(),
-            why,
-        });
+        out.push(Uncovered { range: StreamRange::new(from.min(to), from.max(to)), within: node.name.to_string(), why });
     };
     let mut nested = Vec::new();
     for c in children {
@@ -90,7 +86,8 @@ mod tests {
         assert_eq!(uncovered(&record(4, 0, vec![leaf(0, 1), leaf(2, 2)]))[0].range, StreamRange::new(1, 2));
         assert_eq!(uncovered(&record(5, 0, vec![leaf(0, 4)]))[0].range, StreamRange::new(4, 5));
         assert_eq!(uncovered(&record(2, 0, vec![leaf(0, 2), leaf(1, 1)]))[0].range, StreamRange::new(1, 2));
-        let o = Node::new("o", FieldType::new("buffer"), StreamRange::with_len(0, 2), Value::Opaque(Blob::new(vec![0; 2])));
+        let o =
+            Node::new("o", FieldType::new("buffer"), StreamRange::with_len(0, 2), Value::Opaque(Blob::new(vec![0; 2])));
         assert_eq!(uncovered(&record(2, 0, vec![o])).len(), 1);
     }
 }

@@ -118,6 +118,7 @@ static KNOWN: &[Known] = &[
     k("virtio-gpu", Layout::Custom),
     k("virtio-net vhost-user backend state", Layout::Custom),
     k("virtqueue_extra_state", Layout::Bytes),
+    k("vsr", Layout::Unsigned),
     k("vstruct", Layout::Struct),
     k("xcc", Layout::Unsigned),
 ];
@@ -143,6 +144,11 @@ impl FieldType {
             },
             Err(_) => Self(Repr::Unknown(name.into())),
         }
+    }
+
+    /// Returns every name that is known, sorted.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        KNOWN.iter().map(|k| k.name)
     }
 
     /// Returns the name.

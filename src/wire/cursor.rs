@@ -76,8 +76,9 @@ impl<'a> Cursor<'a> {
     #[cold]
     fn refill(&mut self, n: usize) -> Result<()> {
         if n > MAX_WINDOW {
-            return Err(Error::new(ErrorKind::LimitExceeded, format!("{n} bytes asked for at once"))
-                .at(StreamOffset(self.pos)));
+            return Err(
+                Error::new(ErrorKind::LimitExceeded, format!("{n} bytes asked for at once")).at(StreamOffset(self.pos))
+            );
         }
         let window_end = self.window_start.saturating_add(self.window_len as u64);
         let sequential = self.window_len > 0

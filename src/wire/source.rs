@@ -74,7 +74,6 @@ impl FileSource {
         let size = end.checked_sub(base).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         Ok(Self { file, base, size })
     }
-
 }
 
 impl Source for FileSource {

@@ -7,6 +7,7 @@ use savevm_analyze::wire::{Cursor, MemorySource};
 pub fn run(data: &[u8]) {
     let Some((&first, data)) = data.split_first() else { return };
     let context = RamContext {
+        version: if first & 64 != 0 { 3 } else { 4 },
         target_page: 256 << (first & 7),
         ignore_shared: first & 8 != 0,
         mapped_ram: first & 16 != 0,
@@ -16,7 +17,7 @@ pub fn run(data: &[u8]) {
     let source = MemorySource::new(data.to_vec());
     let mut c = Cursor::new(&source, StreamOffset(0));
     let mut stats = PageStats::default();
-    let mut r = RamReader::new(context);
+    let mut r = RamReader::new(context, None);
     while r.read(&mut c, &mut stats).is_ok() {}
     assert!(c.offset().0 <= data.len() as u64);
     let _ = guess_page_size(&source, StreamOffset(0), 1, &context);

@@ -1,0 +1,370 @@
+//! `extract`, `--extract-ram` and the memory of `-x`.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::args::{ExtractArgs, ImageFormat, ProgressHow};
+use super::exit::{Failure, Outcome, say};
+use super::open;
+use super::progress::Progress;
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::{OpenOptions, SaveImage};
+use crate::machine::{self, Facts, Layout};
+use crate::ram::{BlockList, RamBlock};
+use crate::render::human;
+use crate::render::tree::Role;
+use crate::render::upstream::StateDocument;
+use crate::sink::{ImageFiles, PageImages, Plan, Report, Whole, file_names};
+
+/// What is to be written, and where.
+pub struct Job<'a> {
+    pub file: &'a Path,
+    pub schema: Option<&'a Path>,
+    pub format: ImageFormat,
+    pub output: &'a Path,
+    pub blocks: &'a [String],
+    pub begin: u64,
+    pub length: Option<u64>,
+    pub map: &'a [(String, u64)],
+    pub also_state: Option<&'a Path>,
+    pub also_description: Option<&'a Path>,
+    pub tmpdir: Option<&'a Path>,
+    pub force: bool,
+    pub progress: ProgressHow,
+    pub quiet: bool,
+}
+
+/// Runs `extract`.
+pub fn run(a: &ExtractArgs, out: &mut dyn Write) -> std::result::Result<Outcome, Failure> {
+    if a.list_formats {
+        writeln!(out, "raw   one sparse file per RAM block")?;
+        writeln!(out, "phys  one sparse file whose byte x is the guest-physical address x")?;
+        return Ok(Outcome::Complete);
+    }
+    let (Some(file), Some(output)) = (&a.file, &a.output) else {
+        return Err(Failure::Usage("expected FILE and --output".to_owned()));
+    };
+    let physical = a.format == ImageFormat::Phys;
+    if physical && !a.block.is_empty() {
+        return Err(Failure::Usage("--block goes with --format raw".to_owned()));
+    }
+    if !physical && (a.begin.is_some() || a.length.is_some() || !a.map.is_empty()) {
+        return Err(Failure::Usage("--begin, --length and --map go with --format phys".to_owned()));
+    }
+    let job = Job {
+        file,
+        schema: None,
+        format: a.format,
+        output,
+        blocks: &a.block,
+        begin: a.begin.unwrap_or(0),
+        length: a.length,
+        map: &a.map,
+        also_state: a.also_state.as_deref(),
+        also_description: None,
+        tmpdir: a.tmpdir.as_deref(),
+        force: a.force,
+        progress: a.progress,
+        quiet: a.quiet,
+    };
+    images(&job, out)
+}
+
+/// What the planner decides when it sees the blocks.
+#[derive(Default)]
+struct Decided {
+    files: Option<ImageFiles>,
+    /// The file of each output, its block for raw images, and the file itself again for standard output.
+    outputs: Vec<(PathBuf, Option<usize>)>,
+    stdout: Option<File>,
+    layout: Option<Layout>,
+}
+
+/// Writes the images of a job.
+pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome, Failure> {
+    let to_stdout = job.output.as_os_str() == "-";
+    if to_stdout && io::IsTerminal::is_terminal(&io::stdout()) {
+        return Err(Failure::Usage("a memory image on a terminal is of no use: redirect standard output".to_owned()));
+    }
+    let mut facts = Facts { given: job.map.to_vec(), ..Facts::default() };
+    // what the devices say of the map stands behind the memory; a file can be looked at twice
+    if job.format == ImageFormat::Phys && is_file(job.file) {
+        let quick = open::devices(job.file, job.schema)?;
+        facts = Facts { given: facts.given, ..quick.map_facts() };
+    }
+    let decided = RefCell::new(Decided::default());
+    let planner = Box::new(|list: &BlockList<'_>| plan(job, &facts, list, &mut decided.borrow_mut()));
+    let mut sink = PageImages::new(planner);
+    let progress = Progress::start(job.progress);
+    let container = progress.watch(open::container(job.file)?);
+    let opened = SaveImage::walk_container(
+        container,
+        OpenOptions { full: true, lent: open::lend(job.schema)?, pages: Some(&mut sink) },
+    );
+    let written = sink.finish();
+    drop(sink);
+    progress.finish();
+    let image = opened?;
+    let decided = decided.into_inner();
+    let report = match written {
+        Ok(r) => r,
+        Err(e) => {
+            keep_partial(decided, job.quiet)?;
+            return Err(e.into());
+        }
+    };
+    conclude(job, &image, &facts, decided, &report, out)
+}
+
+fn is_file(path: &Path) -> bool {
+    path.as_os_str() != "-" && path.metadata().is_ok_and(|m| m.is_file())
+}
+
+/// Opens the outputs for the blocks of the stream.
+fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> Result<(Plan, Vec<File>)> {
+    let mut files = ImageFiles::new(job.force);
+    let to_stdout = job.output.as_os_str() == "-";
+    let (plan, outputs) = match job.format {
+        ImageFormat::Raw => {
+            let chosen = chosen_blocks(job.blocks, list.blocks, to_stdout)?;
+            let plan = Plan::raw(list.blocks, &chosen);
+            let names: Vec<&str> = list.blocks.iter().map(|b| b.name.as_str()).collect();
+            let names = file_names(&names);
+            let path = |i: usize| job.output.join(names.get(i).map_or("_", String::as_str));
+            (plan, chosen.iter().map(|i| (path(*i), Some(*i))).collect::<Vec<_>>())
+        }
+        ImageFormat::Phys => {
+            let unknown = job.map.iter().find(|(name, _)| list.blocks.iter().all(|b| b.name != *name));
+            if let Some((name, _)) = unknown {
+                return Err(no_such_block(name, list.blocks));
+            }
+            let page = list.target_page;
+            if !job.begin.is_multiple_of(page) || !job.length.unwrap_or(0).is_multiple_of(page) {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    format!("--begin and --length: expected multiples of the target page size, {page} bytes"),
+                ));
+            }
+            let layout = machine::layout(list.machine, list.blocks, facts)?;
+            let plan = Plan::physical(list.blocks, &layout.regions, job.begin, job.length);
+            d.layout = Some(layout);
+            (plan, vec![(job.output.to_owned(), None)])
+        }
+    };
+    let mut handles = Vec::new();
+    if to_stdout {
+        let file = match job.tmpdir {
+            Some(dir) => tempfile::tempfile_in(dir),
+            None => tempfile::tempfile(),
+        };
+        let file = file.map_err(|e| Error::io("cannot make a temporary file", e))?;
+        let len = plan.outputs.first().copied().unwrap_or(0);
+        file.set_len(len).map_err(|e| Error::io("cannot make a temporary file", e))?;
+        d.stdout = Some(file.try_clone().map_err(|e| Error::io("cannot make a temporary file", e))?);
+        handles.push(file);
+    } else {
+        if job.format == ImageFormat::Raw {
+            std::fs::create_dir_all(job.output)
+                .map_err(|e| Error::io(format!("cannot create the directory {}", job.output.display()), e))?;
+        }
+        for ((path, _), len) in outputs.iter().zip(&plan.outputs) {
+            handles.push(files.create(path, *len)?);
+        }
+    }
+    d.files = Some(files);
+    d.outputs = outputs;
+    Ok((plan, handles))
+}
+
+fn chosen_blocks(wanted: &[String], blocks: &[RamBlock], one: bool) -> Result<Vec<usize>> {
+    let present = |i: &usize| !blocks.get(*i).and_then(|b| b.mapped).is_some_and(|m| m.is_absent());
+    let mut chosen: Vec<usize> = Vec::new();
+    for name in wanted {
+        match blocks.iter().position(|b| b.name == *name) {
+            Some(i) if chosen.contains(&i) => {}
+            Some(i) => chosen.push(i),
+            None => return Err(no_such_block(name, blocks)),
+        }
+    }
+    if wanted.is_empty() {
+        chosen = (0..blocks.len()).filter(present).collect();
+    }
+    if one && chosen.len() != 1 {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("standard output takes one RAM block, and there are {}", chosen.len()),
+        )
+        .hint(format!("choose with --block: {}", names(blocks))));
+    }
+    Ok(chosen)
+}
+
+fn no_such_block(name: &str, blocks: &[RamBlock]) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("the stream has no RAM block {name:?}"))
+        .hint(format!("its blocks are: {}", names(blocks)))
+}
+
+fn names(blocks: &[RamBlock]) -> String {
+    blocks.iter().map(|b| b.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// After a failure: the files stay what they are, and their names say so.
+fn keep_partial(d: Decided, quiet: bool) -> std::result::Result<(), Failure> {
+    let left = d.files.map(|f| f.finish(Whole::No)).transpose()?.unwrap_or_default();
+    for path in left.iter().filter(|_| !quiet) {
+        say(Role::Name, "note", &format!("what was written is in {}", path.display()));
+    }
+    Ok(())
+}
+
+/// Names the files, says what became of the blocks, and writes the state that goes with them.
+fn conclude(
+    job: &Job<'_>,
+    image: &SaveImage,
+    facts: &Facts,
+    mut d: Decided,
+    report: &Report,
+    out: &mut dyn Write,
+) -> std::result::Result<Outcome, Failure> {
+    let to_stdout = job.output.as_os_str() == "-";
+    let mut whole = image.walk().eof.is_some() && report.bad_count == 0 && image.walk().gaps.is_empty();
+    let mut lost = Vec::new();
+    for (output, at, why) in &report.bad_pages {
+        let name = d.outputs.get(*output).map_or_else(String::new, |(p, _)| p.display().to_string());
+        lost.push(format!("{name}: the page at {at:#x} is not sound: {why}"));
+    }
+    if report.bad_count > report.bad_pages.len() as u64 {
+        lost.push(format!("{} pages in all are not sound", human::count(report.bad_count)));
+    }
+    if let Some(l) = &d.layout
+        && !is_file(job.file)
+    {
+        whole &= same_map(image, facts, l, &mut lost);
+    }
+    let flushes = image.ram().map_or(0, |r| r.counts().multifd_flushes);
+    let shared = image.ram().is_some_and(|r| r.context().ignore_shared);
+    let complete = image.walk().eof.is_some();
+    let mut absent = Vec::new();
+    for (i, b) in report.blocks.iter().enumerate() {
+        let left_out = b.absent || (shared && complete && b.never_sent == b.len && b.len > 0);
+        if left_out {
+            say(
+                Role::Name,
+                "note",
+                &format!("{} is not in the stream (x-ignore-shared): there is no image of it", b.name),
+            );
+            absent.push(i);
+        } else if b.never_sent > 0 {
+            let missing = human::size(b.never_sent);
+            if !complete {
+                lost.push(format!("{}: {missing} of {} never came", b.name, human::size(b.len)));
+            } else if flushes > 0 {
+                whole = false;
+                lost.push(format!("{}: {missing} of {} went through multifd channels", b.name, human::size(b.len)));
+            } else if !job.quiet {
+                say(Role::Name, "note", &format!("{}: {missing} were never sent and are zero in the image", b.name));
+            }
+        }
+    }
+    if let Some(file) = d.stdout.take() {
+        pour(file, out)?;
+    }
+    if let Some(mut files) = d.files.take() {
+        for (path, block) in &d.outputs {
+            if block.is_some_and(|i| absent.contains(&i)) {
+                files.forget(path)?;
+            }
+        }
+        let finished = files.finish(if whole { Whole::Yes } else { Whole::No })?;
+        if !to_stdout && !job.quiet {
+            list(&d, &finished, report, out)?;
+        }
+    }
+    if let Some(l) = d.layout.as_ref().filter(|_| !job.quiet) {
+        map(l, image.ram_blocks(), to_stdout, out)?;
+    }
+    if let (Some(path), Some(d)) = (job.also_description, &image.walk().description) {
+        open::write_new(path, job.force, &mut |w| Ok(crate::render::pretty(w, &d.json)?))?;
+    }
+    let mut problems = lost;
+    if let Some(path) = job.also_state {
+        problems.extend(state_file(image, path, job.force)?);
+    }
+    let outcome = open::verdict(image, &problems);
+    Ok(if whole { outcome } else { Outcome::Partial })
+}
+
+/// Tells whether the map that was used is the one that the devices, which came later, speak for.
+fn same_map(image: &SaveImage, facts: &Facts, used: &Layout, lost: &mut Vec<String>) -> bool {
+    let later = Facts { given: facts.given.clone(), ..image.map_facts() };
+    let told = machine::layout(image.machine(), image.ram_blocks(), &later);
+    let place = |l: &Layout| l.regions.iter().map(|r| (r.gpa, r.bytes, r.block, r.block_offset)).collect::<Vec<_>>();
+    let same = told.as_ref().is_ok_and(|t| place(t) == place(used));
+    if !same {
+        lost.push(
+            "the devices, which come behind the memory, speak for another memory map than the default; save the stream to a file and extract from that"
+                .to_owned(),
+        );
+    }
+    same
+}
+
+fn pour(mut file: File, out: &mut dyn Write) -> std::result::Result<(), Failure> {
+    let failed = |e| Error::io("cannot read the temporary file", e);
+    file.rewind().map_err(failed)?;
+    let mut buf = vec![0; 1 << 20];
+    loop {
+        let n = file.read(&mut buf).map_err(failed)?;
+        if n == 0 {
+            return Ok(());
+        }
+        out.write_all(&buf[..n])?;
+    }
+}
+
+fn list(d: &Decided, finished: &[PathBuf], report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let width = report.blocks.iter().map(|b| b.name.len()).max().unwrap_or(0);
+    for path in finished {
+        let block = d.outputs.iter().find(|(p, _)| p == path || is_partial(path, p)).and_then(|(_, b)| *b);
+        match block.and_then(|i| report.blocks.get(i)) {
+            Some(b) => writeln!(out, "{:width$}  {:>9}  {}", b.name, human::size(b.len), path.display())?,
+            None => writeln!(out, "{}", path.display())?,
+        }
+    }
+    Ok(())
+}
+
+fn is_partial(partial: &Path, path: &Path) -> bool {
+    partial.to_str().zip(path.to_str()).is_some_and(|(a, b)| a.strip_suffix(".partial") == Some(b))
+}
+
+fn map(l: &Layout, blocks: &[RamBlock], to_stdout: bool, out: &mut dyn Write) -> io::Result<()> {
+    let name = |i: usize| blocks.get(i).map_or("", |b| b.name.as_str());
+    let mut lines = Vec::new();
+    for r in &l.regions {
+        lines.push(format!(
+            "{:#018x}  {:>9}  {} + {} ({})",
+            r.gpa.0,
+            human::size(r.bytes),
+            name(r.block),
+            r.block_offset,
+            r.why
+        ));
+    }
+    for (i, why) in &l.unplaced {
+        lines.push(format!("not in the image      {}: {why}", name(*i)));
+    }
+    for line in lines {
+        if to_stdout { eprintln!("{line}") } else { writeln!(out, "{line}")? }
+    }
+    l.remarks.iter().for_each(|r| say(Role::Name, "note", r));
+    Ok(())
+}
+
+fn state_file(image: &SaveImage, path: &Path, force: bool) -> std::result::Result<Vec<String>, Failure> {
+    let document = StateDocument::new(image, None);
+    open::write_new(path, force, &mut |w| Ok(crate::render::pretty(w, &document)?))?;
+    Ok(document.problems())
+}

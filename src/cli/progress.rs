@@ -1,0 +1,137 @@
+//! How far the work is: a bar for people, JSON lines for machines.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::args::ProgressHow;
+use crate::container::Container;
+use crate::wire::Source;
+
+/// Work that takes less time shows no bar.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+struct Shared {
+    at: AtomicU64,
+    size: AtomicU64,
+    done: AtomicBool,
+}
+
+/// Shows how much of a source has been read.
+pub struct Progress {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Progress {
+    /// Begins to show progress.
+    pub fn start(how: ProgressHow) -> Self {
+        let shared = Arc::new(Shared::default());
+        let seen = Arc::clone(&shared);
+        let thread = match how {
+            ProgressHow::None => None,
+            ProgressHow::Auto if !io::stderr().is_terminal() => None,
+            ProgressHow::Auto => Some(std::thread::spawn(move || bar(&seen))),
+            ProgressHow::Json => Some(std::thread::spawn(move || lines(&seen))),
+        };
+        Self { shared, thread }
+    }
+
+    /// Watches a container.
+    pub fn watch(&self, c: Container) -> Container {
+        if self.thread.is_none() {
+            return c;
+        }
+        self.shared.size.store(c.source.size().unwrap_or(0), Ordering::Relaxed);
+        let source = Arc::new(Watched { inner: c.source, shared: Arc::clone(&self.shared) });
+        Container { source, ..c }
+    }
+
+    /// Stops, and waits for the last word.
+    pub fn finish(self) {
+        self.shared.done.store(true, Ordering::Relaxed);
+        if let Some(t) = self.thread {
+            t.thread().unpark();
+            let _ = t.join();
+        }
+    }
+}
+
+fn bar(s: &Shared) {
+    let begun = Instant::now();
+    let mut bar: Option<ProgressBar> = None;
+    while !s.done.load(Ordering::Relaxed) {
+        std::thread::park_timeout(Duration::from_millis(100));
+        if begun.elapsed() < PATIENCE {
+            continue;
+        }
+        let size = s.size.load(Ordering::Relaxed);
+        let b = bar.get_or_insert_with(|| {
+            let template = if size > 0 {
+                "{bar:30} {bytes:>10} of {total_bytes}  {bytes_per_sec:>12}  {eta} left"
+            } else {
+                "{spinner} {bytes:>10}  {bytes_per_sec:>12}"
+            };
+            let b = if size > 0 { ProgressBar::new(size) } else { ProgressBar::new_spinner() };
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                b.set_style(style);
+            }
+            b
+        });
+        b.set_position(s.at.load(Ordering::Relaxed));
+    }
+    if let Some(b) = bar {
+        b.finish_and_clear();
+    }
+}
+
+fn lines(s: &Shared) {
+    let line = |done: bool| {
+        let size = s.size.load(Ordering::Relaxed);
+        let total = if size > 0 { size.to_string() } else { "null".to_owned() };
+        eprintln!("{{\"bytes\":{},\"total_bytes\":{total},\"done\":{done}}}", s.at.load(Ordering::Relaxed));
+    };
+    while !s.done.load(Ordering::Relaxed) {
+        std::thread::park_timeout(PATIENCE);
+        line(s.done.load(Ordering::Relaxed));
+    }
+}
+
+struct Watched {
+    inner: Arc<dyn Source>,
+    shared: Arc<Shared>,
+}
+
+impl Source for Watched {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read_at(offset, buf)?;
+        self.shared.at.fetch_max(offset.saturating_add(n as u64), Ordering::Relaxed);
+        Ok(n)
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.inner.size()
+    }
+
+    fn release(&self, offset: u64) {
+        self.inner.release(offset);
+    }
+
+    fn is_transient(&self) -> bool {
+        self.inner.is_transient()
+    }
+
+    fn as_file(&self) -> Option<(&File, u64)> {
+        self.inner.as_file()
+    }
+
+    fn exhaust(&self) -> io::Result<u64> {
+        self.inner.exhaust()
+    }
+}

@@ -1,0 +1,71 @@
+//! Boards whose main memory begins at one fixed address, or lies in few fixed pieces.
+
+use super::layout::Span;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ram::RamBlock;
+
+/// The names of main memory where no backend is given (`default_ram_id` of the machine classes).
+pub(super) const DEFAULT_IDS: &[&str] = &[
+    "pc.ram",
+    "microvm.ram",
+    "mach-virt.ram",
+    "ppc_spapr.ram",
+    "s390.ram",
+    "riscv_virt_board.ram",
+    "mips_malta.ram",
+    "loongarch.ram",
+    "sbsa-ref.ram",
+];
+
+const WHY: &str = "table";
+
+/// Returns the pieces of `total` bytes of main memory.
+pub(super) fn spans(machine: &str, total: u64, blocks: &[RamBlock]) -> Result<Vec<Span>> {
+    let at = |gpa| Ok(vec![Span { gpa, offset: 0, bytes: total, why: WHY }]);
+    let is = |prefixes: &[&str]| prefixes.iter().any(|p| machine == *p || machine.starts_with(&format!("{p}-")));
+    // hw/s390x/s390-virtio-ccw.c, hw/ppc/spapr.c, hw/ppc/pnv.c, hw/ppc/mac_{old,new}world.c, hw/ppc/e500.c
+    if is(&[
+        "s390-ccw-virtio",
+        "pseries",
+        "powernv",
+        "powernv8",
+        "powernv9",
+        "powernv10",
+        "g3beige",
+        "mac99",
+        "ppce500",
+    ]) {
+        return at(0);
+    }
+    // hw/mips/malta.c: the whole at 0x80000000; what the CPU sees at 0 is the same memory again
+    if machine == "malta" {
+        return at(0x8000_0000);
+    }
+    if is(&["sbsa-ref"]) {
+        return at(0x100_0000_0000);
+    }
+    if is(&["virt"]) {
+        // three targets have a board of this name; each makes blocks that the others do not
+        let has = |prefix: &str| blocks.iter().any(|b| b.name.starts_with(prefix));
+        if has("riscv_virt_board.") {
+            return at(0x8000_0000);
+        }
+        if has("loongarch.") {
+            // hw/loongarch/virt.c: 256 MiB at 0, the rest behind the devices
+            let low = total.min(0x1000_0000);
+            let high = Span { gpa: 0x8000_0000, offset: low, bytes: total.saturating_sub(low), why: WHY };
+            return Ok(vec![Span { gpa: 0, offset: 0, bytes: low, why: WHY }, high]);
+        }
+        if has("virt.flash") || has("mach-virt.ram") {
+            return at(0x4000_0000);
+        }
+        return Err(ambiguous(machine));
+    }
+    Err(Error::new(ErrorKind::Unsupported, format!("the memory map of machine type {machine:?} is not known"))
+        .hint("extract the blocks themselves with --format raw, or say where they lie with --map BLOCK=ADDRESS"))
+}
+
+fn ambiguous(machine: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("{machine}: which target's virt board this is cannot be told"))
+        .hint("extract the blocks themselves with --format raw, or say where they lie with --map BLOCK=ADDRESS")
+}

@@ -1,0 +1,261 @@
+//! Puts the map together.
+
+use super::{boards, pc};
+use crate::error::{Error, ErrorKind, Result};
+use crate::offset::{Gpa, RamOffset};
+use crate::ram::RamBlock;
+
+/// A piece of a block at its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// The guest-physical address.
+    pub gpa: Gpa,
+    /// The length.
+    pub bytes: u64,
+    /// The index of the block.
+    pub block: usize,
+    /// Where the piece begins in the block.
+    pub block_offset: RamOffset,
+    /// What says so.
+    pub why: &'static str,
+}
+
+/// What the device sections say about the map.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The CMOS memory of the RTC (`mc146818rtc`, `cmos_data`), 128 bytes.
+    pub cmos: Option<Vec<u8>>,
+    /// The `virtio-mem` devices.
+    pub virtio_mem: Vec<VirtioMem>,
+    /// Addresses that the user gives for blocks, by name; they replace what would be found.
+    pub given: Vec<(String, u64)>,
+}
+
+/// Where a virtio-mem device has its region (`virtio-mem-device-early`, QEMU 8.0 and later).
+#[derive(Clone, Debug)]
+pub struct VirtioMem {
+    /// The path of the device; its block is `<path>/<backend id>`.
+    pub path: String,
+    /// The address of the region.
+    pub address: u64,
+    /// The size of the region.
+    pub bytes: u64,
+}
+
+/// The map.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    /// The pieces, by address.
+    pub regions: Vec<Region>,
+    /// Blocks that have no place, or one that is not in the stream: index and reason.
+    pub unplaced: Vec<(usize, &'static str)>,
+    /// What the user should know of how the map was found.
+    pub remarks: Vec<String>,
+}
+
+/// One place of main memory: address, offset in main memory, length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) gpa: u64,
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
+    pub(super) why: &'static str,
+}
+
+/// Finds the map of a machine.
+///
+/// # Errors
+/// `Unsupported` when the machine type is not known, or its main memory cannot be told from the other blocks.
+pub fn layout(machine: Option<&str>, blocks: &[RamBlock], facts: &Facts) -> Result<Layout> {
+    let machine = machine.unwrap_or("");
+    let mut out = Layout::default();
+    let given: Vec<(usize, u64)> = facts
+        .given
+        .iter()
+        .filter_map(|(name, gpa)| blocks.iter().position(|b| b.name == *name).map(|i| (i, *gpa)))
+        .collect();
+    let is_given = |i: usize| given.iter().any(|(g, _)| *g == i);
+    let main = match main_memory(machine, blocks, &is_given) {
+        Err(_) if !given.is_empty() => Vec::new(),
+        found => found?,
+    };
+    if !main.is_empty() {
+        let total = main.iter().filter_map(|i| blocks.get(*i)).fold(0_u64, |n, b| n.saturating_add(b.len));
+        let spans = match pc::family(machine, blocks) {
+            Some(family) => pc::spans(family, machine, total, facts, &mut out.remarks)?,
+            None => boards::spans(machine, total, blocks)?,
+        };
+        place_main(&mut out, &main, blocks, &spans);
+    }
+    for (i, b) in blocks.iter().enumerate() {
+        if main.contains(&i) {
+            continue;
+        }
+        if let Some((_, gpa)) = given.iter().find(|(g, _)| *g == i) {
+            let gpa = Gpa(*gpa);
+            out.regions.push(Region { gpa, bytes: b.len, block: i, block_offset: RamOffset(0), why: "given" });
+            continue;
+        }
+        if let Some(v) =
+            facts.virtio_mem.iter().find(|v| b.name.strip_prefix(&v.path).is_some_and(|r| r.starts_with('/')))
+        {
+            let bytes = b.len.min(v.bytes);
+            let region =
+                Region { gpa: Gpa(v.address), bytes, block: i, block_offset: RamOffset(0), why: "virtio-mem device" };
+            out.regions.push(region);
+            continue;
+        }
+        match rom(machine, b, blocks) {
+            Some(gpa) => out.regions.push(Region {
+                gpa: Gpa(gpa),
+                bytes: b.len,
+                block: i,
+                block_offset: RamOffset(0),
+                why: "table",
+            }),
+            None => out.unplaced.push((i, unplaced_because(&b.name))),
+        }
+    }
+    out.regions.sort_by_key(|r| r.gpa);
+    drop_overlaps(&mut out, blocks);
+    Ok(out)
+}
+
+/// Main memory is placed first; a ROM that would cover some of it is left out, with a remark.
+fn drop_overlaps(out: &mut Layout, blocks: &[RamBlock]) {
+    let mut kept: Vec<Region> = Vec::new();
+    for r in std::mem::take(&mut out.regions) {
+        let end = kept.last().map_or(0, |k| k.gpa.0.saturating_add(k.bytes));
+        if r.gpa.0 < end {
+            let name = blocks.get(r.block).map_or("", |b| &b.name);
+            out.remarks.push(format!("{name} would lie over other memory at {} and is left out", r.gpa));
+            out.unplaced.push((r.block, "lies over other memory"));
+        } else {
+            kept.push(r);
+        }
+    }
+    out.regions = kept;
+}
+
+fn place_main(out: &mut Layout, main: &[usize], blocks: &[RamBlock], spans: &[Span]) {
+    let mut base = 0_u64;
+    for i in main {
+        let len = blocks.get(*i).map_or(0, |b| b.len);
+        let end = base.saturating_add(len);
+        for s in spans {
+            let from = s.offset.max(base);
+            let to = s.offset.saturating_add(s.bytes).min(end);
+            if from < to {
+                out.regions.push(Region {
+                    gpa: Gpa(s.gpa.saturating_add(from.saturating_sub(s.offset))),
+                    bytes: to.saturating_sub(from),
+                    block: *i,
+                    block_offset: RamOffset(from.saturating_sub(base)),
+                    why: s.why,
+                });
+            }
+        }
+        base = end;
+    }
+}
+
+/// Finds main memory: the machine's own block, the backends of NUMA nodes in their order, or the one block that belongs to
+/// no device.
+fn main_memory(machine: &str, blocks: &[RamBlock], given: &dyn Fn(usize) -> bool) -> Result<Vec<usize>> {
+    let default = blocks.iter().position(|b| boards::DEFAULT_IDS.contains(&b.name.as_str()));
+    if let Some(i) = default.filter(|i| !given(*i)) {
+        return Ok(vec![i]);
+    }
+    let free = |i: usize, b: &RamBlock| !belongs_to_a_device(&b.name) && !given(i);
+    let candidates: Vec<usize> = blocks.iter().enumerate().filter(|(i, b)| free(*i, b)).map(|(i, _)| i).collect();
+    // NUMA: ids that differ in a number at the end only
+    if candidates.len() > 1 {
+        let mut numbered: Vec<(u64, usize)> = Vec::new();
+        let mut stem: Option<&str> = None;
+        for i in &candidates {
+            let Some((s, n)) = blocks.get(*i).and_then(|b| numbered_name(&b.name)) else { continue };
+            if *stem.get_or_insert(s) == s {
+                numbered.push((n, *i));
+            }
+        }
+        numbered.sort_unstable();
+        if numbered.len() == candidates.len() {
+            return Ok(numbered.into_iter().map(|(_, i)| i).collect());
+        }
+    }
+    match candidates.as_slice() {
+        [one] => Ok(vec![*one]),
+        [] => Err(Error::new(ErrorKind::Unsupported, "no RAM block of this stream is main memory")),
+        many => {
+            let names: Vec<&str> = many.iter().filter_map(|i| blocks.get(*i)).map(|b| b.name.as_str()).collect();
+            Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{machine}: cannot tell which of the blocks {} is main memory", names.join(", ")),
+            )
+            .hint("extract the blocks one by one (--format raw), or say where they lie with --map BLOCK=ADDRESS"))
+        }
+    }
+}
+
+fn numbered_name(name: &str) -> Option<(&str, u64)> {
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    Some((stem, name.get(stem.len()..)?.parse().ok()?))
+}
+
+/// Blocks that devices and boards make beside main memory: ROMs, flash, video memory, fw_cfg files, and whatever has a
+/// device's path in its name.
+fn belongs_to_a_device(name: &str) -> bool {
+    let path = name.strip_prefix("/objects/").is_none() && name.contains('/');
+    path || [
+        "pc.bios",
+        "pc.rom",
+        "vga.vram",
+        "vmsvga.fifo",
+        "system.flash0",
+        "system.flash1",
+        "virt.flash0",
+        "virt.flash1",
+    ]
+    .contains(&name)
+        || [".rom", ".vram", ".mrom", ".bios", ".flash", ".flash0", ".flash1", ".sram", ".bootrom"]
+            .iter()
+            .any(|e| name.ends_with(e))
+}
+
+/// Where the ROMs of PCs and virt boards lie.
+fn rom(machine: &str, b: &RamBlock, blocks: &[RamBlock]) -> Option<u64> {
+    const FOUR_GIB: u64 = 1 << 32;
+    let len_of = |name: &str| blocks.iter().find(|b| b.name == name).map_or(0, |b| b.len);
+    match b.name.as_str() {
+        // hw/i386/x86-common.c, x86_bios_rom_init: ends at 4 GiB
+        "pc.bios" => FOUR_GIB.checked_sub(b.len),
+        // hw/i386/pc_sysfw.c, pc_system_flash_map: flash 0 ends at 4 GiB, flash 1 below it
+        "system.flash0" => FOUR_GIB.checked_sub(b.len),
+        "system.flash1" => FOUR_GIB.checked_sub(len_of("system.flash0"))?.checked_sub(b.len),
+        // hw/arm/virt.c and hw/riscv/virt.c, the memory maps
+        "virt.flash0" | "virt.flash1" if machine.starts_with("virt") => {
+            let riscv = blocks.iter().any(|b| b.name == "riscv_virt_board.mrom");
+            let second = b.name.ends_with('1');
+            Some(match (riscv, second) {
+                (false, false) => 0,
+                (false, true) => 0x0400_0000,
+                (true, false) => 0x2000_0000,
+                (true, true) => 0x2200_0000,
+            })
+        }
+        "riscv_virt_board.mrom" => Some(0x1000),
+        _ => None,
+    }
+}
+
+fn unplaced_because(name: &str) -> &'static str {
+    if name.starts_with("/rom@") {
+        "a file of fw_cfg, which the guest reads through a port"
+    } else if name == "pc.rom" {
+        "shadowed by main memory below 1 MiB"
+    } else if name.ends_with(".vram") || name.ends_with(".rom") || name == "vmsvga.fifo" {
+        "behind a BAR of its device"
+    } else {
+        "its address is not in the stream"
+    }
+}

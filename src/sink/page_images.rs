@@ -1,0 +1,315 @@
+//! The sink that makes images.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use super::plan::Plan;
+use super::writer::{Op, Writer};
+use crate::error::{Error, Result};
+use crate::offset::RamOffset;
+use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSet, PageSink};
+use crate::wire::Source;
+
+/// Bytes that are gathered before they are written.
+const RUN: usize = 1 << 20;
+/// Runs of a mapped-ram file from this length on are copied inside the kernel.
+const KERNEL_COPY: u64 = 64 << 10;
+
+/// Decides, when the blocks are known, where they go, and opens the outputs.
+pub type Planner<'p> = Box<dyn FnMut(&BlockList<'_>) -> Result<(Plan, Vec<File>)> + 'p>;
+
+/// Writes the pages of a stream into images.
+pub struct PageImages<'p> {
+    planner: Planner<'p>,
+    plan: Plan,
+    blocks: Vec<Progress>,
+    target_page: u64,
+    run: Run,
+    writer: Option<Writer>,
+    copy_from: Option<Arc<File>>,
+}
+
+/// Bytes on their way to one place.
+#[derive(Default)]
+struct Run {
+    output: usize,
+    at: u64,
+    data: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Progress {
+    name: String,
+    len: u64,
+    /// Pages that came at least once, and were not discarded since.
+    seen: PageSet,
+    /// Pages whose place holds something else than zeros.
+    written: PageSet,
+    mapped: bool,
+    absent: bool,
+}
+
+/// What became of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockReport {
+    /// Its name.
+    pub name: String,
+    /// Its length.
+    pub len: u64,
+    /// Bytes of it that the stream never said anything about; they are zero in the image.
+    pub never_sent: u64,
+    /// Whether the stream left it out on purpose (`x-ignore-shared`): it has no image.
+    pub absent: bool,
+}
+
+/// What became of all blocks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Every block of the stream.
+    pub blocks: Vec<BlockReport>,
+    /// Pages that could not be decoded: output, offset, reason; and how many more there are.
+    pub bad_pages: Vec<(usize, u64, String)>,
+    /// Their number.
+    pub bad_count: u64,
+}
+
+impl<'p> PageImages<'p> {
+    /// Makes a sink that asks `planner` once the blocks are known.
+    #[must_use]
+    pub fn new(planner: Planner<'p>) -> Self {
+        Self {
+            planner,
+            plan: Plan::default(),
+            blocks: Vec::new(),
+            target_page: 4096,
+            run: Run::default(),
+            writer: None,
+            copy_from: None,
+        }
+    }
+
+    /// Waits until all is written.
+    ///
+    /// # Errors
+    /// What went wrong with writing.
+    pub fn finish(&mut self) -> Result<Report> {
+        self.flush()?;
+        let done = match &mut self.writer {
+            Some(w) => w.finish()?,
+            None => super::writer::Done::default(),
+        };
+        let page = self.target_page;
+        Ok(Report {
+            blocks: self
+                .blocks
+                .iter()
+                .map(|b| BlockReport {
+                    name: b.name.clone(),
+                    len: b.len,
+                    never_sent: if b.mapped { 0 } else { b.len.saturating_sub(b.seen.len().saturating_mul(page)) },
+                    absent: b.absent,
+                })
+                .collect(),
+            bad_pages: done.bad.into_iter().map(|b| (b.output, b.at, b.why)).collect(),
+            bad_count: done.bad_count,
+        })
+    }
+
+    fn send(&mut self, op: Op) -> Result<()> {
+        match &mut self.writer {
+            Some(w) => w.send(op),
+            None => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.run.data.is_empty() {
+            return Ok(());
+        }
+        let next = self.writer.as_ref().map(Writer::buffer).unwrap_or_default();
+        let run = std::mem::replace(&mut self.run, Run { data: next, ..Run::default() });
+        self.send(Op::Write { output: run.output, at: run.at, data: run.data })
+    }
+
+    /// Adds bytes to the run, or begins a new one.
+    fn put(&mut self, output: usize, at: u64, bytes: &[u8]) -> Result<()> {
+        let end = self.run.at.saturating_add(self.run.data.len() as u64);
+        let follows = self.run.output == output && end == at && self.run.data.len() < RUN;
+        if !follows {
+            self.flush()?;
+            self.run.output = output;
+            self.run.at = at;
+            if self.run.data.capacity() < RUN {
+                self.run.data.reserve_exact(RUN.saturating_sub(self.run.data.len()));
+            }
+        }
+        self.run.data.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn place(&self, block: usize, offset: RamOffset, bytes: u64) -> Vec<(usize, u64, u64, u64)> {
+        let mut out = Vec::with_capacity(1);
+        self.plan.pieces(block, offset, bytes, &mut |o, at, from, n| out.push((o, at, from, n)));
+        out
+    }
+
+    /// Writes a page with something in it.
+    fn content(&mut self, at: PageAt, data: &[u8]) -> Result<()> {
+        for (output, to, from, n) in self.place(at.block, at.offset, data.len() as u64) {
+            let (from, n) = (usize::try_from(from).unwrap_or(usize::MAX), usize::try_from(n).unwrap_or(usize::MAX));
+            let piece = data.get(from..from.saturating_add(n)).unwrap_or_default();
+            self.put(output, to, piece)?;
+        }
+        Ok(())
+    }
+
+    /// Makes pages zero that may hold something else.
+    fn clear(&mut self, block: usize, offset: RamOffset, bytes: u64) -> Result<()> {
+        self.flush()?;
+        for (output, at, _, bytes) in self.place(block, offset, bytes) {
+            self.send(Op::Zero { output, at, bytes })?;
+        }
+        Ok(())
+    }
+}
+
+/// Tells whether all bytes are zero, in a way that compilers turn into wide comparisons.
+#[must_use]
+pub(super) fn is_zero(data: &[u8]) -> bool {
+    let mut chunks = data.chunks_exact(128);
+    chunks.all(|c| c.iter().fold(0, |a, b| a | b) == 0) && chunks.remainder().iter().all(|b| *b == 0)
+}
+
+impl PageSink for PageImages<'_> {
+    fn blocks(&mut self, list: &BlockList<'_>) -> Result<()> {
+        if self.writer.is_some() {
+            return Err(Error::new(
+                crate::error::ErrorKind::Unsupported,
+                "a second list of RAM blocks (COLO): only the first state is extracted",
+            ));
+        }
+        self.target_page = list.target_page;
+        let (plan, files) = (self.planner)(list)?;
+        self.plan = plan;
+        self.writer = Some(Writer::start(files));
+        self.blocks = list
+            .blocks
+            .iter()
+            .map(|b| Progress {
+                name: b.name.clone(),
+                len: b.len,
+                mapped: b.mapped.is_some_and(|m| !m.is_absent()),
+                absent: b.mapped.is_some_and(|m| m.is_absent()),
+                ..Progress::default()
+            })
+            .collect();
+        Ok(())
+    }
+
+    fn page(&mut self, at: PageAt, page: Page<'_>) -> Result<()> {
+        let Some(b) = self.blocks.get_mut(at.block) else { return Ok(()) };
+        let number = at.offset.0.checked_div(self.target_page).unwrap_or_default();
+        b.seen.insert(number);
+        if self.plan.blocks.get(at.block).is_none_or(Vec::is_empty) {
+            return Ok(());
+        }
+        match page {
+            Page::Normal(data) if !is_zero(data) => {
+                b.written.insert(number);
+                self.content(at, data)
+            }
+            Page::Normal(_) | Page::Fill(0) => {
+                // a page that is zero again must not keep what it was
+                if b.written.remove(number) { self.clear(at.block, at.offset, self.target_page) } else { Ok(()) }
+            }
+            Page::Fill(byte) => {
+                b.written.insert(number);
+                let data = vec![byte; usize::try_from(self.target_page).unwrap_or(4096)];
+                self.content(at, &data)
+            }
+            Page::Xbzrle(data) => {
+                b.written.insert(number);
+                self.flush()?;
+                let page = usize::try_from(self.target_page).unwrap_or(4096);
+                for (output, at, ..) in self.place(at.block, at.offset, self.target_page) {
+                    self.send(Op::Xbzrle { output, at, page, data: data.to_vec() })?;
+                }
+                Ok(())
+            }
+            Page::Compressed(data) => {
+                b.written.insert(number);
+                self.flush()?;
+                let page = usize::try_from(self.target_page).unwrap_or(4096);
+                for (output, at, ..) in self.place(at.block, at.offset, self.target_page) {
+                    self.send(Op::Compressed { output, at, page, data: data.to_vec() })?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn mapped(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
+        if let (None, Some((file, _))) = (&self.copy_from, source.as_file()) {
+            self.copy_from = file.try_clone().ok().map(Arc::new);
+        }
+        let base = source.as_file().map(|(_, base)| base);
+        let mut buf = Vec::new();
+        for (output, at, from, bytes) in self.place(run.block, run.offset, run.bytes) {
+            let from = run.at.0.saturating_add(from);
+            if let (Some(file), Some(base), true) = (&self.copy_from, base, bytes >= KERNEL_COPY) {
+                let (from, from_at) = (Arc::clone(file), base.saturating_add(from));
+                // bytes that the file does not have are a cut, not zeros
+                if source.size().is_some_and(|s| s.saturating_sub(from_at.saturating_sub(base)) < bytes) {
+                    return Err(Error::truncated(run.at, "expected the pages of a mapped-ram file, found its end"));
+                }
+                self.flush()?;
+                self.send(Op::Copy { output, at, from, from_at, bytes })?;
+                continue;
+            }
+            let mut done = 0;
+            while done < bytes {
+                let n = usize::try_from(bytes.saturating_sub(done)).unwrap_or(RUN).min(RUN);
+                buf.resize(n, 0);
+                let here = from.saturating_add(done);
+                let got = source
+                    .read_full(here, &mut buf)
+                    .map_err(|e| Error::io("cannot read the stream", e).at(crate::offset::StreamOffset(here)))?;
+                if got < n {
+                    let here = crate::offset::StreamOffset(here.saturating_add(got as u64));
+                    return Err(Error::truncated(here, "expected the pages of a mapped-ram file, found its end"));
+                }
+                self.put(output, at.saturating_add(done), &buf)?;
+                done = done.saturating_add(n as u64);
+            }
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self, block: usize, start: RamOffset, bytes: u64) -> Result<()> {
+        let Some(b) = self.blocks.get_mut(block) else { return Ok(()) };
+        let page = self.target_page.max(1);
+        let first = start.0.checked_div(page).unwrap_or_default();
+        let end = start.0.saturating_add(bytes.min(b.len)).min(b.len);
+        let last = end.div_ceil(page);
+        b.seen.remove_range(first, last);
+        b.written.remove_range(first, last);
+        self.clear(block, start, end.saturating_sub(start.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_pages_are_found() {
+        for n in [0, 1, 127, 128, 129, 4096] {
+            let mut v = vec![0; n];
+            assert!(is_zero(&v));
+            if let Some(last) = v.last_mut() {
+                *last = 1;
+                assert!(!is_zero(&v));
+            }
+        }
+    }
+}

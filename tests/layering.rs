@@ -1,0 +1,118 @@
+//! A room of the house imports only rooms on lower levels. `CONTRIBUTING.md` has the plan.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms by level. A room may import all that stand above it in this table, and none of its own line or below.
+static LEVELS: &[&[&str]] = &[
+    &["offset", "limits"],
+    // an error has a place
+    &["error"],
+    // a finding can be made of an error
+    &["diag"],
+    &["wire", "names", "value"],
+    &["container", "schema"],
+    &["stream"],
+    &["interp", "ram", "handler"],
+    &["machine", "decode", "diff"],
+    &["sink", "image"],
+    &["render"],
+    &["cli"],
+    &["main", "synth"],
+];
+
+fn level(room: &str) -> Option<usize> {
+    LEVELS.iter().position(|l| l.contains(&room))
+}
+
+fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            sources(&path, out);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out.push(path);
+        }
+    }
+}
+
+/// Returns the rooms that a line of code names: what follows `crate::`, alone or in braces, and the package's own name in `main.rs`.
+fn imports(line: &str) -> Vec<String> {
+    let code = line.split("//").next().unwrap_or_default();
+    let word = |s: &str| s.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
+    let mut out = Vec::new();
+    for start in ["crate::", "savevm_analyze::"] {
+        for (at, _) in code.match_indices(start) {
+            let rest = &code[at + start.len()..];
+            match rest.strip_prefix('{') {
+                Some(list) => out.extend(list.split(',').map(|item| word(item.trim()))),
+                None => out.push(word(rest)),
+            }
+        }
+    }
+    out.retain(|w| !w.is_empty());
+    out
+}
+
+/// Returns what is wrong with a file of a room.
+fn violations(room: &str, path: &str, text: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let Some(own) = level(room) else {
+        return vec![format!(
+            "{path}: the room `{room}` has no level; add it to tests/layering.rs and CONTRIBUTING.md"
+        )];
+    };
+    let mut tests = false;
+    for (i, line) in text.lines().enumerate() {
+        tests |= line == "#[cfg(test)]";
+        for target in imports(line) {
+            // the unit tests of every room may build their input
+            if target == room || (tests && target == "synth") {
+                continue;
+            }
+            match level(&target) {
+                Some(l) if l < own => {}
+                Some(_) => out.push(format!(
+                    "{path}:{}: `{room}` imports `{target}`, which is not on a lower level: {}",
+                    i + 1,
+                    line.trim()
+                )),
+                None => out.push(format!("{path}:{}: `{target}` is no room: {}", i + 1, line.trim())),
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn rooms_import_only_what_is_below_them() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let mut wrong = Vec::new();
+    let mut checked = 0;
+    for file in &files {
+        let inside = file.strip_prefix(&src).unwrap();
+        let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+        let room = first.strip_suffix(".rs").unwrap_or(first);
+        if room == "lib" {
+            continue;
+        }
+        checked += 1;
+        wrong.extend(violations(room, &format!("src/{}", inside.display()), &fs::read_to_string(file).unwrap()));
+    }
+    assert!(checked > 40, "only {checked} files were found");
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn a_violation_is_found_with_its_line() {
+    let text = "use crate::error::Result;\nuse crate::{offset::StreamOffset, image};\nlet x = crate::cli::main(); // crate::nothing\n";
+    let found = violations("stream", "src/stream/x.rs", text);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("src/stream/x.rs:2: `stream` imports `image`"));
+    assert!(found[1].starts_with("src/stream/x.rs:3: `stream` imports `cli`"));
+    assert!(violations("cellar", "src/cellar.rs", "")[0].contains("has no level"));
+    assert_eq!(violations("ram", "x", "use crate::handler;").len(), 1);
+}

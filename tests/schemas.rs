@@ -1,0 +1,198 @@
+//! Every JSON document that is printed follows its schema in `schemas/`, and so do the descriptions that QEMU wrote.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+fn schema(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas").join(name);
+    let schema: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
+    jsonschema::meta::validate(&schema).unwrap();
+    schema
+}
+
+/// Compiles a schema; the test is stricter than the promise: what is not described must not be printed.
+fn strict(name: &str) -> Validator {
+    let mut schema = schema(name);
+    close(&mut schema);
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+fn close(v: &mut Value) {
+    match v {
+        Value::Object(o) => {
+            o.values_mut().for_each(close);
+            if o.contains_key("properties") && o.get("type") == Some(&json!("object")) {
+                o.entry("additionalProperties").or_insert(json!(false));
+            }
+        }
+        Value::Array(a) => a.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+fn must_follow(v: &Validator, document: &Value, what: &str) {
+    if let Some(e) = v.iter_errors(document).next() {
+        panic!("{what}: {e} at {} (schema {})", e.instance_path(), e.schema_path());
+    }
+}
+
+/// Checks what a command prints for every fixture, and returns the documents.
+fn every_fixture(name: &str, args: &[&str]) -> Vec<(String, Value)> {
+    let v = strict(name);
+    let scratch = common::scratch(&args.join(""));
+    let documents: Vec<(String, Value)> = common::fixtures(&scratch)
+        .iter()
+        .map(|f| {
+            let document: Value = serde_json::from_slice(&common::run(args, &f.stream, 0)).unwrap();
+            must_follow(&v, &document, &format!("{} {}", args.join(" "), f.name));
+            (f.name.clone(), document)
+        })
+        .collect();
+    println!("{} documents follow {name}", documents.len());
+    documents
+}
+
+#[test]
+fn state() {
+    let documents = every_fixture("output/state.schema.json", &["state", "--json"]);
+    assert!(documents.iter().all(|(_, d)| d["complete"] == true));
+}
+
+#[test]
+fn state_with_offsets_and_fields() {
+    let v = strict("output/state.schema.json");
+    let uno = common::fixture("avr-uno-11.1");
+    let document: Value =
+        serde_json::from_slice(&common::run(&["state", "--json", "--offsets", "--field", "env*"], &uno, 0)).unwrap();
+    must_follow(&v, &document, "state --offsets --field");
+    assert_eq!(document["devices"][0]["path"], "env.pc_w");
+}
+
+#[test]
+fn a_line_of_jsonl_is_an_entry_of_devices() {
+    let mut schema = schema("output/state.schema.json");
+    close(&mut schema);
+    let line = json!({ "$schema": schema["$schema"], "$ref": "#/$defs/node", "$defs": schema["$defs"] });
+    let v = jsonschema::validator_for(&line).unwrap();
+    let out = common::run(&["state", "--format", "jsonl", "--offsets"], &common::fixture("pc-11.1"), 0);
+    let lines: Vec<Value> = String::from_utf8(out).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len(), 31);
+    lines.iter().for_each(|l| must_follow(&v, l, "jsonl"));
+}
+
+#[test]
+fn info() {
+    let documents = every_fixture("output/info.schema.json", &["info", "--json"]);
+    assert!(documents.iter().all(|(_, d)| d["complete"] == true && d["ram"]["blocks"][0]["name"].is_string()));
+}
+
+#[test]
+fn check() {
+    let documents = every_fixture("output/check.schema.json", &["check", "--json"]);
+    assert!(documents.iter().all(|(_, d)| d["ok"] == true));
+}
+
+#[test]
+fn dump_state() {
+    every_fixture("output/dump-state.schema.json", &["--dump", "state"]);
+}
+
+#[test]
+fn the_descriptions_that_qemu_wrote() {
+    let v = strict("vmdesc/description.schema.json");
+    let mut described = 0;
+    for f in common::fixtures(&common::scratch("descriptions")) {
+        let info: Value = serde_json::from_slice(&common::run(&["info", "--json"], &f.stream, 0)).unwrap();
+        if info["description"].is_null() {
+            continue;
+        }
+        let document: Value = serde_json::from_slice(&common::run(&["--dump", "desc"], &f.stream, 0)).unwrap();
+        must_follow(&v, &document, &f.name);
+        described += 1;
+    }
+    println!("{described} descriptions follow their schema");
+    assert!(described >= 54, "only {described} descriptions");
+}
+
+/// Replaces the value at a JSON pointer in a document that follows its schema, and expects that it no longer does.
+fn must_fail(name: &str, args: &[&str], changes: &[(&str, Value)]) {
+    // open, as a consumer uses it
+    let v = jsonschema::validator_for(&schema(name)).unwrap();
+    let good: Value = serde_json::from_slice(&common::run(args, &common::fixture("pc-11.1"), 0)).unwrap();
+    must_follow(&v, &good, name);
+    for (pointer, value) in changes {
+        let mut bad = good.clone();
+        *bad.pointer_mut(pointer).unwrap_or_else(|| panic!("{name}: no {pointer}")) = value.clone();
+        assert!(!v.is_valid(&bad), "{name}: {value} at {pointer} was accepted");
+    }
+}
+
+#[test]
+fn documents_with_a_wrong_type_fail() {
+    must_fail(
+        "output/state.schema.json",
+        &["state", "--json"],
+        &[
+            ("/schema_version", json!("1")),
+            ("/machine", json!(7)),
+            ("/devices", json!({})),
+            ("/devices/0/name", json!(null)),
+            ("/devices/0/fields/0", json!({ "name": "len" })),
+            ("/devices/0/fields/0/value", json!(18_446_744_073_709_551_615_u64)),
+            ("/devices/2/fields/1/hex", json!("0g")),
+            ("/complete", json!("yes")),
+            ("/diagnostics", json!([{ "severity": "error" }])),
+        ],
+    );
+    must_fail(
+        "output/info.schema.json",
+        &["info", "--json"],
+        &[
+            ("/schema_version", json!(0)),
+            ("/sections/0/offset", json!(27)),
+            ("/sections/0/bytes", json!("0x1b")),
+            ("/sections/0/facts", json!([])),
+            ("/ram/blocks/0/bytes", json!(-1)),
+            ("/ram/blocks/0/records/zero", json!(null)),
+            ("/configuration/machine", json!(null)),
+            ("/commands/0/payload", json!("1")),
+        ],
+    );
+    must_fail(
+        "output/check.schema.json",
+        &["check", "--json"],
+        &[
+            ("/ok", json!(1)),
+            ("/stream_bytes", json!("12")),
+            ("/unaccounted", json!([{ "offset": "0x0", "bytes": 1 }])),
+        ],
+    );
+    must_fail(
+        "output/dump-state.schema.json",
+        &["--dump", "state"],
+        &[
+            ("/ram (1)/section sizes/pc.ram", json!(1_048_576)),
+            ("/timer (0)", json!("0x00")),
+            ("/timer (0)/cpu_ticks_offset", json!(null)),
+        ],
+    );
+    must_fail(
+        "vmdesc/description.schema.json",
+        &["--dump", "desc"],
+        &[
+            ("/page_size", json!("4096")),
+            ("/devices/0", json!({ "name": "timer", "instance_id": 0, "fields": [] })),
+            ("/devices/0/fields/0/size", json!(null)),
+            ("/devices/0/fields/0/type", json!(32)),
+            ("/devices/0/instance_id", json!(-1)),
+        ],
+    );
+}
