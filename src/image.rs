@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::container::{self, Container};
+use crate::container::{self, Container, Settings};
 use crate::diag::{Diagnostics, Severity};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler;
@@ -35,6 +35,8 @@ pub struct OpenOptions<'a> {
     pub full: bool,
     /// A description from elsewhere, for a stream without one.
     pub lent: Option<Arc<Schema>>,
+    /// How the wrappers are opened.
+    pub settings: Settings,
     /// Takes the pages; implies that the walk is full.
     pub pages: Option<&'a mut dyn PageSink>,
 }
@@ -56,7 +58,7 @@ impl SaveImage {
     /// What makes the whole input unusable: it cannot be read, or it is something else. All other faults are in
     /// [`SaveImage::walk`].
     pub fn open(path: &Path, options: OpenOptions<'_>) -> Result<Self> {
-        let container = if path.as_os_str() == "-" { container::open_stdin()? } else { container::open_file(path)? };
+        let container = container::open(path, &options.settings)?;
         Self::walk_container(container, options)
     }
 
@@ -65,7 +67,7 @@ impl SaveImage {
     /// # Errors
     /// When not even the stream's header can be read.
     pub fn walk_container(container: Container, options: OpenOptions<'_>) -> Result<Self> {
-        let OpenOptions { full, lent, pages } = options;
+        let OpenOptions { full, lent, pages, settings: _ } = options;
         let depth = if full || pages.is_some() { Depth::Full } else { Depth::Devices };
         let mut nothing = CountNothing;
         let mut readers = Readers {
@@ -80,7 +82,7 @@ impl SaveImage {
             let e = walk.stopped.take();
             return Err(e.unwrap_or_else(|| Error::new(ErrorKind::NotASaveImage, "no stream header")));
         }
-        walk.stopped = walk.stopped.map(|e| with_file_offset(e, container.stream_start));
+        walk.stopped = walk.stopped.map(|e| with_file_offset(e, &container));
         Ok(Self { container, walk, lent, live, ram })
     }
 
@@ -148,7 +150,7 @@ impl SaveImage {
         };
         let payload = match payload {
             Err(e) if e.kind() == ErrorKind::Io && !self.container.source.is_transient() => return Err(e),
-            Err(e) => return Ok(unread(section, with_file_offset(e, self.container.stream_start))),
+            Err(e) => return Ok(unread(section, with_file_offset(e, &self.container))),
             Ok(bytes) => bytes,
         };
         let idstr = &section.header.idstr;
@@ -164,7 +166,7 @@ impl SaveImage {
                 Decoded { root: interp::undescribed(idstr, &payload, base, why), errors: Vec::new(), quirk: None }
             }
         };
-        let errors = decoded.errors.into_iter().map(|e| with_file_offset(e, self.container.stream_start)).collect();
+        let errors = decoded.errors.into_iter().map(|e| with_file_offset(e, &self.container)).collect();
         Ok(Device { section, payload, decoded: Decoded { errors, ..decoded } })
     }
 
@@ -238,10 +240,10 @@ fn unread(section: &Section, e: Error) -> Device<'_> {
     Device { section, payload: Blob::new(Vec::new()), decoded: Decoded { root, errors, quirk: None } }
 }
 
-fn with_file_offset(e: Error, start: FileOffset) -> Error {
+fn with_file_offset(e: Error, c: &Container) -> Error {
     match e.stream_offset() {
-        Some(o) => e.at_file(start.plus(o.0)),
-        None => e,
+        Some(o) if c.in_place => e.at_file(c.stream_start.plus(o.0)),
+        _ => e,
     }
 }
 
@@ -352,8 +354,8 @@ impl PageSink for CountNothing {
 ///
 /// # Errors
 /// As [`SaveImage::open`].
-pub fn open_counted(path: &Path, lent: Option<Arc<Schema>>) -> Result<(SaveImage, PageStats)> {
+pub fn open_counted(path: &Path, lent: Option<Arc<Schema>>, settings: Settings) -> Result<(SaveImage, PageStats)> {
     let mut stats = PageStats::default();
-    let image = SaveImage::open(path, OpenOptions { full: true, lent, pages: Some(&mut stats) })?;
+    let image = SaveImage::open(path, OpenOptions { full: true, lent, settings, pages: Some(&mut stats) })?;
     Ok((image, stats))
 }

@@ -43,7 +43,11 @@ fn every_byte_of_the_framing() {
         let bytes = fixture(name);
         let sound = open(bytes.clone(), true).unwrap();
         let trees = trees(&sound);
-        let step = if name.starts_with("avr") || exhaustive() { 1 } else { 29 };
+        let step = match name {
+            _ if exhaustive() => 1,
+            "avr-uno-11.1" => 1,
+            _ => 31,
+        };
         for at in framing(&sound).into_iter().step_by(step) {
             for flip in FLIPS {
                 let mut b = bytes.clone();
@@ -84,6 +88,11 @@ fn every_byte_of_the_framing() {
     println!("{cases} cases");
 }
 
+/// Every fifth byte of the smallest, fewer of the others; all of them take minutes without optimisation.
+fn text_step(name: &str) -> usize {
+    if name.starts_with("avr") { 5 } else { 97 }
+}
+
 #[test]
 fn every_byte_of_the_description() {
     let mut cases = 0;
@@ -92,7 +101,7 @@ fn every_byte_of_the_description() {
         let bytes = fixture(name);
         let sound = open(bytes.clone(), true).unwrap();
         let record = sound.walk().description.as_ref().unwrap().record;
-        let step = if name == "avr-uno-5.2" || exhaustive() { 1 } else { 41 };
+        let step = if exhaustive() { 1 } else { text_step(name) };
         for at in (record.start.0 as usize + 5..record.end.0 as usize).step_by(step) {
             for flip in FLIPS {
                 let mut b = bytes.clone();
@@ -114,7 +123,7 @@ fn every_byte_of_the_description() {
         }
     }
     println!("{cases} cases, {quiet} of them change a name or a type and nothing else");
-    assert!(cases > 1000);
+    assert!(cases > 500);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use clap::parser::ValueSource;
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::style::ColorWhen;
+use crate::container::Settings;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,12 +90,35 @@ pub struct DumpArgs {
     /// Write the state of the devices to a file in the same pass.
     #[arg(long, value_name = "FILE", requires = "extract_ram")]
     pub also_state: Option<PathBuf>,
-    /// A description for a stream that has none: another stream of the same machine, or its `--dump desc`.
-    #[arg(long, value_name = "FILE")]
-    pub schema: Option<PathBuf>,
     /// Overwrite files that exist.
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub how: HowArgs,
+}
+
+/// How an input is opened.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct HowArgs {
+    /// A description for a stream that has none: another stream of the same machine, or its `--dump desc`.
+    #[arg(long, value_name = "FILE")]
+    pub schema: Option<PathBuf>,
+    /// The snapshot of a qcow2 image; not needed when only one has a state.
+    #[arg(long, value_name = "NAME|ID")]
+    pub snapshot: Option<String>,
+    /// Where the stream begins in the file, as in QEMU's `migrate file:PATH,offset=N`.
+    #[arg(long, value_name = "N", value_parser = number)]
+    pub offset: Option<u64>,
+    /// Where temporary files go, where there is no way without them.
+    #[arg(long, value_name = "DIR")]
+    pub tmpdir: Option<PathBuf>,
+}
+
+impl HowArgs {
+    /// Returns what the library needs to know of it.
+    pub fn settings(&self) -> Settings {
+        Settings { snapshot: self.snapshot.clone(), offset: self.offset.unwrap_or(0), tmpdir: self.tmpdir.clone() }
+    }
 }
 
 /// What `--dump` prints.
@@ -126,9 +150,8 @@ pub struct InputArgs {
     /// The saved state; `-` is standard input.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// A description for a stream that has none: another stream of the same machine, or its `--dump desc`.
-    #[arg(long, value_name = "FILE")]
-    pub schema: Option<PathBuf>,
+    #[command(flatten)]
+    pub how: HowArgs,
 }
 
 /// Arguments of `info`.
@@ -143,6 +166,9 @@ pub struct InfoArgs {
     /// Print JSON (schemas/output/info.schema.json).
     #[arg(long)]
     pub json: bool,
+    /// Print the domain's XML of a libvirt save image, which may hold passwords, and nothing else.
+    #[arg(long, conflicts_with = "json")]
+    pub xml: bool,
 }
 
 /// How `state` prints.
@@ -251,9 +277,8 @@ pub struct ExtractArgs {
     /// Write the state of the devices to a file in the same pass.
     #[arg(long, value_name = "FILE")]
     pub also_state: Option<PathBuf>,
-    /// Where temporary files go that standard output and --memory need.
-    #[arg(long, value_name = "DIR")]
-    pub tmpdir: Option<PathBuf>,
+    #[command(flatten)]
+    pub how: HowArgs,
     /// Overwrite files that exist.
     #[arg(long)]
     pub force: bool,

@@ -62,7 +62,7 @@ struct Quirk {
 
 /// Runs `check`.
 pub fn run(a: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let (image, stats) = open::whole(&a.input.file, a.input.schema.as_deref())?;
+    let (image, stats) = open::whole(&a.input.file, &a.input.how)?;
     let report = examine(&image)?;
     if a.json {
         render::pretty(&mut *out, &report)?;

@@ -23,10 +23,10 @@ pub fn run(a: &DumpArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         return extract(a, file, out);
     }
     if a.memory && a.dump == DumpWhat::State {
-        let (pages, image) = Pages::read(file, a.schema.as_deref())?;
+        let (pages, image) = Pages::read(file, &a.how)?;
         return state(&image, Some(&pages), out);
     }
-    let image = open::devices(file, a.schema.as_deref())?;
+    let image = open::devices(file, &a.how)?;
     match a.dump {
         DumpWhat::Desc => {
             description(&image, out)?;
@@ -39,7 +39,7 @@ pub fn run(a: &DumpArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
 fn job<'a>(a: &'a DumpArgs, file: &'a Path, also_state: Option<&'a Path>) -> Job<'a> {
     Job {
         file,
-        schema: a.schema.as_deref(),
+        how: &a.how,
         format: ImageFormat::Raw,
         output: &a.output,
         blocks: &a.block,
@@ -48,7 +48,6 @@ fn job<'a>(a: &'a DumpArgs, file: &'a Path, also_state: Option<&'a Path>) -> Job
         map: &[],
         also_state,
         also_description: None,
-        tmpdir: None,
         force: a.force,
         progress: ProgressHow::Auto,
         quiet: false,

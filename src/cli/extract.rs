@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::args::{ExtractArgs, ImageFormat, ProgressHow};
+use super::args::{ExtractArgs, HowArgs, ImageFormat, ProgressHow};
 use super::exit::{Failure, Outcome, say};
 use super::open;
 use super::progress::Progress;
+use crate::container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{OpenOptions, SaveImage};
 use crate::machine::{self, Facts, Layout};
@@ -21,7 +22,7 @@ use crate::sink::{ImageFiles, PageImages, Plan, Report, Whole, file_names};
 /// What is to be written, and where.
 pub struct Job<'a> {
     pub file: &'a Path,
-    pub schema: Option<&'a Path>,
+    pub how: &'a HowArgs,
     pub format: ImageFormat,
     pub output: &'a Path,
     pub blocks: &'a [String],
@@ -30,7 +31,6 @@ pub struct Job<'a> {
     pub map: &'a [(String, u64)],
     pub also_state: Option<&'a Path>,
     pub also_description: Option<&'a Path>,
-    pub tmpdir: Option<&'a Path>,
     pub force: bool,
     pub progress: ProgressHow,
     pub quiet: bool,
@@ -55,7 +55,7 @@ pub fn run(a: &ExtractArgs, out: &mut dyn Write) -> std::result::Result<Outcome,
     }
     let job = Job {
         file,
-        schema: None,
+        how: &a.how,
         format: a.format,
         output,
         blocks: &a.block,
@@ -64,7 +64,6 @@ pub fn run(a: &ExtractArgs, out: &mut dyn Write) -> std::result::Result<Outcome,
         map: &a.map,
         also_state: a.also_state.as_deref(),
         also_description: None,
-        tmpdir: a.tmpdir.as_deref(),
         force: a.force,
         progress: a.progress,
         quiet: a.quiet,
@@ -91,17 +90,17 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
     let mut facts = Facts { given: job.map.to_vec(), ..Facts::default() };
     // what the devices say of the map stands behind the memory; a file can be looked at twice
     if job.format == ImageFormat::Phys && is_file(job.file) {
-        let quick = open::devices(job.file, job.schema)?;
+        let quick = open::devices(job.file, job.how)?;
         facts = Facts { given: facts.given, ..quick.map_facts() };
     }
     let decided = RefCell::new(Decided::default());
     let planner = Box::new(|list: &BlockList<'_>| plan(job, &facts, list, &mut decided.borrow_mut()));
     let mut sink = PageImages::new(planner);
     let progress = Progress::start(job.progress);
-    let container = progress.watch(open::container(job.file)?);
+    let container = progress.watch(container::open(job.file, &job.how.settings())?);
     let opened = SaveImage::walk_container(
         container,
-        OpenOptions { full: true, lent: open::lend(job.schema)?, pages: Some(&mut sink) },
+        OpenOptions { full: true, pages: Some(&mut sink), ..open::options(job.how)? },
     );
     let written = sink.finish();
     drop(sink);
@@ -155,11 +154,7 @@ fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> 
     };
     let mut handles = Vec::new();
     if to_stdout {
-        let file = match job.tmpdir {
-            Some(dir) => tempfile::tempfile_in(dir),
-            None => tempfile::tempfile(),
-        };
-        let file = file.map_err(|e| Error::io("cannot make a temporary file", e))?;
+        let file = temporary(job.how.tmpdir.as_deref()).map_err(|e| Error::io("cannot make a temporary file", e))?;
         let len = plan.outputs.first().copied().unwrap_or(0);
         file.set_len(len).map_err(|e| Error::io("cannot make a temporary file", e))?;
         d.stdout = Some(file.try_clone().map_err(|e| Error::io("cannot make a temporary file", e))?);
@@ -176,6 +171,14 @@ fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> 
     d.files = Some(files);
     d.outputs = outputs;
     Ok((plan, handles))
+}
+
+/// Makes a file without a name, which goes with the process.
+pub fn temporary(dir: Option<&Path>) -> io::Result<File> {
+    match dir {
+        Some(d) => tempfile::tempfile_in(d),
+        None => tempfile::tempfile(),
+    }
 }
 
 fn chosen_blocks(wanted: &[String], blocks: &[RamBlock], one: bool) -> Result<Vec<usize>> {

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::args::HowArgs;
 use super::exit::Failure;
 use crate::error::{Error, Result};
 use crate::image::{OpenOptions, SaveImage};
@@ -28,7 +29,7 @@ pub struct Pages {
 
 impl Pages {
     /// Walks a whole state, keeping its pages; returns the state too.
-    pub fn read(file: &Path, schema: Option<&Path>) -> std::result::Result<(Self, SaveImage), Failure> {
+    pub fn read(file: &Path, how: &HowArgs) -> std::result::Result<(Self, SaveImage), Failure> {
         let files: RefCell<Vec<File>> = RefCell::new(Vec::new());
         let keep = &files;
         let planner = Box::new(move |list: &BlockList<'_>| {
@@ -37,7 +38,7 @@ impl Pages {
             let plan = Plan::raw(list.blocks, &all);
             let mut handles = Vec::new();
             for len in &plan.outputs {
-                let f = tempfile::tempfile().map_err(failed)?;
+                let f = super::extract::temporary(how.tmpdir.as_deref()).map_err(failed)?;
                 f.set_len(*len).map_err(failed)?;
                 handles.push(f.try_clone().map_err(failed)?);
                 keep.borrow_mut().push(f);
@@ -53,8 +54,8 @@ impl Pages {
             seen: HashMap::new(),
             in_file: Vec::new(),
         };
-        let lent = super::open::lend(schema)?;
-        let image = SaveImage::open(file, OpenOptions { full: true, lent, pages: Some(&mut sink) })?;
+        let options = OpenOptions { full: true, pages: Some(&mut sink), ..super::open::options(how)? };
+        let image = SaveImage::open(file, options)?;
         sink.add_mapped();
         sink.images.finish()?;
         let (names, target_page, order, seen) = (sink.names, sink.target_page, sink.order, sink.seen);

@@ -4,8 +4,8 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::args::HowArgs;
 use super::exit::{self, Failure, Outcome, say};
-use crate::container::{self, Container};
 use crate::diag::Severity;
 use crate::error::{Error, ErrorKind};
 use crate::image::{OpenOptions, SaveImage};
@@ -15,18 +15,19 @@ use crate::schema::{self, Schema};
 use crate::sink::{ImageFiles, Whole};
 
 /// Opens an input for a question about devices.
-pub fn devices(file: &Path, lent: Option<&Path>) -> Result<SaveImage, Failure> {
-    Ok(SaveImage::open(file, OpenOptions { lent: lend(lent)?, ..OpenOptions::default() })?)
+pub fn devices(file: &Path, how: &HowArgs) -> Result<SaveImage, Failure> {
+    Ok(SaveImage::open(file, options(how)?)?)
 }
 
 /// Opens an input for a question about every byte.
-pub fn whole(file: &Path, lent: Option<&Path>) -> Result<(SaveImage, PageStats), Failure> {
-    Ok(crate::image::open_counted(file, lend(lent)?)?)
+pub fn whole(file: &Path, how: &HowArgs) -> Result<(SaveImage, PageStats), Failure> {
+    let OpenOptions { lent, settings, .. } = options(how)?;
+    Ok(crate::image::open_counted(file, lent, settings)?)
 }
 
-/// Opens what holds a stream.
-pub fn container(file: &Path) -> Result<Container, Failure> {
-    Ok(if file.as_os_str() == "-" { container::open_stdin()? } else { container::open_file(file)? })
+/// Returns the library's options for the arguments.
+pub fn options<'a>(how: &HowArgs) -> Result<OpenOptions<'a>, Failure> {
+    Ok(OpenOptions { lent: lend(how.schema.as_deref())?, settings: how.settings(), ..OpenOptions::default() })
 }
 
 /// Writes a small file that must not exist yet, unless it may be overwritten.
@@ -45,7 +46,7 @@ pub fn write_new(
 }
 
 /// Reads the description that `--schema` names: a stream's own, or JSON in a file.
-pub fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Failure> {
+fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Failure> {
     let Some(file) = file else { return Ok(None) };
     let shown = file.display();
     let mut head = [0; 1];
@@ -98,6 +99,16 @@ pub fn verdict(image: &SaveImage, problems: &[String]) -> Outcome {
         exit::error(e);
         if e.kind() == ErrorKind::Truncated {
             say(Role::Name, "note", "the stream is cut; what is shown stands before the cut");
+        }
+    }
+    for r in image.container().remarks() {
+        say(Role::Name, "warning", &r);
+    }
+    // what is wrong with a wrapper behind the end of the stream took nothing away
+    if walk.stopped.is_some() || walk.eof.is_none() {
+        for f in image.container().faults() {
+            partial = true;
+            say(Role::Problem, "error", &f);
         }
     }
     if partial { Outcome::Partial } else { Outcome::Complete }

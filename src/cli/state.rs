@@ -15,7 +15,7 @@ use crate::value::{FieldPath, Node, matches_glob};
 
 /// Runs `state`.
 pub fn run(a: &StateArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let image = open::devices(&a.input.file, a.input.schema.as_deref())?;
+    let image = open::devices(&a.input.file, &a.input.how)?;
     let fields: Vec<FieldPath> = a.field.iter().map(|f| FieldPath::new(f)).collect();
     let mut printer = Printer::new(a, fields, out);
     printer.begin(&image)?;

@@ -37,41 +37,34 @@ static SIGNATURES: &[Signature] = &[
     s("QEMU migration stream", 0, b"QEVM", Answer::Stream),
     s("QEMU CPR state stream", 0, b"QCPR", Answer::Stream),
     s("QEMU multifd channel", 0, &[0x11, 0x22, 0x33, 0x44], Answer::Stream),
-    s(
-        "libvirt save image",
-        0,
-        b"LibvirtQemudSave",
-        Answer::NotYet("cut the header off: the stream begins at byte 92 plus the little-endian number at byte 20"),
-    ),
-    s("unfinished libvirt save image", 0, b"LibvirtQemudPart", Answer::NotYet("the save was interrupted; save again")),
-    s(
-        "qcow2 disk image",
-        0,
-        b"QFI\xfb",
-        Answer::NotYet("load the snapshot in QEMU (-loadvm) and migrate it to a file"),
-    ),
-    s("gzip data", 0, &[0x1f, 0x8b], Answer::NotYet("gzip -dc FILE | savevm-analyze -f -")),
-    s("bzip2 data", 0, b"BZh", Answer::NotYet("bzip2 -dc FILE | savevm-analyze -f -")),
-    s("xz data", 0, &[0xfd, b'7', b'z', b'X', b'Z', 0], Answer::NotYet("xz -dc FILE | savevm-analyze -f -")),
-    s(
-        "lzop data",
-        0,
-        &[0x89, b'L', b'Z', b'O', 0, 0x0d, 0x0a, 0x1a, 0x0a],
-        Answer::NotYet("lzop -dc FILE | savevm-analyze -f -"),
-    ),
-    s("zstd data", 0, &[0x28, 0xb5, 0x2f, 0xfd], Answer::NotYet("zstd -dc FILE | savevm-analyze -f -")),
+    s("lz4 data", 0, &[0x04, 0x22, 0x4d, 0x18], Answer::NotYet("lz4 -dc FILE | savevm-analyze -f -")),
+    s("LUKS volume", 0, b"LUKS\xba\xbe", Answer::Other("cryptsetup, which opens it")),
+    s("qcow image of version 1, which has no snapshots", 0, b"QFI\xfb\0\0\0\x01", Answer::Other("qemu-img")),
     s("Proxmox VMA archive", 0, b"VMA\0", Answer::Other("vma extract")),
     s("ELF file (a core dump of dump-guest-memory?)", 0, b"\x7fELF", Answer::Other("gdb, crash or drgn")),
     s("kdump-compressed dump", 0, b"KDUMP   ", Answer::Other("crash or drgn")),
     s("flattened kdump", 0, b"makedumpfile\0", Answer::Other("makedumpfile -R, then crash")),
     s("Windows crash dump", 0, b"PAGEDU", Answer::Other("WinDbg or volatility")),
+    s("DISKDUMP core", 0, b"DISKDUMP", Answer::Other("crash")),
+    s("LiME memory image", 0, b"EMiL", Answer::Other("volatility")),
+    s("VMware suspended state", 0, &[0xd0, 0xbe, 0xd2, 0xbe], Answer::Other("vmss2core")),
+    s("VMware suspended state", 0, &[0xd1, 0xba, 0xd1, 0xba], Answer::Other("vmss2core")),
     s("VMware suspended state", 0, &[0xd2, 0xbe, 0xd2, 0xbe], Answer::Other("vmss2core")),
+    s("VMware suspended state", 0, &[0xd3, 0xbe, 0xd3, 0xbe], Answer::Other("vmss2core")),
+    s("Xen domain image", 0, b"LinuxGuestRecord", Answer::Other("xl restore")),
+    s("libvirt XML", 0, b"<domain", Answer::Other("virsh; the save image is the file that `virsh save` wrote")),
+    s("TLS record: an encrypted migration", 0, &[0x16, 0x03], Answer::Other("nothing: capture without TLS")),
     s("VirtualBox saved state", 0, b"\x7fVirtualBox SavedState", Answer::Other("VBoxManage debugvm")),
     s("VirtualBox core", 0, b"\x7fVBOX", Answer::Other("VBoxManage debugvm")),
     s("VMDK disk image", 0, b"KDMV", Answer::Other("qemu-img")),
     s("VHDX disk image", 0, b"vhdxfile", Answer::Other("qemu-img")),
     s("device tree blob", 0, &[0xd0, 0x0d, 0xfe, 0xed], Answer::Other("dtc")),
-    s("JSON text (a -dump-vmstate file?)", 0, b"{", Answer::Other("compat")),
+    s(
+        "JSON text (a description, or a -dump-vmstate file?)",
+        0,
+        b"{",
+        Answer::Other("a text editor; `--schema` takes a description"),
+    ),
 ];
 
 /// Tells what a file is by its first bytes.
@@ -114,10 +107,10 @@ mod tests {
     #[test]
     fn files_are_named_for_what_they_are() {
         assert!(must_be_stream(b"QEVM\0\0\0\x03").is_ok());
-        let e = must_be_stream(&[0x28, 0xb5, 0x2f, 0xfd, 0]).unwrap_err();
+        let e = must_be_stream(&[0x04, 0x22, 0x4d, 0x18, 0]).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::Unsupported);
-        assert!(e.message().contains("zstd"));
-        assert!(e.hint_text().unwrap().starts_with("zstd -dc"));
+        assert!(e.message().contains("lz4"));
+        assert!(e.hint_text().unwrap().starts_with("lz4 -dc"));
         assert!(must_be_stream(b"\x7fELF\x02").unwrap_err().message().contains("ELF"));
         assert!(must_be_stream(b"").unwrap_err().message().contains("empty"));
         assert!(must_be_stream(b"hello").unwrap_err().message().contains("68 65 6c 6c 6f"));

@@ -10,6 +10,7 @@ use super::human::{count, exact_size, plural, size};
 use super::info_json::is_absent;
 use super::state_json::hex;
 use super::tree::{Paint, Role};
+use super::wrapper;
 use crate::image::SaveImage;
 use crate::names::RecordType;
 use crate::ram::{MappedRam, PageCounts, PageStats, RamBlock};
@@ -21,7 +22,9 @@ use crate::stream::{EndFound, Fact, FactValue, Section};
 /// Those of the writer.
 pub fn tables(out: &mut dyn Write, image: &SaveImage, stats: &PageStats, paint: Paint<'_>) -> io::Result<()> {
     head(out, image, paint)?;
+    snapshots(out, image, paint)?;
     blocks(out, image, stats, paint)?;
+    map(out, image, paint)?;
     commands(out, image, paint)?;
     sections(out, image, paint)?;
     lists(out, image, paint)
@@ -30,7 +33,8 @@ pub fn tables(out: &mut dyn Write, image: &SaveImage, stats: &PageStats, paint: 
 fn head(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<()> {
     let w = image.walk();
     let mut rows: Vec<(&str, String)> =
-        vec![("container", image.container().kind.name().to_owned()), ("size", exact_size(image.size()))];
+        vec![("container", image.container().name()), ("size", exact_size(image.size()))];
+    rows.extend(wrapper::rows(image.container()));
     if let Some(c) = &w.configuration {
         rows.push(("machine", c.machine.clone()));
         if !c.capabilities.is_empty() {
@@ -74,6 +78,33 @@ fn table(out: &mut dyn Write, title: &str, b: Builder, right: &[usize], paint: P
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+fn snapshots(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<()> {
+    let Some(q) = image.container().qcow2().filter(|q| q.snapshots.len() > 1) else { return Ok(()) };
+    let mut b = Builder::default();
+    b.push_record(["id", "name", "state", "date", "VM clock"]);
+    wrapper::snapshots(q).into_iter().for_each(|row| b.push_record(row));
+    table(out, "Snapshots (* is this one)", b, &[0, 2], paint)
+}
+
+/// Prints where the blocks lie in guest-physical memory; nothing where that is not known.
+fn map(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<()> {
+    let blocks = image.ram_blocks();
+    let Ok(layout) = crate::machine::layout(image.machine(), blocks, &image.map_facts()) else { return Ok(()) };
+    let mut b = Builder::default();
+    b.push_record(["address", "size", "RAM block", "offset", "says"]);
+    for r in &layout.regions {
+        let name = blocks.get(r.block).map_or("", |b| b.name.as_str());
+        b.push_record([
+            r.gpa.to_string(),
+            size(r.bytes),
+            name.to_owned(),
+            r.block_offset.to_string(),
+            r.why.to_owned(),
+        ]);
+    }
+    table(out, "Memory map", b, &[0, 1, 3], paint)
 }
 
 fn commands(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<()> {

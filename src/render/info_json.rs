@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::state_json::{FindingJson, RangeJson, SCHEMA_VERSION, hex};
+use super::wrapper::ContainerJson;
 use crate::image::SaveImage;
+use crate::machine::Region;
 use crate::ram::{PageStats, RamBlock};
 use crate::stream::{CommandRecord, EndFound, FactValue, Section};
 
@@ -13,7 +15,7 @@ use crate::stream::{CommandRecord, EndFound, FactValue, Section};
 #[derive(Serialize)]
 pub struct InfoDocument<'a> {
     schema_version: u32,
-    container: ContainerJson<'a>,
+    container: ContainerJson,
     stream: StreamJson,
     #[serde(skip_serializing_if = "Option::is_none")]
     configuration: Option<ConfigurationJson<'a>>,
@@ -25,12 +27,6 @@ pub struct InfoDocument<'a> {
     sections: Vec<SectionJson<'a>>,
     complete: bool,
     diagnostics: Vec<FindingJson>,
-}
-
-#[derive(Serialize)]
-struct ContainerJson<'a> {
-    kind: &'a str,
-    stream_offset: String,
 }
 
 #[derive(Serialize)]
@@ -109,6 +105,11 @@ struct RamJson<'a> {
     target_page_bytes: u64,
     multifd_flushes: u64,
     blocks: Vec<BlockJson<'a>>,
+    /// The map of memory; absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map: Option<Vec<RegionJson<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unplaced: Option<Vec<UnplacedJson<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -137,6 +138,23 @@ struct RecordsJson {
     normal: u64,
     xbzrle: u64,
     compressed: u64,
+    mapped: u64,
+}
+
+/// A piece of guest-physical memory.
+#[derive(Serialize)]
+struct RegionJson<'a> {
+    address: String,
+    bytes: u64,
+    block: &'a str,
+    block_offset: String,
+    source: &'static str,
+}
+
+#[derive(Serialize)]
+struct UnplacedJson<'a> {
+    block: &'a str,
+    why: &'static str,
 }
 
 impl<'a> InfoDocument<'a> {
@@ -148,10 +166,7 @@ impl<'a> InfoDocument<'a> {
         diagnostics.extend(w.stopped.iter().map(FindingJson::from));
         Self {
             schema_version: SCHEMA_VERSION,
-            container: ContainerJson {
-                kind: image.container().kind.name(),
-                stream_offset: image.container().stream_start.to_string(),
-            },
+            container: ContainerJson::from(image.container()),
             stream: StreamJson {
                 version: crate::stream::VERSION,
                 bytes: image.size(),
@@ -238,15 +253,31 @@ fn ram<'a>(image: &'a SaveImage, stats: &PageStats) -> Option<RamJson<'a>> {
                 normal: c.normal,
                 xbzrle: c.xbzrle,
                 compressed: c.compressed,
+                mapped: c.mapped,
             },
             distinct_pages: stats.distinct(i),
             sent_again: stats.sent_again(i),
         }
     });
+    let layout = crate::machine::layout(image.machine(), ram.blocks(), &image.map_facts()).ok();
+    let name = |i: usize| ram.blocks().get(i).map_or("", |b| b.name.as_str());
+    let map = layout.as_ref().map(|l| {
+        let region = |r: &Region| RegionJson {
+            address: format!("{:#018x}", r.gpa.0),
+            bytes: r.bytes,
+            block: name(r.block),
+            block_offset: r.block_offset.to_string(),
+            source: r.why,
+        };
+        l.regions.iter().map(region).collect()
+    });
+    let unplaced = layout.map(|l| l.unplaced.iter().map(|(i, why)| UnplacedJson { block: name(*i), why }).collect());
     Some(RamJson {
         target_page_bytes: ram.context().target_page,
         multifd_flushes: ram.counts().multifd_flushes,
         blocks: blocks.collect(),
+        map,
+        unplaced,
     })
 }
 

@@ -7,6 +7,8 @@ pub mod info_json;
 pub mod state_json;
 pub mod tree;
 pub mod upstream;
+#[cfg(feature = "cli")]
+mod wrapper;
 
 use std::io;
 

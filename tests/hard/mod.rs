@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use savevm_analyze::container::{self, Container, ContainerKind};
+use savevm_analyze::container::{self, Container, Settings};
 use savevm_analyze::error::{Error, ErrorKind};
 use savevm_analyze::image::{OpenOptions, SaveImage};
 use savevm_analyze::offset::FileOffset;
@@ -44,12 +44,12 @@ pub fn fixture(name: &str) -> Vec<u8> {
 
 pub fn open(bytes: Vec<u8>, full: bool) -> Result<SaveImage, Error> {
     let source = Arc::new(MemorySource::new(bytes));
-    let container = Container { kind: ContainerKind::Raw, stream_start: FileOffset(0), source };
+    let container = Container { layers: Vec::new(), stream_start: FileOffset(0), in_place: true, source };
     SaveImage::walk_container(container, OpenOptions { full, ..OpenOptions::default() })
 }
 
 pub fn open_pipe(bytes: Vec<u8>, full: bool) -> Result<SaveImage, Error> {
-    let container = container::from_reader(Box::new(std::io::Cursor::new(bytes)))?;
+    let container = container::from_reader(Box::new(std::io::Cursor::new(bytes)), &Settings::default())?;
     SaveImage::walk_container(container, OpenOptions { full, ..OpenOptions::default() })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use savevm_analyze::container::{self, Container, ContainerKind};
+use savevm_analyze::container::{self, Container, Settings};
 use savevm_analyze::image::{OpenOptions, SaveImage};
 use savevm_analyze::offset::FileOffset;
 use savevm_analyze::wire::MemorySource;
@@ -11,11 +11,11 @@ pub fn run(data: &[u8]) {
     for full in [true, false] {
         let options = || OpenOptions { full, ..OpenOptions::default() };
         let source = Arc::new(MemorySource::new(data.to_vec()));
-        let container = Container { kind: ContainerKind::Raw, stream_start: FileOffset(0), source };
+        let container = Container { layers: Vec::new(), stream_start: FileOffset(0), in_place: true, source };
         if let Ok(image) = SaveImage::walk_container(container, options()) {
             holds(&image, data.len() as u64);
         }
-        if let Ok(pipe) = container::from_reader(Box::new(std::io::Cursor::new(data.to_vec())))
+        if let Ok(pipe) = container::from_reader(Box::new(std::io::Cursor::new(data.to_vec())), &Settings::default())
             && let Ok(image) = SaveImage::walk_container(pipe, options())
         {
             holds(&image, data.len() as u64);

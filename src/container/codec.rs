@@ -1,0 +1,228 @@
+//! Compressed inputs: one of the codecs that libvirt and `migrate "exec:gzip …"` use, unpacked in a second thread.
+//!
+//! What comes out is a pipe: read once, forwards. Several members or frames behind each other are one input.
+
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::lzop::LzopReader;
+
+/// A way to compress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Codec {
+    /// gzip, RFC 1952.
+    Gzip,
+    /// bzip2.
+    Bzip2,
+    /// The xz container.
+    Xz,
+    /// The lzop container.
+    Lzop,
+    /// Zstandard, RFC 8878.
+    Zstd,
+}
+
+impl Codec {
+    /// Every codec, with the bytes it begins with.
+    pub const ALL: [(Self, &'static [u8]); 5] = [
+        (Self::Gzip, &[0x1f, 0x8b]),
+        (Self::Bzip2, b"BZh"),
+        (Self::Xz, &[0xfd, b'7', b'z', b'X', b'Z', 0]),
+        (Self::Lzop, &[0x89, b'L', b'Z', b'O', 0, 0x0d, 0x0a, 0x1a, 0x0a]),
+        (Self::Zstd, &[0x28, 0xb5, 0x2f, 0xfd]),
+    ];
+
+    /// Tells the codec by the first bytes. A zstd file may begin with a skippable frame, `50` to `5f` `2a 4d 18`.
+    #[must_use]
+    pub fn identify(head: &[u8]) -> Option<Self> {
+        let skippable = matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
+        let by_magic = Self::ALL.iter().find(|(_, magic)| head.starts_with(magic)).map(|(c, _)| *c);
+        by_magic.or(skippable.then_some(Self::Zstd))
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Bzip2 => "bzip2",
+            Self::Xz => "xz",
+            Self::Lzop => "lzop",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    fn decoder(self, input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+        Ok(match self {
+            Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
+            Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(input)),
+            Self::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(input)),
+            Self::Lzop => Box::new(LzopReader::new(input)),
+            Self::Zstd => {
+                let mut d = zstd::Decoder::new(input)?;
+                // what `zstd --long=31` writes; the window is memory, and 2 GiB is more than a reader should give
+                d.window_log_max(27)?;
+                Box::new(d)
+            }
+        })
+    }
+}
+
+/// What became of the unpacking; shared with the thread that does it.
+#[derive(Clone, Debug, Default)]
+pub struct Fault(Arc<Mutex<Option<String>>>);
+
+impl Fault {
+    /// Returns what went wrong, if something did.
+    #[must_use]
+    pub fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, what: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
+    }
+}
+
+/// Bytes that are handed over at a time, and how many such pieces may wait.
+const PIECE: usize = 256 << 10;
+const QUEUE: usize = 8;
+
+/// Unpacks in a thread of its own. Damaged data ends the output early, and `fault` then says why.
+pub(super) fn unpack(codec: Codec, input: Box<dyn Read + Send>, fault: &Fault) -> io::Result<Box<dyn Read + Send>> {
+    let decoder = codec.decoder(input)?;
+    let (to, from) = sync_channel(QUEUE);
+    let fault = fault.clone();
+    std::thread::Builder::new().name("unpack".to_owned()).spawn(move || pump(codec, decoder, &to, &fault))?;
+    Ok(Box::new(Unpacked { from, piece: Vec::new(), at: 0 }))
+}
+
+fn pump(codec: Codec, mut decoder: Box<dyn Read + Send>, to: &SyncSender<Vec<u8>>, fault: &Fault) {
+    let mut whole = 0_u64;
+    loop {
+        let mut piece = vec![0; PIECE];
+        let mut n = 0;
+        let mut ended = false;
+        while let Some(rest) = piece.get_mut(n..).filter(|r| !r.is_empty()) {
+            match decoder.read(rest) {
+                Ok(0) => {
+                    ended = true;
+                    break;
+                }
+                Ok(k) => n = n.saturating_add(k),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    let at = whole.saturating_add(n as u64);
+                    fault.set(format!("the {} data is cut or damaged behind {at} bytes of output: {e}", codec.name()));
+                    ended = true;
+                    break;
+                }
+            }
+        }
+        piece.truncate(n);
+        whole = whole.saturating_add(n as u64);
+        // nobody listens any more: the question has been answered
+        if (n > 0 && to.send(piece).is_err()) || ended {
+            return;
+        }
+    }
+}
+
+struct Unpacked {
+    from: Receiver<Vec<u8>>,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.at >= self.piece.len() {
+            match self.from.recv() {
+                Ok(p) => {
+                    self.piece = p;
+                    self.at = 0;
+                }
+                Err(_) => return Ok(0),
+            }
+        }
+        let rest = self.piece.get(self.at..).unwrap_or_default();
+        let n = rest.len().min(buf.len());
+        if let (Some(to), Some(from)) = (buf.get_mut(..n), rest.get(..n)) {
+            to.copy_from_slice(from);
+        }
+        self.at = self.at.saturating_add(n);
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn plain() -> Vec<u8> {
+        (0..900_000_u32).flat_map(|i| (i / 7).to_le_bytes()).collect()
+    }
+
+    fn packed(codec: Codec, data: &[u8]) -> Vec<u8> {
+        match codec {
+            Codec::Gzip => {
+                let mut e = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                e.write_all(data).unwrap();
+                e.finish().unwrap()
+            }
+            Codec::Bzip2 => {
+                let mut e = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+                e.write_all(data).unwrap();
+                e.finish().unwrap()
+            }
+            Codec::Xz => {
+                let mut e = liblzma::write::XzEncoder::new(Vec::new(), 0);
+                e.write_all(data).unwrap();
+                e.finish().unwrap()
+            }
+            Codec::Zstd => zstd::encode_all(data, 1).unwrap(),
+            Codec::Lzop => super::super::lzop::pack(data),
+        }
+    }
+
+    fn unpacked(bytes: Vec<u8>) -> (Vec<u8>, Option<String>) {
+        let codec = Codec::identify(&bytes).unwrap();
+        let fault = Fault::default();
+        let mut out = Vec::new();
+        unpack(codec, Box::new(io::Cursor::new(bytes)), &fault).unwrap().read_to_end(&mut out).unwrap();
+        (out, fault.get())
+    }
+
+    #[test]
+    fn every_codec_in_one_and_in_two_members() {
+        let data = plain();
+        for (codec, _) in Codec::ALL {
+            let one = packed(codec, &data);
+            assert_eq!(unpacked(one.clone()), (data.clone(), None), "{}", codec.name());
+            let (out, fault) = unpacked([one.clone(), one].concat());
+            assert_eq!((out.len(), fault), (data.len() * 2, None), "{}", codec.name());
+        }
+    }
+
+    #[test]
+    fn cut_data_gives_what_stands_before_the_cut() {
+        let data = plain();
+        for (codec, _) in Codec::ALL {
+            let mut cut = packed(codec, &data);
+            cut.truncate(cut.len() * 2 / 3);
+            let (out, fault) = unpacked(cut);
+            assert!(fault.is_some_and(|f| f.contains(codec.name())), "{}", codec.name());
+            assert!(out.len() < data.len() && data.starts_with(&out), "{}", codec.name());
+        }
+    }
+
+    #[test]
+    fn a_skippable_frame_is_zstd() {
+        let mut b = vec![0x51, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
+        b.extend(packed(Codec::Zstd, b"hello"));
+        assert_eq!(unpacked(b), (b"hello".to_vec(), None));
+    }
+}
