@@ -217,9 +217,9 @@ fn lists_of_ram_blocks() {
     let long = [b'x'; 255];
     let names: [&[u8]; 4] = [b"../../etc/passwd", b"a\0b", b"/", &long];
     for (list, sound) in [
-        (block_list(u64::MAX & !4095, &[(b"pc.ram", 1 << 63), (&long, (1 << 63) - 4096)]), true),
+        (block_list(!4095_u64, &[(b"pc.ram", 1 << 63), (&long, (1 << 63) - 4096)]), true),
         (block_list(8192, &names.map(|n| (n, 2048_u64))), true),
-        (block_list(u64::MAX & !4095, &[(b"pc.ram", 4096)]), false),
+        (block_list(!4095_u64, &[(b"pc.ram", 4096)]), false),
         (block_list(4096, &[(b"pc.ram", u64::MAX)]), false),
         (block_list(4096, &[(b"", 4096)]), false),
         (block_list(4096, &[(b"none", 0), (b"pc.ram", 4096)]), true),
@@ -251,8 +251,7 @@ fn records_without_a_block_or_outside_it() {
 #[test]
 fn mapped_ram_elsewhere() {
     let config = b"\x05\x1aconfiguration/capabilities\0\0\0\x01\0\0\0\x01\x0amapped-ram";
-    for (bitmap, pages) in
-        [(0, 1), (u64::MAX - 1, u64::MAX), (9, 10), (4096, u64::MAX & !4095), (1 << 20, 4096), (1, 1 << 62)]
+    for (bitmap, pages) in [(0, 1), (u64::MAX - 1, u64::MAX), (9, 10), (4096, !4095_u64), (1 << 20, 4096), (1, 1 << 62)]
     {
         let mut list = Stream::default();
         list.be64(8192 | 4).name(b"pc.ram").be64(8192).be32(1).be64(4096).be64(bitmap).be64(pages);

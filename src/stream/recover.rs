@@ -87,7 +87,8 @@ impl Walker<'_> {
             self.doubtful = true;
             return Ok(Vec::new());
         }
-        if !patient && !(chain.whole && self.follows_live_section(first)?) {
+        let complete = patient || (chain.whole && self.follows_live_section(first)?);
+        if !complete {
             return Ok(Vec::new());
         }
         Ok(starts)
