@@ -125,7 +125,7 @@ impl Walker<'_> {
         self.match_again();
     }
 
-    fn match_again(&mut self) {
+    pub(super) fn match_again(&mut self) {
         for s in &mut self.out.sections {
             s.device = self.unmatched.take(&s.header);
         }

@@ -101,6 +101,8 @@ impl Walker<'_> {
             self.context.described_page_size = d.schema.page_size;
             self.unmatched = Unmatched::new(Some(&d.schema));
             self.schema = Some(Arc::new(d));
+            // a pipe tells only now what the sections before the memory were
+            self.match_again();
         }
         Ok(())
     }
@@ -292,6 +294,7 @@ impl Walker<'_> {
             && self.c.source().size().is_none()
             && s.header.kind == RecordType::FULL
             && self.live_open == 0
+            && self.live.values().next().is_some()
         {
             let size = self.c.source().exhaust().map_err(|e| Error::io("cannot read the stream", e).at(from))?;
             self.look_at_the_end(size)?;
