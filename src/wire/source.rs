@@ -154,7 +154,8 @@ struct Pipe {
     ended: bool,
 }
 
-const CHUNK: usize = 256 << 10;
+/// As much as a pipe holds.
+const CHUNK: usize = 64 << 10;
 
 impl PipeSource {
     /// Wraps a reader that cannot seek.
