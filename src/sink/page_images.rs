@@ -11,7 +11,7 @@ use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSet, PageSink};
 use crate::wire::Source;
 
 /// Bytes that are gathered before they are written.
-const RUN: usize = 1 << 20;
+const RUN: usize = 256 << 10;
 /// Runs of a mapped-ram file from this length on are copied inside the kernel.
 const KERNEL_COPY: u64 = 64 << 10;
 

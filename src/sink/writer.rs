@@ -24,8 +24,8 @@ pub(super) enum Op {
     Copy { output: usize, at: u64, from: Arc<File>, from_at: u64, bytes: u64 },
 }
 
-/// Buffers on the way to the thread at a time; with 1 MiB each, this and two in use bound the memory.
-const QUEUE: usize = 6;
+/// Buffers on the way to the thread at a time; with a run each, this and two in use bound the memory.
+const QUEUE: usize = 16;
 /// Bad pages that are told apart.
 const MAX_BAD: usize = 100;
 

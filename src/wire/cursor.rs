@@ -9,7 +9,7 @@ use crate::offset::StreamOffset;
 /// The smallest and the largest read from the source. The window grows while the walk is sequential, so that a look at
 /// a few headers reads little and a pass over guest memory reads much at a time.
 const MIN_WINDOW: usize = 4 << 10;
-const MAX_WINDOW: usize = 1 << 20;
+const MAX_WINDOW: usize = 256 << 10;
 /// A skip up to this long still counts as sequential: on a warm page cache reading on is cheaper than a second call.
 const NEAR: u64 = 64 << 10;
 
@@ -114,7 +114,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Returns the next `n` bytes (at most 1 MiB) and moves past them.
+    /// Returns the next `n` bytes (at most 256 KiB) and moves past them.
     ///
     /// # Errors
     /// As [`Cursor::peek`].
