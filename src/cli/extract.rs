@@ -154,8 +154,7 @@ fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> 
     };
     let mut handles = Vec::new();
     if to_stdout {
-        let file =
-            temporary(job.how.tmpdir.as_deref()).map_err(|e| Error::io("cannot make a temporary file", e))?;
+        let file = temporary(job.how.tmpdir.as_deref()).map_err(|e| Error::io("cannot make a temporary file", e))?;
         let len = plan.outputs.first().copied().unwrap_or(0);
         file.set_len(len).map_err(|e| Error::io("cannot make a temporary file", e))?;
         d.stdout = Some(file.try_clone().map_err(|e| Error::io("cannot make a temporary file", e))?);

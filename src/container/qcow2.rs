@@ -6,7 +6,6 @@
 //! `docs/interop/qcow2.txt`.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +23,12 @@ const MAX_L1_BYTES: u64 = 32 << 20;
 /// L2 tables and unpacked clusters that are kept; each has up to 2 MiB.
 const KEPT: usize = 16;
 
+/// Bytes of a snapshot's id or name that are kept; QEMU makes none that is longer than 255.
+const MAX_NAME: usize = 1_024;
+/// Snapshots that a message lists.
+const LISTED: usize = 20;
+
+const MAGIC: &[u8] = b"QFI\xfb";
 const OFFSET_MASK: u64 = 0x00ff_ffff_ffff_fe00;
 const COMPRESSED: u64 = 1 << 62;
 const READS_ZERO: u64 = 1;
@@ -94,6 +99,11 @@ impl Geometry {
     }
 }
 
+/// Tells whether a file begins like an image of version 2 or later; the first version has no snapshots and is no kin.
+pub(super) fn is_qcow2(head: &[u8]) -> bool {
+    head.starts_with(MAGIC) && !head.starts_with(b"QFI\xfb\0\0\0\x01")
+}
+
 fn corrupt(at: u64, what: impl Into<String>) -> Error {
     Error::new(ErrorKind::Corrupt, what).at_file(FileOffset(at)).within("qcow2")
 }
@@ -103,8 +113,7 @@ fn corrupt(at: u64, what: impl Into<String>) -> Error {
 /// # Errors
 /// `NotASaveImage` for an image without a state, `Unsupported` for encryption, external data and unknown features,
 /// `Corrupt`, `Truncated`, `Io`.
-pub(super) fn open(file: File, wanted: Option<&str>) -> Result<(Qcow2Image, Arc<dyn Source>)> {
-    let file = FileSource::new(file, 0).map_err(|e| Error::io("cannot read the image", e))?;
+pub(super) fn open(file: FileSource, wanted: Option<&str>) -> Result<(Qcow2Image, Arc<dyn Source>)> {
     let mut head = [0; 112];
     let n = file.read_full(0, &mut head).map_err(|e| Error::io("cannot read the image", e))?;
     if n < 72 {
@@ -115,7 +124,10 @@ pub(super) fn open(file: File, wanted: Option<&str>) -> Result<(Qcow2Image, Arc<
     let version = be32(4);
     if !matches!(version, 2 | 3) {
         let old = if version == 1 { ", which has no snapshots" } else { "" };
-        return Err(Error::new(ErrorKind::Unsupported, format!("qcow2 version: expected 2 or 3, found {version}{old}")));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("qcow2 version: expected 2 or 3, found {version}{old}"),
+        ));
     }
     let features = if version == 3 { be64(72) } else { 0 };
     let mut remarks = Vec::new();
@@ -146,14 +158,18 @@ fn check_features(features: u64, crypt: u32, remarks: &mut Vec<String>) -> Resul
             .hint("load the snapshot in QEMU (-loadvm NAME) and migrate it to a file"));
     }
     if features & EXTERNAL_DATA != 0 {
-        return unsupported("the qcow2 image keeps its data in another file, and can have no internal snapshots".to_owned());
+        return unsupported(
+            "the qcow2 image keeps its data in another file, and can have no internal snapshots".to_owned(),
+        );
     }
     let unknown = features & !(DIRTY | CORRUPT | EXTERNAL_DATA | COMPRESSION_TYPE | EXTENDED_L2);
     if unknown != 0 {
         return unsupported(format!("qcow2 feature bit {} is not known", unknown.trailing_zeros()));
     }
     if features & DIRTY != 0 {
-        remarks.push("the image is marked dirty: QEMU did not close it; its reference counts are not used here".to_owned());
+        remarks.push(
+            "the image is marked dirty: QEMU did not close it; its reference counts are not used here".to_owned(),
+        );
     }
     if features & CORRUPT != 0 {
         remarks.push("the image is marked corrupt; what is read may be wrong".to_owned());
@@ -168,6 +184,9 @@ fn snapshots(file: &FileSource, at: u64, count: u32, disk: u64) -> Result<Vec<Sn
     let mut out = Vec::new();
     let mut c = Cursor::new(file, StreamOffset(at));
     for _ in 0..count {
+        // entries begin at multiples of 8; behind the last one the file may end
+        let used = c.offset().0.saturating_sub(at);
+        c.seek(StreamOffset(at.saturating_add(used.next_multiple_of(8))));
         let start = c.offset().0;
         if start.saturating_sub(at) > MAX_TABLE {
             return Err(corrupt(start, format!("qcow2 snapshot table: expected {MAX_TABLE} bytes at most")));
@@ -177,8 +196,6 @@ fn snapshots(file: &FileSource, at: u64, count: u32, disk: u64) -> Result<Vec<Sn
             None => e,
         })?;
         out.push(entry);
-        let used = c.offset().0.saturating_sub(at);
-        c.skip(used.wrapping_neg() & 7)?;
     }
     Ok(out)
 }
@@ -194,7 +211,7 @@ fn entry(c: &mut Cursor<'_>, disk: u64) -> Result<Snapshot> {
     let extra_len = u64::from(c.be32()?);
     let extra = c.take_vec(extra_len, MAX_EXTRA, "extra data")?;
     let word = |at: usize| extra.get(at..at.saturating_add(8)).map(BigEndian::read_u64);
-    let text = |b: Vec<u8>| String::from_utf8_lossy(&b).into_owned();
+    let text = |b: Vec<u8>| String::from_utf8_lossy(b.get(..b.len().min(MAX_NAME)).unwrap_or_default()).into_owned();
     let id = text(c.take_vec(id_len.into(), u16::MAX.into(), "id")?);
     let name = text(c.take_vec(name_len.into(), u16::MAX.into(), "name")?);
     let vm_state_bytes = word(0).unwrap_or(small);
@@ -205,20 +222,30 @@ fn entry(c: &mut Cursor<'_>, disk: u64) -> Result<Snapshot> {
 /// Finds the snapshot that is wanted: by name, then by id; without a wish, the only one that has a state.
 fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
     let show = |s: &Snapshot| format!("{} ({:?}, {} bytes of state)", s.id, s.name, s.vm_state_bytes);
-    let list = || all.iter().map(show).collect::<Vec<_>>().join(", ");
+    let list = || {
+        let mut out = all.iter().take(LISTED).map(show).collect::<Vec<_>>().join(", ");
+        if all.len() > LISTED {
+            out += &format!(" and {} more", all.len().saturating_sub(LISTED));
+        }
+        out
+    };
     let none = |what: &str| Error::new(ErrorKind::NotASaveImage, what);
     if all.is_empty() {
         return Err(none("a qcow2 disk image without internal snapshots: it holds no machine state")
-            .hint("read the disk with qemu-img or qemu-nbd; `savevm NAME` in QEMU's monitor makes a snapshot with state"));
+            .hint("read the disk with qemu-img or qemu-nbd; `savevm NAME` in QEMU's monitor makes a snapshot with state, and `qemu-img convert` leaves all snapshots out"));
     }
     let Some(w) = wanted else {
         let with: Vec<usize> = (0..all.len()).filter(|i| all.get(*i).is_some_and(|s| s.vm_state_bytes > 0)).collect();
         return match with.as_slice() {
             [one] => Ok(*one),
-            [] => Err(none("the snapshots of this qcow2 image hold no machine state, only the disk")
-                .hint("of a machine with several disks, one holds the state of a snapshot: try its other qcow2 images")),
-            _ => Err(Error::new(ErrorKind::Unsupported, format!("the qcow2 image has {} snapshots with state", with.len()))
-                .hint(format!("choose one with --snapshot NAME or ID: {}", list()))),
+            [] => Err(none("the snapshots of this qcow2 image hold no machine state, only the disk").hint(
+                "of a machine with several disks, one holds the state of a snapshot: try its other qcow2 images",
+            )),
+            _ => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("the qcow2 image has {} snapshots with state", with.len()),
+            )
+            .hint(format!("choose one with --snapshot NAME or ID: {}", list()))),
         };
     };
     let named: Vec<usize> = (0..all.len()).filter(|i| all.get(*i).is_some_and(|s| s.name == w)).collect();
@@ -230,7 +257,8 @@ fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
                 .hint(format!("choose one by its id: {}", list())));
         }
     };
-    let i = found.ok_or_else(|| none(&format!("the qcow2 image has no snapshot {w:?}")).hint(format!("it has {}", list())))?;
+    let i = found
+        .ok_or_else(|| none(&format!("the qcow2 image has no snapshot {w:?}")).hint(format!("it has {}", list())))?;
     if all.get(i).is_some_and(|s| s.vm_state_bytes == 0) {
         return Err(none(&format!("the snapshot {w:?} holds no machine state, only the disk"))
             .hint("of a machine with several disks, one holds the state of a snapshot: try its other qcow2 images"));
@@ -242,14 +270,17 @@ fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
 struct State {
     file: FileSource,
     geometry: Geometry,
-    base: u64,
     size: u64,
+    /// The entries that cover the state.
     l1: Vec<u64>,
     kept: Mutex<Kept>,
 }
 
 #[derive(Default)]
 struct Kept {
+    /// How far the state has been read, and what of the file that took.
+    furthest: u64,
+    used: u64,
     l2: HashMap<u64, Arc<Vec<u8>>>,
     unpacked: HashMap<u64, Arc<Vec<u8>>>,
 }
@@ -269,26 +300,29 @@ impl State {
     fn open(file: FileSource, geometry: Geometry, s: &Snapshot) -> Result<Self> {
         let bytes = u64::from(s.l1_entries).saturating_mul(8);
         if bytes > MAX_L1_BYTES {
-            return Err(corrupt(s.l1_offset, format!("L1 table: expected {MAX_L1_BYTES} bytes at most, found {bytes}")));
+            return Err(corrupt(
+                s.l1_offset,
+                format!("L1 table: expected {MAX_L1_BYTES} bytes at most, found {bytes}"),
+            ));
         }
-        let mut c = Cursor::new(&file, StreamOffset(s.l1_offset));
-        let table = c
-            .take_vec(bytes, MAX_L1_BYTES, "L1 table")
-            .map_err(|e| Error::new(e.kind(), format!("qcow2: {}", e.message())).at_file(FileOffset(s.l1_offset)))?;
-        let l1: Vec<u64> = table.chunks_exact(8).map(BigEndian::read_u64).collect();
         let span = geometry.l1_span();
         // QEMU counts the disk in sectors
         let disk = s.disk_bytes & !511;
-        let base = disk.div_ceil(span).checked_mul(span);
-        let base = base.ok_or_else(|| corrupt(s.l1_offset, format!("a disk of {disk} bytes")))?;
-        let covered = (l1.len() as u64).saturating_mul(span).saturating_sub(base);
-        if s.vm_state_bytes > covered {
-            return Err(corrupt(
-                s.l1_offset,
-                format!("a state of {} bytes, of which the L1 table covers {covered}", s.vm_state_bytes),
-            ));
+        let before = disk.div_ceil(span);
+        let after = s.vm_state_bytes.div_ceil(span);
+        let room = u64::from(s.l1_entries).saturating_sub(before);
+        if after > room {
+            let covered = room.saturating_mul(span);
+            let what = format!("a state of {} bytes, of which the L1 table covers {covered}", s.vm_state_bytes);
+            return Err(corrupt(s.l1_offset, what));
         }
-        Ok(Self { file, geometry, base, size: s.vm_state_bytes, l1, kept: Mutex::default() })
+        // only the entries behind the disk are of interest
+        let at = s.l1_offset.saturating_add(before.saturating_mul(8));
+        let table = Cursor::new(&file, StreamOffset(at))
+            .take_vec(after.saturating_mul(8), MAX_L1_BYTES, "L1 table")
+            .map_err(|e| Error::new(e.kind(), format!("qcow2: {}", e.message())).at_file(FileOffset(at)))?;
+        let l1: Vec<u64> = table.chunks_exact(8).map(BigEndian::read_u64).collect();
+        Ok(Self { file, geometry, size: s.vm_state_bytes, l1, kept: Mutex::default() })
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -361,6 +395,34 @@ impl State {
         Ok((Place::At(self.aligned(host)?.saturating_add(in_cluster)), left))
     }
 
+    /// Notes what of the file a read takes that goes further than all before it. Every cluster is there for one place in the
+    /// state; tables that name one again and again would make a small file endless.
+    fn count(&self, place: &Place, offset: u64, n: u64) -> io::Result<()> {
+        let end = offset.saturating_add(n);
+        let mut kept = self.kept();
+        let fresh = end.saturating_sub(kept.furthest.max(offset));
+        kept.furthest = kept.furthest.max(end);
+        kept.used = kept.used.saturating_add(match place {
+            Place::Zero => 0,
+            Place::At(_) => fresh,
+            // no packed cluster is shorter than this
+            Place::Packed { skip, .. } => {
+                if *skip == 0 {
+                    fresh.min(8)
+                } else {
+                    0
+                }
+            }
+        });
+        let size = self.file.size().unwrap_or(u64::MAX);
+        if kept.used > size.saturating_add(self.geometry.cluster()) {
+            return Err(invalid(format!(
+                "qcow2: the tables of the snapshot name more data than the file's {size} bytes"
+            )));
+        }
+        Ok(())
+    }
+
     fn aligned(&self, host: u64) -> io::Result<u64> {
         if host.checked_rem(self.geometry.cluster()) == Some(0) {
             Ok(host)
@@ -409,19 +471,23 @@ impl Source for State {
         if offset >= end {
             return Ok(0);
         }
-        let guest = self.base.saturating_add(offset);
+        // the state begins where an L1 entry does, so that offsets within clusters and tables are those of the guest
+        let guest = offset;
         let want = end.saturating_sub(offset);
         let (place, mut n) = self.place(guest)?;
         // clusters that follow each other in the file are read at once
         while n < want {
             match (&place, self.place(guest.saturating_add(n))?) {
-                (Place::At(host), (Place::At(next), more)) if next == host.saturating_add(n) => n = n.saturating_add(more),
+                (Place::At(host), (Place::At(next), more)) if next == host.saturating_add(n) => {
+                    n = n.saturating_add(more)
+                }
                 (Place::Zero, (Place::Zero, more)) => n = n.saturating_add(more),
                 _ => break,
             }
         }
         let n = usize::try_from(n.min(want)).unwrap_or(buf.len());
         let to = buf.get_mut(..n).unwrap_or_default();
+        self.count(&place, offset, n as u64)?;
         match place {
             Place::Zero => to.fill(0),
             Place::At(host) => {

@@ -271,8 +271,7 @@ fn ram<'a>(image: &'a SaveImage, stats: &PageStats) -> Option<RamJson<'a>> {
         };
         l.regions.iter().map(region).collect()
     });
-    let unplaced =
-        layout.map(|l| l.unplaced.iter().map(|(i, why)| UnplacedJson { block: name(*i), why }).collect());
+    let unplaced = layout.map(|l| l.unplaced.iter().map(|(i, why)| UnplacedJson { block: name(*i), why }).collect());
     Some(RamJson {
         target_page_bytes: ram.context().target_page,
         multifd_flushes: ram.counts().multifd_flushes,

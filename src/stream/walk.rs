@@ -621,7 +621,7 @@ impl Walker<'_> {
             }
         }
         let end = self.c.offset();
-        let size = self.c.source().exhaust().map_err(|e| Error::io("cannot read the stream", e).at(end))?;
+        let size = self.c.source().drain(end.0).map_err(|e| Error::io("cannot read the stream", e).at(end))?;
         if size > end.0 {
             self.out.trailing = Some(StreamRange::new(end.0, size));
         }
