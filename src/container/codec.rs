@@ -2,11 +2,11 @@
 //!
 //! What comes out is a pipe: read once, forwards. Several members or frames behind each other are one input.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use liblzma::stream::{CONCATENATED, Stream};
+use liblzma::stream::{Action, CONCATENATED, Status, Stream};
 
 use super::lzop::LzopReader;
 
@@ -68,7 +68,7 @@ impl Codec {
             Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(input)),
             Self::Xz => {
                 let s = Stream::new_stream_decoder(MAX_XZ_BYTES, CONCATENATED).map_err(io::Error::other)?;
-                Box::new(liblzma::read::XzDecoder::new_stream(input, s))
+                Box::new(XzReader { input: io::BufReader::new(input), stream: s, failed: None })
             }
             Self::Lzop => Box::new(LzopReader::new(input)),
             Self::Zstd => {
@@ -78,6 +78,39 @@ impl Codec {
                 Box::new(d)
             }
         })
+    }
+}
+
+/// Unpacks xz. What stands in front of damaged data, or of rubbish behind the end, is given out before the error is.
+struct XzReader {
+    input: io::BufReader<Box<dyn Read + Send>>,
+    stream: Stream,
+    failed: Option<io::Error>,
+}
+
+impl Read for XzReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(e) = self.failed.take() {
+                return Err(e);
+            }
+            let input = self.input.fill_buf()?;
+            let ended = input.is_empty();
+            let (taken, given) = (self.stream.total_in(), self.stream.total_out());
+            let status = self.stream.process(input, buf, if ended { Action::Finish } else { Action::Run });
+            let taken = self.stream.total_in().saturating_sub(taken);
+            let given = usize::try_from(self.stream.total_out().saturating_sub(given)).unwrap_or(usize::MAX);
+            self.input.consume(usize::try_from(taken).unwrap_or(usize::MAX));
+            let done = matches!(status, Ok(Status::StreamEnd));
+            if let Err(e) = status {
+                self.failed = Some(e.into());
+            } else if ended && given == 0 && !done {
+                self.failed = Some(io::ErrorKind::UnexpectedEof.into());
+            }
+            if given > 0 || done || buf.is_empty() {
+                return Ok(given);
+            }
+        }
     }
 }
 

@@ -117,18 +117,14 @@ impl Container {
         self.layers.iter().find_map(|l| if let Layer::Qcow2(i) = l { Some(&**i) } else { None })
     }
 
-    /// Returns what is missing from the stream because its wrapper is damaged or unfinished. Whole only once the stream has
+    /// Returns what is missing from the stream because its wrapper is damaged. Whole only once the stream has
     /// been read to its end.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let mut out = Vec::new();
         for l in &self.layers {
-            match l {
-                Layer::Compressed(_, f) => out.extend(f.get()),
-                Layer::Libvirt(i) if !i.complete => {
-                    out.push("the save image was never finished: libvirt marks it as partial".to_owned());
-                }
-                _ => {}
+            if let Layer::Compressed(_, f) = l {
+                out.extend(f.get());
             }
         }
         out
@@ -146,9 +142,16 @@ impl Container {
                         Layer::Compressed(c, _) => Some(*c),
                         _ => None,
                     });
-                    if image.codec() != found {
+                    if image.codec() != found || image.format_name() == "unknown" {
                         let found = found.map_or("raw", Codec::name);
-                        out.push(format!("the libvirt header says {}, the body is {found}", image.format_name()));
+                        let says = match image.format_name() {
+                            "unknown" => format!("unknown ({})", image.format),
+                            name => name.to_owned(),
+                        };
+                        out.push(format!("the libvirt header says {says}, the body is {found}"));
+                    }
+                    if !image.complete {
+                        out.push("the save image is unfinished: libvirt marks it as partial".to_owned());
                     }
                 }
                 _ => {}
