@@ -16,7 +16,7 @@ use crate::offset::{FileOffset, StreamOffset, StreamRange};
 use crate::ram::{PageSink, PageStats, RamBlock, RamContext, RamReader, guess_page_size};
 use crate::schema::{DeviceSchema, Schema};
 use crate::stream::{self, Context, Depth, Fact, LiveSection, Payloads, Section, SectionHeader, Walk};
-use crate::value::{Blob, FieldPath, Node};
+use crate::value::{Blob, FieldPath, FieldType, Node, Value};
 use crate::wire::Cursor;
 
 /// A saved state that has been walked.
@@ -142,12 +142,16 @@ impl SaveImage {
     /// Reads and decodes a device section.
     ///
     /// # Errors
-    /// `Io`, and `LimitExceeded` for a section that is too long to be held in memory. A section that cannot be decoded is
-    /// no error: its tree says so.
+    /// `Io`. A section that cannot be decoded, or is too long to be held in memory, is no error: its tree says so.
     pub fn device<'a>(&'a self, section: &'a Section) -> Result<Device<'a>> {
         let payload = match &section.kept {
-            Some(kept) => kept.clone(),
-            None => self.payload(section.payload)?,
+            Some(kept) => Ok(kept.clone()),
+            None => self.payload(section.payload),
+        };
+        let payload = match payload {
+            Err(e) if e.kind() == ErrorKind::Io && !self.container.source.is_transient() => return Err(e),
+            Err(e) => return Ok(unread(section, with_file_offset(e, &self.container))),
+            Ok(bytes) => bytes,
         };
         let idstr = &section.header.idstr;
         let base = section.payload.start;
@@ -221,6 +225,19 @@ impl Device<'_> {
         let end = usize::try_from(node.range.end.0.saturating_sub(base)).unwrap_or(usize::MAX);
         self.payload.as_slice().get(start..end).unwrap_or_default()
     }
+}
+
+/// Makes the tree of a section whose bytes are not at hand.
+fn unread(section: &Section, e: Error) -> Device<'_> {
+    let record = Node::new(
+        section.header.idstr.clone(),
+        FieldType::new("struct"),
+        section.payload,
+        Value::Opaque(Blob::new(Vec::new())),
+    );
+    let root = record.with_problem(e.message());
+    let errors = vec![e.at(section.payload.start).within(section.header.label())];
+    Device { section, payload: Blob::new(Vec::new()), decoded: Decoded { root, errors, quirk: None } }
 }
 
 fn with_file_offset(e: Error, c: &Container) -> Error {

@@ -20,3 +20,7 @@ pub mod wire;
 
 #[cfg(feature = "cli")]
 pub mod cli;
+
+#[cfg(any(test, feature = "synth"))]
+#[doc(hidden)]
+pub mod synth;

@@ -8,12 +8,23 @@ pub const MAX_DEPTH: usize = 48;
 /// bytes, so a hostile description cannot make the tree of one device larger than some 400 MiB.
 pub const MAX_NODES_PER_DEVICE: usize = 4 << 20;
 
+/// Nodes in the tree of one device for each byte of its section, for a description that makes many of few bytes. A byte
+/// inside four structures has five.
+pub const MAX_NODES_PER_BYTE: usize = 16;
+
+/// Nodes without bytes in the tree of one device: the elements of arrays whose elements have none.
+pub const MAX_EMPTY_NODES: usize = 4_096;
+
 /// Bytes of one device section that are held in memory at once. Vendor VFIO data and virtio-gpu resources are the only
 /// real states that come near.
 pub const MAX_SECTION_BYTES: u64 = 1 << 30;
 
-/// Bytes of the JSON description. Real ones have 7 KiB to 1 MiB.
-pub const MAX_VMDESC_BYTES: u64 = 256 << 20;
+/// Bytes of the JSON description. Real ones have 1 KiB to 1 MiB; 4096 CPUs, the most that a machine has, come to 64 MiB.
+/// Parsed, JSON takes up to 16 times as much memory.
+pub const MAX_VMDESC_BYTES: u64 = 128 << 20;
+
+/// Fields in the whole of a description. 4096 CPUs have some 600,000.
+pub const MAX_FIELDS: usize = 8 << 20;
 
 /// How much of the end of a file is searched for the description.
 pub const MAX_VMDESC_SEARCH: u64 = MAX_VMDESC_BYTES + (16 << 20);
@@ -21,6 +32,10 @@ pub const MAX_VMDESC_SEARCH: u64 = MAX_VMDESC_BYTES + (16 << 20);
 /// How far back from a known section start the header of the section before it is searched, when the description's
 /// sizes do not lead to it.
 pub const MAX_HEADER_SEARCH: u64 = 64 << 20;
+
+/// Device sections whose headers may be missing when the sections are sought from the end; each costs two searches of
+/// [`MAX_HEADER_SEARCH`] bytes.
+pub const MAX_LOST_HEADERS: usize = 8;
 
 /// RAMBlocks in one block list. QEMU guests have 1 to some 300 (256 memory slots and the ROMs).
 pub const MAX_RAM_BLOCKS: usize = 65_536;
@@ -40,6 +55,9 @@ pub const MAX_PIPE_BYTES: u64 = 2 << 30;
 
 /// How much of that is in memory; the rest is in a temporary file.
 pub const MAX_PIPE_MEMORY: u64 = 64 << 20;
+
+/// Subsections of the configuration section. QEMU has three.
+pub const MAX_CONFIGURATION_SUBSECTIONS: usize = 64;
 
 /// Length of a machine type name in the configuration section. The longest real one has some 30 bytes.
 pub const MAX_MACHINE_NAME: u64 = 4_096;

@@ -115,6 +115,19 @@ pub const NULL_POINTER: u8 = 0x30;
 /// The byte that stands before an element that is there (QEMU 11.x).
 pub const VALID_POINTER: u8 = 0x31;
 
+impl Command {
+    /// Returns the length of the payload of a command that has one length only (`mig_cmd_args` in
+    /// `migration/savevm.c`); QEMU refuses any other.
+    #[must_use]
+    pub const fn payload_len(self) -> Option<u16> {
+        match self.0 {
+            1 | 4 | 5 | 9 | 11 => Some(0),
+            2 | 7 => Some(4),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -158,7 +158,7 @@ fx("mips-malta-11.1", "11.1", "mips", "-machine malta -m 1M -bios @zero-4k.bin@"
 fx("mipsel-malta-7.2", "7.2", "mipsel", "-machine malta -m 1M -bios @zero-4k.bin@", "little-endian MIPS")
 fx("sparc64-11.1", "11.1", "sparc64", "-machine sun4u -m 4M -bios @zero-4k.bin@ -vga none", "8 KiB pages")
 fx("avr-uno-5.2", "5.2", "avr", "-machine uno", "256-byte pages")
-fx("avr-uno-11.1", "11.1", "avr", "-machine uno", "256-byte pages")
+fx("avr-uno-11.1", "11.1", "avr", "-machine uno", "1 KiB pages (256 bytes before)")
 fx("pc-i440fx-2.3-5.2", "5.2", "x86_64", "-machine pc-i440fx-2.3 -m 1M " + B64, "no configuration section, no footers")
 fx("pc-i440fx-2.2-5.2", "5.2", "x86_64", "-machine pc-i440fx-2.2 -m 1M " + B64, "no configuration section, no footers, no JSON")
 fx("novmdesc-10.0", "10.0", "x86_64", "-machine pc,suppress-vmdesc=on -m 1M " + B64, "no JSON")
@@ -168,10 +168,10 @@ fx("ignore-shared-10.0", "10.0", "x86_64", "-machine pc -m 1M " + SH + B64, "x-i
 fx("mapped-ram-10.0", "10.0", "x86_64", "-machine pc -m 1M " + B64 + MARK, "mapped-ram", caps=["mapped-ram"], how="file")
 fx("mapped-ram-11.1", "11.1", "x86_64", "-machine microvm,acpi=off -m 1M " + B64 + MARK, "mapped-ram", caps=["mapped-ram"], how="file")
 fx("mapped-ram-ignore-shared-11.1", "11.1", "x86_64", "-machine pc -m 1M " + SH + B64, "mapped-ram with x-ignore-shared: two capabilities of different length", caps=["mapped-ram", "x-ignore-shared"], how="file")
-fx("mapped-ram-avr-11.1", "11.1", "avr", "-machine uno", "mapped-ram, 256-byte pages", caps=["mapped-ram"], how="file")
+fx("mapped-ram-avr-11.1", "11.1", "avr", "-machine uno", "mapped-ram, 1 KiB pages", caps=["mapped-ram"], how="file")
 fx("ipmi-7.2", "7.2", "x86_64", "-machine pc -m 1M " + B64 + "-device ipmi-bmc-sim,id=b0 -device isa-ipmi-kcs,bmc=b0 -device ipmi-bmc-sim,id=b1 -device isa-ipmi-bt,bmc=b1,ioport=0xe8", "vstruct fields")
 fx("ipmi-11.1", "11.1", "x86_64", "-machine pc -m 1M " + B64 + "-device ipmi-bmc-sim,id=b0 -device isa-ipmi-kcs,bmc=b0 -device ipmi-bmc-sim,id=b1 -device isa-ipmi-bt,bmc=b1,ioport=0xe8", "vstruct fields")
-fx("virtio-mem-11.1", "11.1", "x86_64", "-machine q35 -m 1M,maxmem=1G,slots=1 " + B64 + "-object memory-backend-ram,id=vm,size=4M -device virtio-mem-pci,memdev=vm,id=vmem0", "an early FULL section before ram")
+for q, where in (("10.0", "behind the start of"), ("11.1", "before")): fx(f"virtio-mem-{q}", q, "x86_64", "-machine q35 -m 1M,maxmem=1G,slots=1 " + B64 + "-object memory-backend-ram,id=vm,size=4M -device virtio-mem-pci,memdev=vm,id=vmem0", f"an early FULL section {where} ram")
 BM = [("block-dirty-bitmap-add", dict(node="b0", name="bm0", granularity=65536)), ("block-dirty-bitmap-add", dict(node="b0", name="bm1", granularity=131072, disabled=True))]
 BD = "-machine pc -m 1M " + B64 + "-blockdev null-co,node-name=b0,size=67108864,read-zeroes=on -device virtio-blk-pci,drive=b0"
 for q in ("7.2", "11.1"): fx(f"dirty-bitmap-{q}", q, "x86_64", BD, "dirty-bitmap sections, two bitmaps", caps=["dirty-bitmaps"], qmp=BM)

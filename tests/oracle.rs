@@ -45,6 +45,19 @@ fn check_finds_every_stream_sound() {
 }
 
 #[test]
+fn a_pipe_gives_what_a_file_gives() {
+    let mut same = 0;
+    for f in common::fixtures(&common::scratch("piped")) {
+        let from_file = common::run(&["--dump", "state", "--file"], &f.stream, 0);
+        let piped = common::run_piped(&["--dump", "state", "--file", "-"], &f.stream, 0);
+        assert!(from_file == piped, "{}", f.name);
+        same += 1;
+    }
+    println!("{same} streams are the same through a pipe");
+    assert!(same >= LEAST);
+}
+
+#[test]
 fn a_difference_in_order_is_a_difference() {
     let parse = |t: &str| serde_json::from_str::<Ordered>(t).unwrap();
     let a = parse(r#"{"a": [1, {"b": 2, "c": 3}]}"#);

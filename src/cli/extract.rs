@@ -88,6 +88,10 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
         return Err(Failure::Usage("a memory image on a terminal is of no use: redirect standard output".to_owned()));
     }
     let mut facts = Facts { given: job.map.to_vec(), ..Facts::default() };
+    // the state is written last: after a pipe has run dry there is no second try
+    if let Some(path) = job.also_state {
+        ImageFiles::new(job.force).allow(path)?;
+    }
     // what the devices say of the map stands behind the memory; a file can be looked at twice
     if job.format == ImageFormat::Phys && is_file(job.file) {
         let quick = open::devices(job.file, job.how)?;
@@ -105,15 +109,18 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
     let written = sink.finish();
     drop(sink);
     progress.finish();
-    let image = opened?;
     let decided = decided.into_inner();
     let report = match written {
         Ok(r) => r,
+        // nothing was begun
+        Err(e) if decided.files.is_none() => return Err(e.into()),
         Err(e) => {
+            super::exit::error(&e);
             keep_partial(decided, job.quiet)?;
-            return Err(e.into());
+            return Ok(Outcome::Partial);
         }
     };
+    let image = opened?;
     conclude(job, &image, &facts, decided, &report, out)
 }
 
@@ -164,8 +171,17 @@ fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> 
             std::fs::create_dir_all(job.output)
                 .map_err(|e| Error::io(format!("cannot create the directory {}", job.output.display()), e))?;
         }
+        for (path, _) in &outputs {
+            files.allow(path)?;
+        }
         for ((path, _), len) in outputs.iter().zip(&plan.outputs) {
-            handles.push(files.create(path, *len)?);
+            match files.create(path, *len) {
+                Ok(file) => handles.push(file),
+                Err(e) => {
+                    files.abandon();
+                    return Err(e);
+                }
+            }
         }
     }
     d.files = Some(files);
@@ -270,6 +286,9 @@ fn conclude(
                 say(Role::Name, "note", &format!("{}: {missing} were never sent and are zero in the image", b.name));
             }
         }
+    }
+    if !complete && lost.is_empty() && !report.blocks.is_empty() && !job.quiet {
+        say(Role::Name, "note", "all of memory came, but what changed later may be missing: the stream ends too early");
     }
     if let Some(file) = d.stdout.take() {
         pour(file, out)?;

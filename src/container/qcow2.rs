@@ -231,8 +231,9 @@ fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
     };
     let none = |what: &str| Error::new(ErrorKind::NotASaveImage, what);
     if all.is_empty() {
-        return Err(none("a qcow2 disk image without internal snapshots: it holds no machine state")
-            .hint("read the disk with qemu-img or qemu-nbd; `savevm NAME` in QEMU's monitor makes a snapshot with state, and `qemu-img convert` leaves all snapshots out"));
+        return Err(none("a qcow2 disk image without internal snapshots: it holds no machine state").hint(
+            "read the disk with qemu-img or qemu-nbd; `savevm NAME` in QEMU's monitor makes a snapshot with state, and `qemu-img convert` leaves all snapshots out",
+        ));
     }
     let Some(w) = wanted else {
         let with: Vec<usize> = (0..all.len()).filter(|i| all.get(*i).is_some_and(|s| s.vm_state_bytes > 0)).collect();

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{MAX_DEPTH, MAX_NODES_PER_DEVICE};
+use crate::limits::{MAX_DEPTH, MAX_EMPTY_NODES, MAX_NODES_PER_BYTE, MAX_NODES_PER_DEVICE};
 use crate::offset::{StreamOffset, StreamRange};
 use crate::schema::Vmsd;
 use crate::value::{Blob, FieldType, Node, Record, Value};
@@ -17,6 +17,7 @@ pub(super) struct Shared<'v> {
     pub(super) idstr: String,
     pub(super) vmsd: &'v Vmsd,
     nodes_left: Cell<usize>,
+    max_nodes: usize,
     errors: RefCell<Vec<Error>>,
 }
 
@@ -24,11 +25,18 @@ pub(super) struct Shared<'v> {
 const MAX_ERRORS: usize = 64;
 
 impl<'v> Shared<'v> {
-    pub(super) fn new(idstr: &str, vmsd: &'v Vmsd) -> Self {
+    /// Allows as many nodes as a payload of `bytes` and a description of this size can have honestly.
+    pub(super) fn new(idstr: &str, vmsd: &'v Vmsd, bytes: usize) -> Self {
+        let max_nodes = bytes
+            .saturating_mul(MAX_NODES_PER_BYTE)
+            .saturating_add(vmsd.size().saturating_mul(2))
+            .saturating_add(MAX_EMPTY_NODES)
+            .min(MAX_NODES_PER_DEVICE);
         Self {
+            max_nodes,
             idstr: idstr.to_owned(),
             vmsd,
-            nodes_left: Cell::new(MAX_NODES_PER_DEVICE),
+            nodes_left: Cell::new(max_nodes),
             errors: RefCell::new(Vec::new()),
         }
     }
@@ -127,7 +135,7 @@ impl<'a> Builder<'a> {
             }
             None => Err(Error::new(
                 ErrorKind::LimitExceeded,
-                format!("the section has more than {MAX_NODES_PER_DEVICE} values"),
+                format!("the section has more than {} values", self.shared.max_nodes),
             )
             .at(self.offset())),
         }

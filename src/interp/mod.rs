@@ -55,7 +55,7 @@ pub fn decode_vmsd(idstr: &str, vmsd: &Vmsd, payload: &Blob, base: StreamOffset)
         vmsd = &mended;
         quirk = Some(which);
     }
-    let context = builder::Shared::new(idstr, vmsd);
+    let context = builder::Shared::new(idstr, vmsd, payload.as_slice().len());
     let mut b = Builder::new(payload, base, &context);
     fields::record(&mut b, vmsd);
     let range = b.whole_range();

@@ -12,6 +12,7 @@
 //! In each case the run of entries of one name is read again, element by element: 0x30 is a NULL, anything else an
 //! element. That is sound only when it leads exactly to where the fields after the run begin.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::names::NULL_POINTER;
@@ -26,11 +27,17 @@ pub(super) fn mend(vmsd: &Vmsd, payload: &[u8]) -> Option<(Vmsd, &'static str)> 
     if vmsd.total() == len && !suspicious {
         return None;
     }
-    let mut start = 0;
+    let mut work = MAX_REREAD;
+    let total = vmsd.total();
+    let (mut start, mut before) = (0, 0_u64);
     while let Some(first) = vmsd.fields.get(start) {
         let run = vmsd.fields.get(start..)?.iter().take_while(|f| f.name == first.name).count();
         let end = start.saturating_add(run);
-        if let Some(fields) = reread(vmsd, start, end, payload) {
+        let here = vmsd.fields.get(start..end)?.iter().fold(0_u64, |n, f| n.saturating_add(f.total()));
+        let after = total.checked_sub(before.saturating_add(here));
+        if let Some(stop) = after.and_then(|a| len.checked_sub(a))
+            && let Some(fields) = reread(vmsd, start..end, before..stop, payload, &mut work)
+        {
             let mut all = vmsd.fields.get(..start)?.to_vec();
             all.extend(fields);
             all.extend_from_slice(vmsd.fields.get(end..)?);
@@ -39,6 +46,7 @@ pub(super) fn mend(vmsd: &Vmsd, payload: &[u8]) -> Option<(Vmsd, &'static str)> 
                 return Some((mended, "null-pointers"));
             }
         }
+        before = before.saturating_add(here);
         start = end;
     }
     None
@@ -52,9 +60,18 @@ fn is_marker(f: &Field) -> bool {
     f.ty.layout() == Some(Layout::PointerMarker)
 }
 
-/// Describes the fields from `start` to `end`, all of one name, by the bytes.
-fn reread(vmsd: &Vmsd, start: usize, end: usize, payload: &[u8]) -> Option<Vec<Field>> {
-    let run = vmsd.fields.get(start..end)?;
+/// Elements and copies of their descriptions, field by field, that the reading anew of one device may come to.
+const MAX_REREAD: usize = 1 << 20;
+
+/// Describes the fields of a run, all of one name, by the bytes; `work` is what it may cost.
+fn reread(
+    vmsd: &Vmsd,
+    fields: Range<usize>,
+    bytes: Range<u64>,
+    payload: &[u8],
+    work: &mut usize,
+) -> Option<Vec<Field>> {
+    let run = vmsd.fields.get(fields)?;
     let first = run.first()?;
     if run.len() < 2 && first.array_len.is_none() {
         return None;
@@ -67,10 +84,9 @@ fn reread(vmsd: &Vmsd, start: usize, end: usize, payload: &[u8]) -> Option<Vec<F
             (v, size)
         }
     };
-    let before = vmsd.fields.get(..start)?.iter().fold(0_u64, |n, f| n.saturating_add(f.total()));
-    let rest = Vmsd { fields: vmsd.fields.get(end..)?.to_vec(), ..vmsd.clone() }.total();
-    let stop = (payload.len() as u64).checked_sub(rest)?;
-    let mut at = before;
+    let weight = element.size();
+    let stop = bytes.end;
+    let mut at = bytes.start;
     let mut out: Vec<Field> = Vec::new();
     while at < stop {
         let null = *payload.get(usize::try_from(at).ok()?)? == NULL_POINTER;
@@ -78,6 +94,8 @@ fn reread(vmsd: &Vmsd, start: usize, end: usize, payload: &[u8]) -> Option<Vec<F
         if step == 0 {
             return None;
         }
+        let copies = out.last().is_none_or(|f| is_marker(f) != null) && !null;
+        *work = work.checked_sub(if copies { weight.saturating_add(1) } else { 1 })?;
         match out.last_mut().filter(|f| is_marker(f) == null) {
             Some(f) => f.array_len = Some(f.array_len.unwrap_or(1).saturating_add(1)),
             None => out.push(Field {
@@ -91,7 +109,8 @@ fn reread(vmsd: &Vmsd, start: usize, end: usize, payload: &[u8]) -> Option<Vec<F
         }
         at = at.saturating_add(step);
     }
-    (at == stop).then_some(out)
+    // every one of the mistakes has a NULL in it; without one it is some other mistake, and no array fits by chance
+    (at == stop && out.iter().any(is_marker)).then_some(out)
 }
 
 /// The elements that QEMU up to 9.x does not describe. `s390_css.css` points to images of 256 channel paths of three

@@ -37,9 +37,8 @@ pub(super) fn spans(machine: &str, total: u64, blocks: &[RamBlock]) -> Result<Ve
     ]) {
         return at(0);
     }
-    // hw/mips/malta.c: the whole at 0x80000000; what the CPU sees at 0 is the same memory again
     if machine == "malta" {
-        return at(0x8000_0000);
+        return Ok(malta(total));
     }
     if is(&["sbsa-ref"]) {
         return at(0x100_0000_0000);
@@ -65,7 +64,36 @@ pub(super) fn spans(machine: &str, total: u64, blocks: &[RamBlock]) -> Result<Ve
         .hint("extract the blocks themselves with --format raw, or say where they lie with --map BLOCK=ADDRESS"))
 }
 
+/// `mips_malta_init` in `hw/mips/malta.c`: the whole at 2 GiB; the CPU sees its first 256 MiB at 0 too, and what lies behind
+/// 512 MiB there too, with the devices between.
+fn malta(total: u64) -> Vec<Span> {
+    const LOW: u64 = 256 << 20;
+    const BEHIND_DEVICES: u64 = 512 << 20;
+    const WHOLE: u64 = 0x8000_0000;
+    let mut out = vec![Span { gpa: 0, offset: 0, bytes: total.min(LOW), why: "the same memory again" }];
+    let high = total.saturating_sub(BEHIND_DEVICES);
+    if high > 0 {
+        let bytes = high.min(WHOLE.saturating_sub(BEHIND_DEVICES));
+        out.push(Span { gpa: BEHIND_DEVICES, offset: BEHIND_DEVICES, bytes, why: "the same memory again" });
+    }
+    out.push(Span { gpa: WHOLE, offset: 0, bytes: total, why: WHY });
+    out
+}
+
 fn ambiguous(machine: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("{machine}: which target's virt board this is cannot be told"))
         .hint("extract the blocks themselves with --format raw, or say where they lie with --map BLOCK=ADDRESS")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn malta_sees_its_memory_twice() {
+        let places = |total| malta(total).iter().map(|s| (s.gpa, s.offset, s.bytes)).collect::<Vec<_>>();
+        const M: u64 = 1 << 20;
+        assert_eq!(places(32 * M), [(0, 0, 32 * M), (0x8000_0000, 0, 32 * M)]);
+        assert_eq!(places(1024 * M), [(0, 0, 256 * M), (512 * M, 512 * M, 512 * M), (0x8000_0000, 0, 1024 * M)]);
+    }
 }

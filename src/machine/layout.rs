@@ -75,10 +75,19 @@ pub fn layout(machine: Option<&str>, blocks: &[RamBlock], facts: &Facts) -> Resu
         .filter_map(|(name, gpa)| blocks.iter().position(|b| b.name == *name).map(|i| (i, *gpa)))
         .collect();
     let is_given = |i: usize| given.iter().any(|(g, _)| *g == i);
-    let main = match main_memory(machine, blocks, &is_given) {
+    let mut main = match main_memory(machine, blocks, &is_given) {
         Err(_) if !given.is_empty() => Vec::new(),
         found => found?,
     };
+    if main.len() > 1 {
+        let said = facts.cmos.as_deref().and_then(pc::total_of_cmos);
+        nodes_only(&mut main, blocks, said);
+        let names: Vec<&str> = main.iter().filter_map(|i| blocks.get(*i)).map(|b| b.name.as_str()).collect();
+        out.remarks.push(format!(
+            "main memory is taken to be {}, in the order of the numbers in their names; the stream does not say it",
+            names.join(", ")
+        ));
+    }
     if !main.is_empty() {
         let total = main.iter().filter_map(|i| blocks.get(*i)).fold(0_u64, |n, b| n.saturating_add(b.len));
         let spans = match pc::family(machine, blocks) {
@@ -116,9 +125,31 @@ pub fn layout(machine: Option<&str>, blocks: &[RamBlock], facts: &Facts) -> Resu
             None => out.unplaced.push((i, unplaced_because(&b.name))),
         }
     }
+    if pc::family(machine, blocks).is_some() {
+        place_dimm(&mut out, blocks);
+    }
     out.regions.sort_by_key(|r| r.gpa);
     drop_overlaps(&mut out, blocks);
     Ok(out)
+}
+
+/// A PC with one block that belongs to nothing else has one DIMM plugged in, and the first one goes to the beginning of
+/// the region for devices: the next whole GiB behind all memory and 4 GiB (`pc_memory_init` in `hw/i386/pc.c`). With more
+/// than one, nothing tells which came first.
+fn place_dimm(out: &mut Layout, blocks: &[RamBlock]) {
+    let free: Vec<usize> = (0..out.unplaced.len())
+        .filter(|n| out.unplaced.get(*n).is_some_and(|(_, why)| *why == NOT_IN_THE_STREAM))
+        .collect();
+    let [only] = free.as_slice() else { return };
+    let Some(block) = out.unplaced.get(*only).map(|(i, _)| *i) else { return };
+    let end = out.regions.iter().map(|r| r.gpa.0.saturating_add(r.bytes)).fold(1 << 32, u64::max);
+    let (Some(b), Some(gpa)) = (blocks.get(block), end.checked_next_multiple_of(1 << 30)) else { return };
+    out.unplaced.remove(*only);
+    out.remarks.push(format!(
+        "{} is taken to be a DIMM and put at {gpa:#x}, where the first one goes; the stream does not say it (--map {0}=ADDRESS puts it elsewhere)",
+        b.name
+    ));
+    out.regions.push(Region { gpa: Gpa(gpa), bytes: b.len, block, block_offset: RamOffset(0), why: "guess" });
 }
 
 /// Main memory is placed first; a ROM that would cover some of it is left out, with a remark.
@@ -197,6 +228,18 @@ fn main_memory(machine: &str, blocks: &[RamBlock], given: &dyn Fn(usize) -> bool
     }
 }
 
+/// Of blocks numbered alike some may be memory that was plugged in: NUMA nodes are the first that make up what the RTC says.
+fn nodes_only(main: &mut Vec<usize>, blocks: &[RamBlock], said: Option<u64>) {
+    let mut sum = 0_u64;
+    for (n, i) in main.iter().enumerate() {
+        sum = sum.saturating_add(blocks.get(*i).map_or(0, |b| b.len));
+        if Some(sum) == said {
+            main.truncate(n.saturating_add(1));
+            return;
+        }
+    }
+}
+
 fn numbered_name(name: &str) -> Option<(&str, u64)> {
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
     Some((stem, name.get(stem.len()..)?.parse().ok()?))
@@ -248,6 +291,8 @@ fn rom(machine: &str, b: &RamBlock, blocks: &[RamBlock]) -> Option<u64> {
     }
 }
 
+const NOT_IN_THE_STREAM: &str = "its address is not in the stream";
+
 fn unplaced_because(name: &str) -> &'static str {
     if name.starts_with("/rom@") {
         "a file of fw_cfg, which the guest reads through a port"
@@ -256,6 +301,47 @@ fn unplaced_because(name: &str) -> &'static str {
     } else if name.ends_with(".vram") || name.ends_with(".rom") || name == "vmsvga.fifo" {
         "behind a BAR of its device"
     } else {
-        "its address is not in the stream"
+        NOT_IN_THE_STREAM
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offset::StreamRange;
+
+    const MIB: u64 = 1 << 20;
+
+    fn block(name: &str, len: u64) -> RamBlock {
+        RamBlock {
+            name: name.into(),
+            len,
+            page_size: None,
+            region_address: None,
+            mapped: None,
+            entry: StreamRange::default(),
+        }
+    }
+
+    #[test]
+    fn of_two_dimms_none_is_placed() {
+        let blocks = [block("pc.ram", 64 * MIB), block("d1", 128 * MIB), block("d2", 128 * MIB)];
+        let l = layout(Some("pc-q35-10.0"), &blocks, &Facts::default()).unwrap();
+        assert_eq!((l.regions.len(), l.unplaced.len()), (1, 2));
+    }
+
+    #[test]
+    fn a_dimm_numbered_like_the_nodes_is_no_node() {
+        // QEMU lists long blocks first
+        let blocks = [block("mem2", 128 * MIB), block("mem0", 32 * MIB), block("mem1", 32 * MIB)];
+        let mut cmos = vec![0; 128];
+        cmos[0x34..0x36].copy_from_slice(&(((64 - 16) * 16_u16).to_le_bytes()));
+        let facts = Facts { cmos: Some(cmos), ..Facts::default() };
+        let l = layout(Some("pc-q35-10.0"), &blocks, &facts).unwrap();
+        let places: Vec<_> = l.regions.iter().map(|r| (r.gpa.0, r.bytes, r.block)).collect();
+        assert_eq!(places, [(0, 32 * MIB, 1), (32 * MIB, 32 * MIB, 2), (1 << 32, 128 * MIB, 0)]);
+        assert_eq!(l.regions[2].why, "guess");
+        assert_eq!(l.unplaced.len(), 0);
+        assert!(l.remarks.iter().any(|r| r.contains("mem0, mem1")), "{:?}", l.remarks);
     }
 }

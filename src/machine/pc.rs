@@ -97,6 +97,20 @@ fn table(family: Family, total: u64) -> u64 {
 ///
 /// A guest may overwrite them, so they count only when they add up to the length of main memory.
 fn from_cmos(c: &[u8], total: u64) -> Option<u64> {
+    let (below, above) = sizes(c)?;
+    // the number of 24 bits counts modulo 1 TiB
+    let high = total.checked_sub(below)?;
+    (above == high & ((1 << 40) - 1)).then_some(below)
+}
+
+/// Returns the size of all of main memory, as the RTC's CMOS memory says it.
+pub(super) fn total_of_cmos(c: &[u8]) -> Option<u64> {
+    let (below, above) = sizes(c)?;
+    below.checked_add(above)
+}
+
+/// The sizes of memory below and above 4 GiB.
+fn sizes(c: &[u8]) -> Option<(u64, u64)> {
     let byte = |i: usize| c.get(i).copied().map(u64::from);
     let word = |lo: usize, hi: usize| Some(byte(lo)? | byte(hi)? << 8);
     let above16 = word(0x34, 0x35)?;
@@ -105,10 +119,7 @@ fn from_cmos(c: &[u8], total: u64) -> Option<u64> {
     } else {
         MIB.saturating_add(word(0x17, 0x18)? << 10)
     };
-    let above = (word(0x5b, 0x5c)? | byte(0x5d)? << 16) << 16;
-    // the number of 24 bits counts modulo 1 TiB
-    let high = total.checked_sub(below)?;
-    (above == high & ((1 << 40) - 1)).then_some(below)
+    Some((below, (word(0x5b, 0x5c)? | byte(0x5d)? << 16) << 16))
 }
 
 #[cfg(test)]
@@ -138,18 +149,18 @@ mod tests {
         let mut c = vec![0; 128];
         let below = 2 * GIB;
         c[0x34..0x36].copy_from_slice(&(((below - 16 * MIB) >> 16) as u16).to_le_bytes());
-        c[0x5b..0x5d].copy_from_slice(&((3 * GIB >> 16) as u16).to_le_bytes());
+        c[0x5b..0x5d].copy_from_slice(&(((3 * GIB) >> 16) as u16).to_le_bytes());
         assert_eq!(from_cmos(&c, 5 * GIB), Some(2 * GIB));
         assert_eq!(from_cmos(&c, 6 * GIB), None);
         let mut small = vec![0; 128];
-        small[0x17..0x19].copy_from_slice(&((7 * MIB >> 10) as u16).to_le_bytes());
+        small[0x17..0x19].copy_from_slice(&(((7 * MIB) >> 10) as u16).to_le_bytes());
         assert_eq!(from_cmos(&small, 8 * MIB), Some(8 * MIB));
     }
 
     #[test]
     fn the_rtc_of_a_small_machine_is_no_surprise() {
         let mut c = vec![0; 128];
-        c[0x17..0x19].copy_from_slice(&((7 * MIB >> 10) as u16).to_le_bytes());
+        c[0x17..0x19].copy_from_slice(&(((7 * MIB) >> 10) as u16).to_le_bytes());
         let mut remarks = Vec::new();
         let facts = Facts { cmos: Some(c), ..Facts::default() };
         let s = spans(Family::Q35, "pc-q35-10.0", 8 * MIB, &facts, &mut remarks).unwrap();

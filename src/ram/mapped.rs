@@ -71,7 +71,7 @@ pub fn runs(
             return Err(Error::truncated(StreamOffset(at), format!("bitmap of {}: {bytes} bytes expected", b.name)));
         }
         for (i, word) in chunk.chunks_exact(8).enumerate() {
-            let first = done.saturating_add(i as u64 * 8).saturating_mul(8);
+            let first = done.saturating_add((i as u64).saturating_mul(8)).saturating_mul(8);
             let word = word_of(word, big_endian);
             if word == 0 && open.is_none() {
                 continue;
@@ -126,7 +126,7 @@ fn is_big_endian(source: &dyn Source, at: u64, bytes: u64, pages: u64, pages_at:
             continue;
         }
         for (only, vote) in [(le & !be, -1), (be & !le, 1)] {
-            let page = (i as u64 * 64).saturating_add(u64::from(only.trailing_zeros()));
+            let page = (i as u64).saturating_mul(64).saturating_add(u64::from(only.trailing_zeros()));
             let mut look = [0; 512];
             let from = pages_at.saturating_add(page.saturating_mul(page_size));
             let k = source.read_full(from, &mut look).map_err(|e| io(e, from))?;

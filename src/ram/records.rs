@@ -325,12 +325,12 @@ mod tests {
     #[test]
     fn records_of_every_kind() {
         let mut b = list();
-        b.extend((0_u64 | 8).to_be_bytes());
+        b.extend(8_u64.to_be_bytes());
         b.extend(b"\x02bb");
         b.extend([7; 256]);
         b.extend((256_u64 | 2 | 0x20).to_be_bytes());
         b.push(9);
-        b.extend((0_u64 | 0x40).to_be_bytes());
+        b.extend(0x40_u64.to_be_bytes());
         b.extend(b"\x01a\x01\0\x03\0\x01\x05");
         b.extend(0x10_u64.to_be_bytes());
         let (result, log, r) = read(context(4, 256), &b);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::json::Json;
 use super::{DeviceSchema, Field, Schema, Vmsd};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::MAX_DEPTH;
+use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS, MAX_FIELDS};
 use crate::value::FieldType;
 
 /// Compiles a description. A device that makes no sense costs a remark, not the others.
@@ -20,22 +20,44 @@ pub fn compile(json: &Json) -> Result<Schema> {
         page_size: json.key("page_size").and_then(Json::int).and_then(|n| u64::try_from(n).ok()),
         ..Schema::default()
     };
+    let mut fields_left = MAX_FIELDS;
     if let Some(c) = json.key("configuration") {
-        schema.configuration = vmsd(c, 0, &mut schema.remarks);
+        let mut remarks = Remarks { list: Vec::new(), fields_left };
+        schema.configuration = vmsd(c, 0, &mut remarks);
+        fields_left = remarks.fields_left;
+        schema.remarks.extend(remarks.list);
     }
     for (i, d) in devices.iter().enumerate() {
         let Some(name) = d.key("name").and_then(Json::text) else {
-            schema.remarks.push(format!("device {i} of the description has no name"));
+            if schema.remarks.len() < MAX_DIAGNOSTICS {
+                schema.remarks.push(format!("device {i} of the description has no name"));
+            }
             continue;
         };
-        let mut remarks = Vec::new();
+        let mut remarks = Remarks { list: Vec::new(), fields_left };
         match vmsd(d, 0, &mut remarks) {
             Some(vmsd) => schema.devices.push(DeviceSchema { idstr: name.into(), instance_id: instance(d), vmsd }),
             None => remarks.push("cannot be understood".to_owned()),
         }
-        schema.remarks.extend(remarks.into_iter().map(|r| format!("description of {name}: {r}")));
+        fields_left = remarks.fields_left;
+        let room = MAX_DIAGNOSTICS.saturating_sub(schema.remarks.len());
+        schema.remarks.extend(remarks.list.into_iter().take(room).map(|r| format!("description of {name}: {r}")));
     }
     Ok(schema)
+}
+
+/// What was odd, and how many fields may still come.
+struct Remarks {
+    list: Vec<String>,
+    fields_left: usize,
+}
+
+impl Remarks {
+    fn push(&mut self, what: String) {
+        if self.list.len() < MAX_DIAGNOSTICS {
+            self.list.push(what);
+        }
+    }
 }
 
 /// Old versions print the id as a C `int`, so that it may be negative.
@@ -48,12 +70,12 @@ fn number<T: TryFrom<i128>>(j: &Json, key: &str) -> Option<T> {
     j.key(key).and_then(Json::int).and_then(|n| T::try_from(n).ok())
 }
 
-fn vmsd(j: &Json, depth: usize, remarks: &mut Vec<String>) -> Option<Vmsd> {
+fn vmsd(j: &Json, depth: usize, remarks: &mut Remarks) -> Option<Vmsd> {
     vmsds(j.pairs()?, depth, remarks).into_iter().next().or_else(|| Some(Vmsd::default()))
 }
 
 /// Reads the vmsds whose keys stand in one object: one for a structure, one per element for a list.
-fn vmsds(pairs: &[(String, Json)], depth: usize, remarks: &mut Vec<String>) -> Vec<Vmsd> {
+fn vmsds(pairs: &[(String, Json)], depth: usize, remarks: &mut Remarks) -> Vec<Vmsd> {
     let mut out: Vec<Vmsd> = Vec::new();
     if depth >= MAX_DEPTH {
         remarks.push(format!("structures nested deeper than {MAX_DEPTH} are not looked into"));
@@ -89,8 +111,13 @@ fn vmsds(pairs: &[(String, Json)], depth: usize, remarks: &mut Vec<String>) -> V
     out
 }
 
-fn field(j: &Json, depth: usize, remarks: &mut Vec<String>) -> Option<Field> {
+fn field(j: &Json, depth: usize, remarks: &mut Remarks) -> Option<Field> {
     let pairs = j.pairs()?;
+    let Some(left) = remarks.fields_left.checked_sub(1) else {
+        remarks.push(format!("the description has more than {MAX_FIELDS} fields"));
+        return None;
+    };
+    remarks.fields_left = left;
     let name: Arc<str> = j.key("name").and_then(Json::text).unwrap_or("unnamed").into();
     let ty = FieldType::new(j.key("type").and_then(Json::text).unwrap_or("unknown"));
     let size = number(j, "size").unwrap_or_else(|| {

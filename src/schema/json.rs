@@ -4,6 +4,7 @@
 //! `version` and `fields` once per element in one object, so objects are kept as lists of pairs; and QEMU 5.2 and older
 //! (`qapi/qmp/json-writer` came in 6.0) print strings without escaping them.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -156,10 +157,10 @@ impl Serialize for Json {
             }
             Self::Object(pairs) => {
                 let mut map = s.serialize_map(None)?;
-                let mut done: std::collections::HashSet<&str> = std::collections::HashSet::new();
+                let mut last: HashMap<&str, &Json> = pairs.iter().map(|(k, v)| (k.as_str(), v)).collect();
                 for (k, _) in pairs {
-                    if done.insert(k) {
-                        map.serialize_entry(k, &self.key(k))?;
+                    if let Some(v) = last.remove(k.as_str()) {
+                        map.serialize_entry(k, v)?;
                     }
                 }
                 map.end()
@@ -184,6 +185,9 @@ pub fn parse(text: &[u8]) -> Result<(Json, Option<String>)> {
     }
 }
 
+/// How often the bytes of a damaged description may be parsed in vain: a hostile one could hold devices in devices.
+const SALVAGE_WORK: usize = 4;
+
 /// Reads what can be read of a damaged description: the devices that parse by themselves, and the keys before the list.
 ///
 /// Returns nothing when there is no list of devices at all.
@@ -194,13 +198,18 @@ pub fn salvage(text: &[u8]) -> Option<Json> {
     let open = list.checked_add(text.get(list..)?.find('[')?)?;
     let mut devices = Vec::new();
     let mut rest = text.get(open.checked_add(1)?..)?;
+    let mut work = text.len().saturating_mul(SALVAGE_WORK);
     while let Some(start) = rest.find('{') {
         let here = rest.get(start..)?;
+        if work == 0 {
+            break;
+        }
         let mut stream = serde_json::Deserializer::from_str(here).into_iter::<Json>();
         if let Some(Ok(device)) = stream.next() {
             devices.push(device);
             rest = here.get(stream.byte_offset()..)?;
         } else {
+            work = work.saturating_sub(stream.byte_offset().max(here.len().min(4096)));
             // the next device begins like every device does
             let skip = here.char_indices().skip(1).find(|(i, c)| *c == '{' && begins_device(here, *i));
             match skip {
@@ -225,12 +234,16 @@ pub fn salvage(text: &[u8]) -> Option<Json> {
 
 /// A device's object is the only one with the name first and the instance id second.
 fn begins_device(text: &str, at: usize) -> bool {
-    let mut end = at.saturating_add(600).min(text.len());
-    while !text.is_char_boundary(end) {
+    let inside = text.get(at.saturating_add(1)..).unwrap_or_default();
+    if !inside.trim_start().starts_with("\"name\"") {
+        return false;
+    }
+    let mut end = inside.len().min(600);
+    while !inside.is_char_boundary(end) {
         end = end.saturating_sub(1);
     }
-    let mut strings = text.get(at..end).unwrap_or_default().split('"').skip(1).step_by(2);
-    strings.next() == Some("name") && strings.nth(1) == Some("instance_id")
+    let mut strings = inside.get(..end).unwrap_or_default().split('"').skip(1).step_by(2);
+    strings.nth(2) == Some("instance_id")
 }
 
 /// Escapes what stands unescaped inside strings: control characters, backslashes that begin no escape, and quotes that

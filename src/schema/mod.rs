@@ -125,6 +125,13 @@ impl Vmsd {
         self.subsections.iter().fold(fields, |n, s| n.saturating_add(s.framed_total()))
     }
 
+    /// Returns the number of fields and subsections in it, at all levels.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let inner = self.fields.iter().flat_map(|f| &f.inner).chain(&self.subsections);
+        inner.fold(self.fields.len(), |n, v| n.saturating_add(v.size()).saturating_add(1))
+    }
+
     /// Returns the bytes of a subsection with its framing: type, name length, name, version.
     #[must_use]
     pub fn framed_total(&self) -> u64 {

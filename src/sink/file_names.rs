@@ -5,11 +5,14 @@ use std::collections::HashSet;
 /// The longest file name that is made; most file systems take 255 bytes, and a mark for unfinished files is added.
 const MAX_NAME: usize = 200;
 
+/// Files that `--extract` puts into the same folder.
+const NOT_BLOCKS: &[&str] = &["desc.json", "state.json"];
+
 /// Returns a file name for each block name: no separators, never empty, `.` or `..`, no control characters, no two alike
 /// even where case does not count.
 #[must_use]
 pub fn file_names(blocks: &[&str]) -> Vec<String> {
-    let mut taken = HashSet::new();
+    let mut taken: HashSet<String> = NOT_BLOCKS.iter().map(|n| (*n).to_owned()).collect();
     blocks
         .iter()
         .map(|name| {
@@ -38,6 +41,10 @@ fn clean(name: &str) -> String {
     while out.len() > MAX_NAME {
         out.pop();
     }
+    // the mark of another block's unfinished file
+    if out.to_lowercase().ends_with(".partial") {
+        out.push('_');
+    }
     // a name of dots means a folder, and one that begins with a dot is hidden
     if out.is_empty() || out.starts_with('.') {
         out.insert(0, '_');
@@ -65,6 +72,8 @@ mod tests {
             "PC.RAM",
             &long,
             &long,
+            "pc.ram.partial",
+            "State.json",
         ]);
         assert_eq!(names[0], "pc.ram");
         assert_eq!(names[1], "rom@etc_acpi_tables");
@@ -77,6 +86,8 @@ mod tests {
         assert_eq!(names[8], "rom@etc_acpi_tables~2");
         assert_eq!(names[9], "PC.RAM~2");
         assert_ne!(names[10], names[11]);
+        assert_eq!(names[12], "pc.ram.partial_");
+        assert_eq!(names[13], "State.json~2");
         for n in &names {
             assert!(!n.contains(['/', '\\', '\0']) && n.len() < 255 && n != "." && n != "..", "{n:?}");
         }

@@ -34,10 +34,7 @@ impl ImageFiles {
     /// # Errors
     /// `Io` when it exists and may not be overwritten, or cannot be created.
     pub fn create(&mut self, path: &Path, len: u64) -> Result<File> {
-        let shown = path.display();
-        if !self.force && path.symlink_metadata().is_ok() {
-            return Err(Error::new(ErrorKind::Io, format!("{shown} exists")).hint("--force overwrites it"));
-        }
+        self.allow(path)?;
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
@@ -55,6 +52,24 @@ impl ImageFiles {
         self.files.push((path.to_owned(), partial.clone()));
         file.set_len(len).map_err(|e| failed(&format!("make a file of {len} bytes of"), e))?;
         Ok(file)
+    }
+
+    /// Tells whether a file may come to be at `path`.
+    ///
+    /// # Errors
+    /// `Io` when it exists and may not be overwritten.
+    pub fn allow(&self, path: &Path) -> Result<()> {
+        if !self.force && path.symlink_metadata().is_ok() {
+            return Err(Error::new(ErrorKind::Io, format!("{} exists", path.display())).hint("--force overwrites it"));
+        }
+        Ok(())
+    }
+
+    /// Removes what was created.
+    pub fn abandon(self) {
+        for (_, partial) in self.files {
+            let _ = std::fs::remove_file(partial);
+        }
     }
 
     /// Removes a file that turned out to have no content of its own.

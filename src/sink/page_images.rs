@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::plan::Plan;
 use super::writer::{Op, Writer};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::offset::RamOffset;
 use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSet, PageSink};
 use crate::wire::Source;
@@ -27,6 +27,8 @@ pub struct PageImages<'p> {
     run: Run,
     writer: Option<Writer>,
     copy_from: Option<Arc<File>>,
+    /// What went wrong first; nothing is written after it.
+    failed: Option<Error>,
 }
 
 /// Bytes on their way to one place.
@@ -85,14 +87,19 @@ impl<'p> PageImages<'p> {
             run: Run::default(),
             writer: None,
             copy_from: None,
+            failed: None,
         }
     }
 
     /// Waits until all is written.
     ///
     /// # Errors
-    /// What went wrong with writing.
+    /// What the planner said, or what went wrong with writing: here in full, while the walk of the stream is only told
+    /// that there is nowhere to write.
     pub fn finish(&mut self) -> Result<Report> {
+        if let Some(e) = self.failed.take() {
+            return Err(e);
+        }
         self.flush()?;
         let done = match &mut self.writer {
             Some(w) => w.finish()?,
@@ -112,6 +119,22 @@ impl<'p> PageImages<'p> {
                 .collect(),
             bad_pages: done.bad.into_iter().map(|b| (b.output, b.at, b.why)).collect(),
             bad_count: done.bad_count,
+        })
+    }
+
+    /// Keeps the first error for [`PageImages::finish`].
+    fn guard(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let nowhere = || Error::new(ErrorKind::Io, "the memory images could not be written");
+        if self.failed.is_some() {
+            return Err(nowhere());
+        }
+        work(self).map_err(|e| {
+            // a fault of the input is the walk's to tell
+            if matches!(e.kind(), ErrorKind::Truncated | ErrorKind::Corrupt) {
+                return e;
+            }
+            self.failed = Some(e);
+            nowhere()
         })
     }
 
@@ -180,11 +203,11 @@ pub(super) fn is_zero(data: &[u8]) -> bool {
     chunks.all(|c| c.iter().fold(0, |a, b| a | b) == 0) && chunks.remainder().iter().all(|b| *b == 0)
 }
 
-impl PageSink for PageImages<'_> {
-    fn blocks(&mut self, list: &BlockList<'_>) -> Result<()> {
+impl PageImages<'_> {
+    fn plan(&mut self, list: &BlockList<'_>) -> Result<()> {
         if self.writer.is_some() {
             return Err(Error::new(
-                crate::error::ErrorKind::Unsupported,
+                ErrorKind::Unsupported,
                 "a second list of RAM blocks (COLO): only the first state is extracted",
             ));
         }
@@ -206,7 +229,7 @@ impl PageSink for PageImages<'_> {
         Ok(())
     }
 
-    fn page(&mut self, at: PageAt, page: Page<'_>) -> Result<()> {
+    fn write(&mut self, at: PageAt, page: Page<'_>) -> Result<()> {
         let Some(b) = self.blocks.get_mut(at.block) else { return Ok(()) };
         let number = at.offset.0.checked_div(self.target_page).unwrap_or_default();
         b.seen.insert(number);
@@ -248,7 +271,7 @@ impl PageSink for PageImages<'_> {
         }
     }
 
-    fn mapped(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
+    fn copy(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
         if let (None, Some((file, _))) = (&self.copy_from, source.as_file()) {
             self.copy_from = file.try_clone().ok().map(Arc::new);
         }
@@ -285,7 +308,7 @@ impl PageSink for PageImages<'_> {
         Ok(())
     }
 
-    fn discard(&mut self, block: usize, start: RamOffset, bytes: u64) -> Result<()> {
+    fn forget(&mut self, block: usize, start: RamOffset, bytes: u64) -> Result<()> {
         let Some(b) = self.blocks.get_mut(block) else { return Ok(()) };
         let page = self.target_page.max(1);
         let first = start.0.checked_div(page).unwrap_or_default();
@@ -294,6 +317,24 @@ impl PageSink for PageImages<'_> {
         b.seen.remove_range(first, last);
         b.written.remove_range(first, last);
         self.clear(block, start, end.saturating_sub(start.0))
+    }
+}
+
+impl PageSink for PageImages<'_> {
+    fn blocks(&mut self, list: &BlockList<'_>) -> Result<()> {
+        self.guard(|s| s.plan(list))
+    }
+
+    fn page(&mut self, at: PageAt, page: Page<'_>) -> Result<()> {
+        self.guard(|s| s.write(at, page))
+    }
+
+    fn mapped(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
+        self.guard(|s| s.copy(run, source))
+    }
+
+    fn discard(&mut self, block: usize, start: RamOffset, bytes: u64) -> Result<()> {
+        self.guard(|s| s.forget(block, start, bytes))
     }
 }
 

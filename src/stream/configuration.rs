@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{MAX_CAPABILITIES, MAX_MACHINE_NAME};
+use crate::limits::{MAX_CAPABILITIES, MAX_CONFIGURATION_SUBSECTIONS, MAX_MACHINE_NAME};
 use crate::names::RecordType;
 use crate::offset::{StreamOffset, StreamRange};
 use crate::value::{Blob, FieldType, Node, Record, Value};
@@ -78,6 +78,10 @@ pub(super) fn read(c: &mut Cursor<'_>, start: StreamOffset) -> Result<Configurat
     };
     let mut subsections = Vec::new();
     while c.at_end().is_ok_and(|end| !end) && c.peek_u8()? == RecordType::SUBSECTION.0 {
+        if subsections.len() >= MAX_CONFIGURATION_SUBSECTIONS {
+            let what = format!("configuration: more than {MAX_CONFIGURATION_SUBSECTIONS} subsections");
+            return Err(Error::new(ErrorKind::LimitExceeded, what).at(c.offset()));
+        }
         subsections.push(subsection(c, &mut out)?);
     }
     let record = Record { vmsd: "configuration".into(), version: Some(1), header_bytes: 1, fields, subsections };

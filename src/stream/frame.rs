@@ -87,6 +87,14 @@ pub struct SectionHeader {
     pub range: StreamRange,
 }
 
+impl SectionHeader {
+    /// Returns the name and the instance id, as errors and tables show them.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{} ({})", self.idstr, self.instance_id)
+    }
+}
+
 /// Reads a section header; stands behind the record type, which began at `start`.
 pub(super) fn read_section_header(c: &mut Cursor<'_>, kind: RecordType, start: StreamOffset) -> Result<SectionHeader> {
     let section_id = c.be32()?;

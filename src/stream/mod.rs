@@ -26,9 +26,14 @@
     )
 )]
 
+mod behind;
 mod configuration;
+mod footer;
 mod frame;
 mod live;
+mod matching;
+mod model;
+mod recover;
 mod resync;
 mod tail;
 mod walk;
@@ -36,5 +41,6 @@ mod walk;
 pub use configuration::Configuration;
 pub use frame::{MAGIC, SectionHeader, VERSION};
 pub use live::{Fact, FactValue, LiveKind, LiveSection};
+pub use model::{CommandRecord, Context, Depth, EndFound, Gap, Payloads, Section, Walk};
 pub use tail::Description;
-pub use walk::{CommandRecord, Context, Depth, EndFound, Gap, Payloads, Section, Walk, walk};
+pub use walk::walk;

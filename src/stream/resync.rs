@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::matching::Unmatched;
 use crate::error::Result;
 use crate::names::RecordType;
 use crate::offset::StreamOffset;
-use crate::schema::Schema;
 use crate::wire::Source;
 
 /// What is known of the stream when a payload's end is searched.
@@ -14,8 +14,10 @@ pub(super) struct Known<'a> {
     pub(super) live: &'a HashSet<u32>,
     /// Section ids of all sections so far.
     pub(super) ids: &'a HashSet<u32>,
-    /// The description.
-    pub(super) schema: Option<&'a Schema>,
+    /// Whether sections have footers for sure.
+    pub(super) footers: bool,
+    /// The devices of the description, if there is one.
+    pub(super) described: Option<&'a Unmatched>,
 }
 
 const WINDOW: usize = 64 << 10;
@@ -24,8 +26,8 @@ const LOOKAHEAD: usize = 512;
 
 /// Returns where the payload that begins at `from` ends.
 ///
-/// With footers (`footer` holds the section id), at the first `7e` and id that a plausible record follows; without, at the
-/// first plausible section header or at the end of the records.
+/// With footers (`footer` holds the section id), at the first `7e` and id that a plausible record follows, or else at the
+/// first; without, at the first plausible section header or at the end of the records.
 pub(super) fn payload_end(
     source: &dyn Source,
     from: StreamOffset,
@@ -34,6 +36,8 @@ pub(super) fn payload_end(
 ) -> Result<Option<StreamOffset>> {
     let mut buf = vec![0; WINDOW.saturating_add(LOOKAHEAD)];
     let mut at = from.0;
+    // a footer that no plausible record follows: the record may be the one that is damaged
+    let mut lone = None;
     loop {
         let n = source
             .read_full(at, &mut buf)
@@ -44,7 +48,11 @@ pub(super) fn payload_end(
         for i in 0..stop {
             let Some(rest) = window.get(i..) else { break };
             let hit = match footer {
-                Some(id) => is_footer(rest, id) && plausible(rest.get(5..).unwrap_or_default(), last, known, true),
+                Some(id) if !is_footer(rest, id) => false,
+                Some(_) => {
+                    lone = lone.or(Some(StreamOffset(at.saturating_add(i as u64))));
+                    plausible(rest.get(5..).unwrap_or_default(), last, known, true)
+                }
                 None => plausible(rest, last, known, false),
             };
             if hit {
@@ -52,21 +60,21 @@ pub(super) fn payload_end(
             }
         }
         if last {
-            return Ok(None);
+            return Ok(lone.filter(|_| known.footers));
         }
         at = at.saturating_add(WINDOW as u64);
     }
 }
 
-/// Tells whether a record seems to begin at `at`, where no footer is there to confirm it.
-pub(super) fn record_begins(source: &dyn Source, at: StreamOffset, known: &Known<'_>) -> Result<bool> {
-    let mut buf = vec![0; LOOKAHEAD];
+/// Tells whether a record seems to begin at `at`, behind a footer or where there are none.
+pub(super) fn record_at(source: &dyn Source, at: StreamOffset, known: &Known<'_>, behind_footer: bool) -> Result<bool> {
+    let mut buf = [0; LOOKAHEAD];
     let n =
         source.read_full(at.0, &mut buf).map_err(|e| crate::error::Error::io("cannot read the stream", e).at(at))?;
     let bytes = buf.get(..n).unwrap_or_default();
     let live =
         matches!(bytes.first().map(|b| RecordType(*b)), Some(RecordType::PART | RecordType::END | RecordType::COMMAND));
-    Ok(plausible(bytes, n < LOOKAHEAD, known, live))
+    Ok(n > 0 && plausible(bytes, n < LOOKAHEAD, known, behind_footer || live))
 }
 
 fn is_footer(bytes: &[u8], id: u32) -> bool {
@@ -84,49 +92,70 @@ fn plausible(bytes: &[u8], last: bool, known: &Known<'_>, behind_footer: bool) -
     match RecordType(kind) {
         RecordType::EOF => {
             let ends = bytes.len() == 1 && last;
-            let described = bytes.get(1) == Some(&RecordType::VMDESCRIPTION.0) && begins_description(bytes);
+            let described = bytes.get(1) == Some(&RecordType::VMDESCRIPTION.0) && begins_description(bytes, last);
             ends || described || (behind_footer && bytes.iter().all(|b| *b == 0))
         }
-        RecordType::START | RecordType::FULL => plausible_header(bytes, known),
+        RecordType::START | RecordType::FULL => {
+            plausible_header(bytes, known).unwrap_or(last && behind_footer && is_cut_name(bytes))
+        }
         RecordType::PART | RecordType::END => {
-            behind_footer && be32(bytes, 1).is_some_and(|id| known.live.contains(&id))
+            behind_footer && be32(bytes, 1).map_or(last, |id| known.live.contains(&id))
         }
         RecordType::COMMAND => {
-            behind_footer && bytes.get(1) == Some(&0) && bytes.get(2).is_some_and(|c| (1..=32).contains(c))
+            let number = bytes.get(1..3).map(|c| matches!(c, [0, 1..=32]));
+            behind_footer && number.unwrap_or(last)
         }
         _ => false,
     }
 }
 
 /// Tells whether the JSON behind an EOF byte, a type and a length begins as QEMU begins it.
-fn begins_description(bytes: &[u8]) -> bool {
-    let text = bytes.get(6..bytes.len().min(70)).unwrap_or_default();
-    text.first() == Some(&b'{')
-        && [&b"\"page_size\""[..], b"\"configuration\"", b"\"devices\""]
-            .iter()
-            .any(|word| text.windows(word.len()).any(|w| w == *word))
+fn begins_description(bytes: &[u8], last: bool) -> bool {
+    const LOOK: usize = 70;
+    let text = bytes.get(6..bytes.len().min(LOOK)).unwrap_or_default();
+    let words = [&b"\"page_size\""[..], b"\"configuration\"", b"\"devices\""];
+    let is_text = |c: &&u8| matches!(c, b' '..=b'~' | b'\n' | b'\r' | b'\t');
+    match text.first() {
+        None => last && bytes.len() < LOOK,
+        // one wrong byte is no reason to look further
+        Some(b'{') if text.len() > 8 || last => text.iter().filter(|c| !is_text(c)).count() <= 1,
+        Some(_) => words.iter().any(|w| text.windows(w.len()).any(|t| t == *w)),
+    }
 }
 
-fn plausible_header(bytes: &[u8], known: &Known<'_>) -> bool {
+/// Tells whether what there is of a section header, which the end of the source cuts, looks like one.
+fn is_cut_name(bytes: &[u8]) -> bool {
+    bytes
+        .get(6..)
+        .unwrap_or_default()
+        .iter()
+        .take(usize::from(bytes.get(5).copied().unwrap_or_default()))
+        .all(is_name_byte)
+}
+
+fn is_name_byte(c: &u8) -> bool {
+    c.is_ascii_graphic() || *c == b' '
+}
+
+/// Tells whether a section header begins here; nothing when the bytes end before it does.
+fn plausible_header(bytes: &[u8], known: &Known<'_>) -> Option<bool> {
     let full = bytes.first() == Some(&RecordType::FULL.0);
-    let Some(id) = be32(bytes, 1) else { return false };
-    let Some(&n) = bytes.get(5) else { return false };
-    let n = usize::from(n);
-    let (Some(name), Some(instance), Some(version)) =
-        (bytes.get(6..n.saturating_add(6)), be32(bytes, n.saturating_add(6)), be32(bytes, n.saturating_add(10)))
-    else {
-        return false;
-    };
-    if let (true, Some(schema)) = (full, known.schema) {
-        return schema.devices.iter().any(|d| d.idstr.as_bytes() == name && d.instance_id == instance);
+    let id = be32(bytes, 1)?;
+    let n = usize::from(*bytes.get(5)?);
+    let name = bytes.get(6..n.saturating_add(6))?;
+    let instance = be32(bytes, n.saturating_add(6))?;
+    let version = be32(bytes, n.saturating_add(10))?;
+    if let (true, Some(described)) = (full, known.described) {
+        return Some(described.describes(name, instance));
     }
     // a name of one letter exists nowhere, and ids are handed out from 0 upwards
-    n >= 2
-        && name.iter().all(|c| c.is_ascii_graphic() || *c == b' ')
+    let sound = n >= 2
+        && name.iter().all(is_name_byte)
         && name.iter().any(u8::is_ascii_alphabetic)
         && id < 65_536
         && version < 4_096
-        && (!full || !known.ids.contains(&id))
+        && (!full || !known.ids.contains(&id));
+    Some(sound)
 }
 
 #[cfg(test)]
@@ -136,7 +165,7 @@ mod tests {
 
     fn end(bytes: &[u8], footer: Option<u32>) -> Option<u64> {
         let none = HashSet::new();
-        let known = Known { live: &none, ids: &none, schema: None };
+        let known = Known { live: &none, ids: &none, footers: false, described: None };
         let s = MemorySource::new(bytes.to_vec());
         payload_end(&s, StreamOffset(0), footer, &known).unwrap().map(|o| o.0)
     }

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::frame::{MAGIC, VERSION};
 use crate::error::{Error, Result};
-use crate::limits::{MAX_HEADER_SEARCH, MAX_VMDESC_SEARCH};
+use crate::limits::{MAX_HEADER_SEARCH, MAX_LOST_HEADERS, MAX_VMDESC_BYTES, MAX_VMDESC_SEARCH};
 use crate::names::RecordType;
 use crate::offset::{StreamOffset, StreamRange};
 use crate::schema::{self, DeviceSchema, Json, Schema};
@@ -20,10 +21,11 @@ pub struct Description {
     pub schema: Schema,
 }
 
-/// How much of the end is looked at first, and up to where without a reason to look further.
+/// How much of the end is looked at first, and how far zeros at the end are followed.
 const FIRST_LOOK: u64 = 256 << 10;
 const USUAL_LOOK: u64 = 16 << 20;
-/// Candidates that are parsed before the search is given up: a hostile file could hold any number.
+/// Candidates that are parsed before the search is given up: a hostile file could hold any number. None of them may make
+/// the parsed bytes more than twice [`MAX_VMDESC_BYTES`].
 const MAX_TRIES: usize = 64;
 /// Type and length.
 const RECORD_HEAD: usize = 5;
@@ -34,39 +36,50 @@ fn io(e: std::io::Error, at: u64) -> Error {
 
 /// Finds the description: the record behind the EOF byte whose length leads to a closing brace, and that parses.
 ///
-/// The last one in the file is taken. What lies behind it, such as the padding of a block device, is not looked at.
+/// Only zeros, such as the padding of a block device, may lie behind it: a description further inside the file may belong
+/// to another stream, which lies in this one's guest memory. Bytes below `floor` are not looked at.
 ///
 /// # Errors
 /// `Io`.
-pub fn find_description(source: &dyn Source, size: u64) -> Result<Option<Description>> {
-    let mut look = FIRST_LOOK.min(size);
+pub fn find_description(source: &dyn Source, size: u64, floor: u64) -> Result<Option<Description>> {
+    let size_here = size.saturating_sub(floor);
+    let mut look = FIRST_LOOK.min(size_here);
     let mut searched = 0;
     let mut tries = 0_usize;
+    let mut work = 0_u64;
     loop {
         let from = size.saturating_sub(look);
         let mut bytes = vec![0; usize::try_from(look).unwrap_or(usize::MAX)];
         let n = source.read_full(from, &mut bytes).map_err(|e| io(e, from))?;
         bytes.truncate(n);
+        let whole = bytes.len();
+        let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |i| i.saturating_add(1));
+        bytes.truncate(end);
         // candidates that begin in the part that was not looked at before
-        let fresh = bytes.len().saturating_sub(usize::try_from(searched).unwrap_or(usize::MAX));
+        let fresh = whole.saturating_sub(usize::try_from(searched).unwrap_or(usize::MAX)).min(bytes.len());
         for i in (0..fresh).rev() {
             if !is_candidate(&bytes, i) {
                 continue;
             }
             tries = tries.saturating_add(1);
-            if tries > MAX_TRIES {
+            work = work.saturating_add(bytes.len().saturating_sub(i) as u64);
+            if tries > MAX_TRIES || (tries > 1 && work > MAX_VMDESC_BYTES.saturating_mul(2)) {
                 return Ok(None);
             }
             if let Some(d) = parse_at(&bytes, i, from) {
                 return Ok(Some(d));
             }
         }
-        let limit = if bytes.last() == Some(&b'}') { MAX_VMDESC_SEARCH } else { USUAL_LOOK };
-        if from == 0 || look >= limit {
+        let limit = match bytes.last() {
+            Some(b'}') => MAX_VMDESC_SEARCH,
+            Some(_) => return Ok(None),
+            None => USUAL_LOOK,
+        };
+        if from <= floor || look >= limit {
             return Ok(None);
         }
         searched = look;
-        look = look.saturating_mul(4).min(size).min(limit);
+        look = look.saturating_mul(4).min(size_here).min(limit);
     }
 }
 
@@ -74,7 +87,8 @@ pub fn find_description(source: &dyn Source, size: u64) -> Result<Option<Descrip
 fn is_candidate(bytes: &[u8], i: usize) -> bool {
     bytes.get(i..i.saturating_add(2)) == Some(&[RecordType::EOF.0, RecordType::VMDESCRIPTION.0])
         && bytes.get(i.saturating_add(6)) == Some(&b'{')
-        && text_at(bytes, i).is_some_and(|r| bytes.get(r).and_then(<[u8]>::last) == Some(&b'}'))
+        && bytes.last() == Some(&b'}')
+        && text_at(bytes, i).is_some_and(|r| r.end == bytes.len())
 }
 
 fn text_at(bytes: &[u8], i: usize) -> Option<Range<usize>> {
@@ -93,31 +107,80 @@ fn parse_at(bytes: &[u8], i: usize, from: u64) -> Option<Description> {
     Some(Description { record, json, schema })
 }
 
-/// Finds where the first of these devices begins, when their sections stand side by side right before the EOF byte at
-/// `eof`; nothing when one of them cannot be found there.
+/// Device sections that were found from the end of the records.
+#[derive(Debug, Default)]
+pub(super) struct Chain {
+    /// Where each header begins, the last section first.
+    pub(super) starts: Vec<StreamOffset>,
+    /// Whether every device was found.
+    pub(super) whole: bool,
+}
+
+/// Finds the sections of these devices, which stand side by side right before the EOF byte at `eof` and not below `floor`.
 ///
 /// Goes backwards: the length of a section is known from the description, so its header must stand that far before its
-/// end. Where the description is wrong about a length, the header, which is known but for two numbers, is searched.
+/// end. Where the description is wrong about a length, the header, which is known but for two numbers, is searched. With
+/// `patient`, a section whose header is not found is passed over.
 ///
 /// # Errors
 /// `Io`.
-pub fn chain_start(source: &dyn Source, eof: StreamOffset, devices: &[&DeviceSchema]) -> Result<Option<StreamOffset>> {
+pub(super) fn chain(
+    source: &dyn Source,
+    eof: StreamOffset,
+    devices: &[&DeviceSchema],
+    floor: StreamOffset,
+    patient: bool,
+) -> Result<Chain> {
+    let mut out = Chain { starts: Vec::new(), whole: true };
     let mut end = eof.0;
+    let mut lost = 0_usize;
     for d in devices.iter().rev() {
-        let footer = footer_id(source, end)?;
-        let payload = d.total().saturating_add(if footer.is_some() { 5 } else { 0 });
-        let whole = payload.saturating_add(header_len(d));
-        let guess = end.checked_sub(whole);
-        let start = match guess {
-            Some(s) if header_matches(source, s, d, footer)? => Some(s),
-            _ => search_header(source, end, d, footer)?,
-        };
-        match start {
-            Some(s) => end = s,
-            None => return Ok(None),
+        let footer = if end.saturating_sub(floor.0) < 5 { None } else { footer_id(source, end)? };
+        match section_start(source, end, d, footer, floor.0)? {
+            Some(s) => {
+                out.starts.push(StreamOffset(s));
+                end = s;
+            }
+            None => {
+                out.whole = false;
+                lost = lost.saturating_add(1);
+                if !patient || lost > MAX_LOST_HEADERS {
+                    break;
+                }
+            }
         }
     }
-    Ok(Some(StreamOffset(end)))
+    Ok(out)
+}
+
+fn section_start(
+    source: &dyn Source,
+    end: u64,
+    d: &DeviceSchema,
+    footer: Option<u32>,
+    floor: u64,
+) -> Result<Option<u64>> {
+    // a footer with a wrong mark or a wrong id has the length of a footer
+    for (framed, id) in [(footer.is_some(), footer), (true, None), (false, None)] {
+        let whole = d.total().saturating_add(header_len(d)).saturating_add(if framed { 5 } else { 0 });
+        if let Some(s) = end.checked_sub(whole).filter(|s| *s >= floor)
+            && header_matches(source, s, d, id)?
+        {
+            return Ok(Some(s));
+        }
+    }
+    if let Some(s) = search_header(source, end, d, footer, floor)? {
+        return Ok(Some(s));
+    }
+    if footer.is_some() { search_header(source, end, d, None, floor) } else { Ok(None) }
+}
+
+/// Tells whether another stream begins between `from` and `to`: then what stands behind it may be its end.
+pub(super) fn begins_another_stream(source: &dyn Source, from: StreamOffset, to: StreamOffset) -> Result<bool> {
+    let mut bytes = vec![0; usize::try_from(to.0.saturating_sub(from.0)).unwrap_or_default()];
+    let n = source.read_full(from.0, &mut bytes).map_err(|e| io(e, from.0))?;
+    let head = [MAGIC, VERSION.to_be_bytes()].concat();
+    Ok(bytes.get(..n).unwrap_or_default().windows(head.len()).any(|w| w == head))
 }
 
 fn header_len(d: &DeviceSchema) -> u64 {
@@ -156,9 +219,15 @@ fn header_matches(source: &dyn Source, at: u64, d: &DeviceSchema, footer: Option
 }
 
 /// Searches a header backwards from where its section ends.
-fn search_header(source: &dyn Source, end: u64, d: &DeviceSchema, footer: Option<u32>) -> Result<Option<u64>> {
+fn search_header(
+    source: &dyn Source,
+    end: u64,
+    d: &DeviceSchema,
+    footer: Option<u32>,
+    floor: u64,
+) -> Result<Option<u64>> {
     const WINDOW: u64 = 64 << 10;
-    let lowest = end.saturating_sub(MAX_HEADER_SEARCH);
+    let lowest = end.saturating_sub(MAX_HEADER_SEARCH).max(floor);
     let mut high = end;
     while high > lowest {
         let low = high.saturating_sub(WINDOW).max(lowest);

@@ -181,7 +181,8 @@ impl Chunk {
     }
 }
 
-const CHUNK: usize = 256 << 10;
+/// As much as a pipe holds.
+const CHUNK: usize = 64 << 10;
 
 impl PipeSource {
     /// Wraps a reader that cannot seek.

@@ -80,3 +80,18 @@ pub fn run(args: &[&str], file: &Path, status: i32) -> Vec<u8> {
     assert_eq!(out.status.code(), Some(status), "{} {}: {said}", args.join(" "), file.display());
     out.stdout
 }
+
+/// Runs the tool with a file coming through a pipe, and returns what it prints.
+#[allow(dead_code, reason = "not every test file pipes")]
+pub fn run_piped(args: &[&str], file: &Path, status: i32) -> Vec<u8> {
+    let mut cat = std::process::Command::new("cat").arg(file).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_savevm-analyze"))
+        .args(args)
+        .stdin(cat.stdout.take().unwrap())
+        .output()
+        .unwrap();
+    cat.wait().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(status), "{} {}: {said}", args.join(" "), file.display());
+    out.stdout
+}

@@ -1,0 +1,70 @@
+//! What single rooms cost: walking records, decoding devices, finding zeros, applying differences.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use divan::counter::BytesCount;
+use savevm_analyze::container::Container;
+use savevm_analyze::image::{OpenOptions, SaveImage};
+use savevm_analyze::offset::FileOffset;
+use savevm_analyze::ram::{PageStats, apply_xbzrle};
+use savevm_analyze::wire::MemorySource;
+
+fn main() {
+    divan::main();
+}
+
+/// A stream of `mib` MiB of pages that are not zero, behind the head of a real one.
+fn stream(mib: usize) -> Vec<u8> {
+    let mut s = b"QEVM\0\0\0\x03\x07\0\0\0\x02pc".to_vec();
+    let bytes = (mib as u64) << 20;
+    s.extend(b"\x01\0\0\0\x01\x03ram\0\0\0\0\0\0\0\x04");
+    s.extend((bytes | 4).to_be_bytes());
+    s.extend(b"\x06pc.ram");
+    s.extend(bytes.to_be_bytes());
+    s.extend(0x10_u64.to_be_bytes());
+    s.extend(b"\x7e\0\0\0\x01\x02\0\0\0\x01");
+    for i in 0..bytes / 4096 {
+        s.extend(((i * 4096) | 8 | if i > 0 { 0x20 } else { 0 }).to_be_bytes());
+        if i == 0 {
+            s.extend(b"\x06pc.ram");
+        }
+        s.extend([i as u8 | 1; 4096]);
+    }
+    s.extend(0x10_u64.to_be_bytes());
+    s.extend(b"\x7e\0\0\0\x01\0");
+    s
+}
+
+fn container(bytes: Vec<u8>) -> Container {
+    let source = Arc::new(MemorySource::new(bytes));
+    Container { layers: Vec::new(), stream_start: FileOffset(0), in_place: true, source }
+}
+
+#[divan::bench]
+fn walk_page_records(b: divan::Bencher<'_, '_>) {
+    let c = container(stream(64));
+    b.counter(BytesCount::new(64_u64 << 20)).bench(|| {
+        let mut stats = PageStats::default();
+        let options = OpenOptions { full: true, pages: Some(&mut stats), ..OpenOptions::default() };
+        SaveImage::walk_container(c.clone(), options).map(|i| i.walk().accounted)
+    });
+}
+
+#[divan::bench(args = ["q35-11.1.mig", "s390x-11.1.mig", "riscv64-virt-11.1.mig"])]
+fn decode_devices(b: divan::Bencher<'_, '_>, name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
+    let c = container(std::fs::read(path).unwrap_or_default());
+    b.bench(|| {
+        let image = SaveImage::walk_container(c.clone(), OpenOptions::default()).expect("a fixture");
+        image.device_sections().filter_map(|s| image.device(s).ok()).map(|d| d.decoded.errors.len()).sum::<usize>()
+    });
+}
+
+#[divan::bench]
+fn xbzrle_page(b: divan::Bencher<'_, '_>) {
+    // every 16th byte changes
+    let difference: Vec<u8> = (0..256).flat_map(|i| [15, 1, i as u8]).collect();
+    let mut page = vec![0; 4096];
+    b.counter(BytesCount::new(4096_u64)).bench_local(|| apply_xbzrle(&difference, &mut page));
+}

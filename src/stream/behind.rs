@@ -1,0 +1,182 @@
+//! Behind the records: the description, what trails it, and the sums.
+
+use std::sync::Arc;
+
+use super::frame::MAGIC;
+use super::matching::Unmatched;
+use super::model::{Gap, Walk};
+use super::tail::Description;
+use super::walk::Walker;
+use crate::diag::Severity;
+use crate::error::{Error, Result};
+use crate::limits::MAX_VMDESC_BYTES;
+use crate::names::RecordType;
+use crate::offset::{StreamOffset, StreamRange};
+use crate::schema;
+
+/// Type and length of the description's record.
+const RECORD_HEAD: u64 = 5;
+
+impl Walker<'_> {
+    /// Refuses an EOF byte that cannot be one, because described devices are still to come and the description, which
+    /// follows the true one, stands elsewhere.
+    pub(super) fn must_be_the_end(&mut self, at: StreamOffset) -> Result<()> {
+        let Some(description) = self.schema.as_deref().map(|d| d.record.start) else { return Ok(()) };
+        let next = at.plus(1);
+        if description <= next || self.unmatched.left().next().is_none() || self.c.peek(4).is_ok_and(|b| b == MAGIC) {
+            return Ok(());
+        }
+        let what = format!("expected a record, found the end of the records; the description begins at {description}");
+        Err(Error::corrupt(at, what))
+    }
+
+    /// Reads what follows the EOF byte: the description, and whatever lies behind the stream.
+    pub(super) fn behind_the_records(&mut self) -> Result<()> {
+        let at = self.c.offset();
+        if self.schema.as_ref().is_none_or(|d| d.record.start != at) {
+            self.disown();
+        }
+        let mark = if self.c.at_end()? { None } else { Some(self.c.peek_u8()?) };
+        let described = match mark {
+            Some(m) if m == RecordType::VMDESCRIPTION.0 => self.description(at),
+            Some(m) if self.is_description_but_for_its_mark()? => {
+                let what = format!("description: expected the record type 6, found {m}");
+                self.out.found.survived("vmdesc-mark", &Error::corrupt(at, what));
+                self.description(at)
+            }
+            _ => Ok(()),
+        };
+        let end = self.c.offset();
+        let size = self.c.source().drain(end.0).map_err(|e| Error::io("cannot read the stream", e).at(end))?;
+        if size > end.0 && described.is_ok() {
+            self.out.trailing = Some(StreamRange::new(end.0, size));
+        }
+        described
+    }
+
+    fn is_description_but_for_its_mark(&mut self) -> Result<bool> {
+        let at = self.c.offset();
+        let (Ok(head), Some(size)) = (self.c.peek(6).map(<[u8]>::to_vec), self.c.source().size()) else {
+            return Ok(false);
+        };
+        let len = head.get(1..5).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes).unwrap_or_default();
+        Ok(head.get(5) == Some(&b'{') && at.0.saturating_add(RECORD_HEAD).saturating_add(len.into()) == size)
+    }
+
+    /// Gives up a description that was found at the end and is not this stream's.
+    fn disown(&mut self) {
+        if self.schema.take().is_none() {
+            return;
+        }
+        let what = "a description was found that does not belong to this stream; it is not used";
+        self.out.found.add(Severity::Warning, "foreign-vmdesc", None, None, what);
+        self.unmatched = Unmatched::new(self.lent);
+        self.match_again();
+    }
+
+    fn description(&mut self, at: StreamOffset) -> Result<()> {
+        if let Some(d) = &self.schema
+            && d.record.start == at
+        {
+            let range = d.record;
+            self.confirmed = true;
+            self.account(range);
+            self.c.seek(range.end);
+            return Ok(());
+        }
+        self.c.skip(1)?;
+        let len = u64::from(self.c.be32()?);
+        let from = self.c.offset();
+        let size = self.c.source().exhaust().map_err(|e| Error::io("cannot read the stream", e).at(from))?;
+        let there = len.min(size.saturating_sub(from.0));
+        let text = self.c.take_vec(there, MAX_VMDESC_BYTES, "description")?;
+        let whole = StreamRange::new(at.0, self.c.offset().0);
+        match schema::read(&text) {
+            Ok((json, schema)) if there == len => {
+                self.account(whole);
+                self.adopt(Description { record: whole, json, schema });
+                Ok(())
+            }
+            read => {
+                let e = match read {
+                    Err(e) if there == len => e.at(from),
+                    _ => Error::truncated(from, format!("description of {len} bytes, found {there} before the end")),
+                };
+                // a wrong length is mended with what there is, up to the end
+                let mut rest = text;
+                if there == len && size > self.c.offset().0 {
+                    let more = size.saturating_sub(self.c.offset().0).min(MAX_VMDESC_BYTES);
+                    rest.extend(self.c.take_vec(more, MAX_VMDESC_BYTES, "description")?);
+                }
+                if let Some((json, schema)) = schema::read(&rest).ok().or_else(|| schema::read_damaged(&rest)) {
+                    self.adopt(Description { record: whole, json, schema });
+                }
+                self.c.seek(whole.end);
+                Err(e.within("description"))
+            }
+        }
+    }
+
+    /// Takes a description that was not known while the sections were walked.
+    fn adopt(&mut self, d: Description) {
+        self.confirmed = true;
+        self.unmatched = Unmatched::new(Some(&d.schema));
+        self.schema = Some(Arc::new(d));
+        self.match_again();
+    }
+
+    pub(super) fn match_again(&mut self) {
+        for s in &mut self.out.sections {
+            s.device = self.unmatched.take(&s.header);
+        }
+    }
+
+    /// A package lies inside the stream.
+    fn check_packages(&mut self) {
+        let Some(size) = self.c.source().size() else { return };
+        for c in &self.out.commands {
+            if let Some(p) = c.package.filter(|p| p.end.0 > size) {
+                let what =
+                    format!("the command PACKAGED says {} bytes, {} are left", p.len(), size.saturating_sub(p.start.0));
+                self.out.found.add(Severity::Error, "package-size", Some(c.range), None, what);
+            }
+        }
+    }
+
+    /// Adds the sums and what is missing.
+    pub(super) fn finish(mut self) -> Walk {
+        let stopped_at = self.accounted_to();
+        self.check_packages();
+        let inside = self.schema.as_ref().is_some_and(|d| d.record.start < stopped_at);
+        if !self.confirmed && (inside || self.doubtful) {
+            // it lies inside what was read as something else
+            self.disown();
+        }
+        if let Some(size) = self.c.source().size() {
+            let at = self.accounted_to().0;
+            let trailing = self.out.trailing.map_or(0, |t| t.len());
+            if at.saturating_add(trailing) < size {
+                let range = StreamRange::new(at, size.saturating_sub(trailing));
+                let why = self
+                    .out
+                    .stopped
+                    .as_ref()
+                    .map_or_else(|| "not part of any record".to_owned(), |e| e.message().to_owned());
+                self.out.gaps.push(Gap { range, why, intended: false });
+            }
+        }
+        if let Some(d) = &self.schema {
+            for r in &d.schema.remarks {
+                self.out.found.add(Severity::Warning, "vmdesc", Some(d.record), None, r.clone());
+            }
+            for i in self.unmatched.left() {
+                if let Some(dev) = d.schema.devices.get(i) {
+                    let what = format!("{} ({}) is described but has no section", dev.idstr, dev.instance_id);
+                    self.out.found.add(Severity::Warning, "missing-section", None, Some(&dev.idstr), what);
+                }
+            }
+        }
+        self.out.description = self.schema;
+        self.out
+    }
+}

@@ -1,0 +1,72 @@
+//! The properties of `props`, on seeded random data and on fixtures with random damage.
+
+mod hard;
+mod props;
+
+use hard::{Random, exhaustive, fixture, open};
+
+/// Damages some bytes, takes some out and doubles some.
+fn damage(random: &mut Random, bytes: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    for _ in 0..=random.below(4) {
+        let at = random.below(out.len());
+        let n = random.below(40).min(out.len() - at);
+        match random.below(4) {
+            0 => out[at] = random.next() as u8,
+            1 => drop(out.drain(at..at + n)),
+            2 => {
+                let piece = out[at..at + n].to_vec();
+                let to = random.below(out.len());
+                out.splice(to..to, piece);
+            }
+            _ => out[at..at + n].fill([0, 0xff, 0x7e, 0x04][random.below(4)]),
+        }
+        if out.is_empty() {
+            break;
+        }
+    }
+    out
+}
+
+fn times(n: usize) -> usize {
+    if exhaustive() { n * 100 } else { n }
+}
+
+#[test]
+fn random_bytes() {
+    let mut random = Random(42);
+    for _ in 0..times(300) {
+        let mut data: Vec<u8> = (0..random.below(600)).map(|_| (random.next() >> random.below(60)) as u8).collect();
+        props::description::run(&data);
+        props::interp::run(&data);
+        props::ram::run(&data);
+        props::walk::run(&data);
+        data.splice(0..0, *b"QEVM\0\0\0\x03");
+        props::walk::run(&data);
+    }
+}
+
+#[test]
+fn damaged_fixtures() {
+    let mut random = Random(43);
+    for name in ["avr-uno-5.2", "avr-uno-11.1", "microvm-11.1", "novmdesc-10.0", "sparc64-11.1"] {
+        let bytes = fixture(name);
+        let image = open(bytes.clone(), true).unwrap();
+        let text =
+            image.walk().description.as_ref().map(|d| &bytes[d.record.start.0 as usize + 5..]).unwrap_or_default();
+        let ram = image.walk().sections[0].payload;
+        let mut records = vec![4];
+        records.extend(&bytes[ram.start.0 as usize..]);
+        for _ in 0..times(12) {
+            props::walk::run(&damage(&mut random, &bytes));
+            props::ram::run(&damage(&mut random, &records));
+            if !text.is_empty() {
+                let json = damage(&mut random, text);
+                props::description::run(&json);
+                let payload = image.device_sections().map(|s| s.payload).nth(random.below(3)).unwrap();
+                let payload = &bytes[payload.start.0 as usize..payload.end.0 as usize];
+                props::interp::run(&[&json[..], b"\0", payload].concat());
+            }
+        }
+    }
+}
