@@ -50,8 +50,11 @@ pub const MAX_LIVE_NAMES: usize = 4_096;
 /// Diagnostics that are kept; further ones are only counted.
 pub const MAX_DIAGNOSTICS: usize = 1_000;
 
-/// Bytes that a stream read from a pipe may hold in memory beside RAM pages: the device sections and the description.
+/// Bytes that a stream read from a pipe may hold beside RAM pages: the device sections and the description.
 pub const MAX_PIPE_BYTES: u64 = 2 << 30;
+
+/// How much of that is in memory; the rest is in a temporary file.
+pub const MAX_PIPE_MEMORY: u64 = 64 << 20;
 
 /// Subsections of the configuration section. QEMU has three.
 pub const MAX_CONFIGURATION_SUBSECTIONS: usize = 64;

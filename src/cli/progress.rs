@@ -134,4 +134,8 @@ impl Source for Watched {
     fn exhaust(&self) -> io::Result<u64> {
         self.inner.exhaust()
     }
+
+    fn drain(&self, from: u64) -> io::Result<u64> {
+        self.inner.drain(from)
+    }
 }

@@ -2,11 +2,19 @@
 //!
 //! What comes out is a pipe: read once, forwards. Several members or frames behind each other are one input.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use liblzma::stream::{Action, CONCATENATED, Status, Stream};
+
 use super::lzop::LzopReader;
+
+/// The largest window of zstd data: 128 MiB, what `zstd --long` and `-19 --ultra` write and what the tool itself reads without
+/// being asked.
+const MAX_ZSTD_LOG: u32 = 27;
+/// The memory that xz data may ask for. `xz -9` needs 65 MiB.
+const MAX_XZ_BYTES: u64 = 160 << 20;
 
 /// A way to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +66,51 @@ impl Codec {
         Ok(match self {
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
             Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(input)),
-            Self::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(input)),
+            Self::Xz => {
+                let s = Stream::new_stream_decoder(MAX_XZ_BYTES, CONCATENATED).map_err(io::Error::other)?;
+                Box::new(XzReader { input: io::BufReader::new(input), stream: s, failed: None })
+            }
             Self::Lzop => Box::new(LzopReader::new(input)),
             Self::Zstd => {
                 let mut d = zstd::Decoder::new(input)?;
-                // what `zstd --long=31` writes; the window is memory, and 2 GiB is more than a reader should give
-                d.window_log_max(27)?;
+                // the window is memory; `zstd --long=31` asks for 2 GiB of it
+                d.window_log_max(MAX_ZSTD_LOG)?;
                 Box::new(d)
             }
         })
+    }
+}
+
+/// Unpacks xz. What stands in front of damaged data, or of rubbish behind the end, is given out before the error is.
+struct XzReader {
+    input: io::BufReader<Box<dyn Read + Send>>,
+    stream: Stream,
+    failed: Option<io::Error>,
+}
+
+impl Read for XzReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(e) = self.failed.take() {
+                return Err(e);
+            }
+            let input = self.input.fill_buf()?;
+            let ended = input.is_empty();
+            let (taken, given) = (self.stream.total_in(), self.stream.total_out());
+            let status = self.stream.process(input, buf, if ended { Action::Finish } else { Action::Run });
+            let taken = self.stream.total_in().saturating_sub(taken);
+            let given = usize::try_from(self.stream.total_out().saturating_sub(given)).unwrap_or(usize::MAX);
+            self.input.consume(usize::try_from(taken).unwrap_or(usize::MAX));
+            let done = matches!(status, Ok(Status::StreamEnd));
+            if let Err(e) = status {
+                self.failed = Some(e.into());
+            } else if ended && given == 0 && !done {
+                self.failed = Some(io::ErrorKind::UnexpectedEof.into());
+            }
+            if given > 0 || done || buf.is_empty() {
+                return Ok(given);
+            }
+        }
     }
 }
 
@@ -115,7 +159,12 @@ fn pump(codec: Codec, mut decoder: Box<dyn Read + Send>, to: &SyncSender<Vec<u8>
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
                     let at = whole.saturating_add(n as u64);
-                    fault.set(format!("the {} data is cut or damaged behind {at} bytes of output: {e}", codec.name()));
+                    let name = codec.name();
+                    let mut what = format!("the {name} data is cut or damaged behind {at} bytes of output: {e}");
+                    if codec == Codec::Zstd && what.contains("memory") {
+                        what += "; unpack it with `zstd -dc --long=31` and read that";
+                    }
+                    fault.set(what);
                     ended = true;
                     break;
                 }

@@ -14,6 +14,7 @@
 //! | 36 | 56 | zero |
 
 use super::codec::Codec;
+use super::xml;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::StreamOffset;
 use crate::wire::{Cursor, Source};
@@ -79,9 +80,7 @@ impl LibvirtImage {
     /// Returns the text of a direct child of `<domain>`, such as `name` or `uuid`.
     #[must_use]
     pub fn domain_text(&self, tag: &str) -> Option<String> {
-        let doc = roxmltree::Document::parse(&self.xml).ok()?;
-        let node = doc.root_element().children().find(|c| c.has_tag_name(tag))?;
-        Some(node.text()?.trim().to_owned())
+        xml::child_text(&self.xml, tag)
     }
 }
 
@@ -115,6 +114,9 @@ pub(super) fn read(source: &dyn Source) -> Result<LibvirtImage> {
     let data_len = u64::from(word(20));
     let (format, cookie_at) = if version == 1 { (0, 0) } else { (word(28), u64::from(word(32))) };
     let body = HEADER.saturating_add(data_len);
+    if data_len == 0 {
+        return Err(within(Error::corrupt(StreamOffset(20), "expected some bytes of XML, found a length of 0")));
+    }
     if source.size().is_some_and(|s| body > s) {
         let e =
             Error::truncated(StreamOffset(20), format!("XML of {data_len} bytes reaches behind the end of the file"));

@@ -62,9 +62,11 @@ impl LzopReader {
         let mut magic = [0; 9];
         let mut n = 0;
         while let Some(rest) = magic.get_mut(n..).filter(|r| !r.is_empty()) {
-            match self.input.read(rest)? {
-                0 => break,
-                k => n = n.saturating_add(k),
+            match self.input.read(rest) {
+                Ok(0) => break,
+                Ok(k) => n = n.saturating_add(k),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
             }
         }
         // what follows a member and is none is not ours
@@ -108,9 +110,9 @@ impl LzopReader {
     /// Reads the length that begins a block; nothing where the input ends instead.
     fn block_length(&mut self) -> io::Result<Option<usize>> {
         let mut first = [0];
-        if self.input.read(&mut first)? == 0 {
+        if let Err(e) = self.input.read_exact(&mut first) {
             self.ended = true;
-            return Ok(None);
+            return if e.kind() == io::ErrorKind::UnexpectedEof { Ok(None) } else { Err(e) };
         }
         let [first] = first;
         Ok(Some((usize::from(first) << 24) | self.be(3)? as usize))
@@ -138,7 +140,7 @@ impl LzopReader {
             }
             let check = |on: u32, s: &mut Self| if flags & on != 0 { s.be(4).map(Some) } else { Ok(None) };
             let adler = check(ADLER32_UNPACKED, self)?;
-            check(CRC32_UNPACKED, self)?;
+            let crc = check(CRC32_UNPACKED, self)?;
             if packed < unpacked {
                 check(ADLER32_PACKED, self)?;
                 check(CRC32_PACKED, self)?;
@@ -162,9 +164,18 @@ impl LzopReader {
             if let Some(a) = adler.filter(|a| *a != adler2::adler32_slice(&self.block)) {
                 return Err(bad(format!("lzop: expected the checksum {a:#010x} of a block, found another")));
             }
+            if let Some(c) = crc.filter(|c| *c != crc32(&self.block)) {
+                return Err(bad(format!("lzop: expected the CRC {c:#010x} of a block, found another")));
+            }
             return Ok(true);
         }
     }
+}
+
+fn crc32(data: &[u8]) -> u32 {
+    let mut c = flate2::Crc::new();
+    c.update(data);
+    c.sum()
 }
 
 impl Read for LzopReader {

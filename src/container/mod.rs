@@ -19,6 +19,7 @@ mod libvirt;
 mod lzop;
 mod qcow2;
 mod signature;
+mod xml;
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -116,18 +117,14 @@ impl Container {
         self.layers.iter().find_map(|l| if let Layer::Qcow2(i) = l { Some(&**i) } else { None })
     }
 
-    /// Returns what is missing from the stream because its wrapper is damaged or unfinished. Whole only once the stream has
+    /// Returns what is missing from the stream because its wrapper is damaged. Whole only once the stream has
     /// been read to its end.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let mut out = Vec::new();
         for l in &self.layers {
-            match l {
-                Layer::Compressed(_, f) => out.extend(f.get()),
-                Layer::Libvirt(i) if !i.complete => {
-                    out.push("the save image was never finished: libvirt marks it as partial".to_owned());
-                }
-                _ => {}
+            if let Layer::Compressed(_, f) = l {
+                out.extend(f.get());
             }
         }
         out
@@ -145,9 +142,16 @@ impl Container {
                         Layer::Compressed(c, _) => Some(*c),
                         _ => None,
                     });
-                    if image.codec() != found {
+                    if image.codec() != found || image.format_name() == "unknown" {
                         let found = found.map_or("raw", Codec::name);
-                        out.push(format!("the libvirt header says {}, the body is {found}", image.format_name()));
+                        let says = match image.format_name() {
+                            "unknown" => format!("unknown ({})", image.format),
+                            name => name.to_owned(),
+                        };
+                        out.push(format!("the libvirt header says {says}, the body is {found}"));
+                    }
+                    if !image.complete {
+                        out.push("the save image is unfinished: libvirt marks it as partial".to_owned());
                     }
                 }
                 _ => {}
@@ -180,11 +184,8 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Container> {
     if !is_seekable(&meta) {
         return from_reader(Box::new(file), settings);
     }
-    let mut layers = Vec::new();
-    if settings.offset > 0 {
-        layers.push(Layer::Offset(settings.offset));
-    }
-    open_seekable(file, settings.offset, settings, layers, true)
+    let way = Way { settings, offset: settings.offset, layers: Vec::new() };
+    way.seekable(file, 0, true)
 }
 
 /// Opens a reader that cannot seek.
@@ -192,7 +193,8 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Container> {
 /// # Errors
 /// As [`open`].
 pub fn from_reader(reader: Box<dyn Read + Send>, settings: &Settings) -> Result<Container> {
-    open_pipe(reader, settings, vec![Layer::Pipe])
+    let way = Way { settings, offset: settings.offset, layers: vec![Layer::Pipe] };
+    way.pipe(reader, 0)
 }
 
 fn head_of(source: &dyn Source) -> Result<Vec<u8>> {
@@ -202,104 +204,127 @@ fn head_of(source: &dyn Source) -> Result<Vec<u8>> {
     Ok(head)
 }
 
-fn too_deep(layers: &[Layer]) -> Result<()> {
-    if layers.len() > MAX_LAYERS {
-        return Err(Error::new(ErrorKind::LimitExceeded, format!("more than {MAX_LAYERS} wrappers around each other")));
-    }
-    Ok(())
+/// The way inwards, wrapper by wrapper.
+struct Way<'a> {
+    settings: &'a Settings,
+    /// Bytes that the user said to pass over and that have not been; they are counted behind the codecs around them.
+    offset: u64,
+    layers: Vec<Layer>,
 }
 
-fn open_seekable(file: File, base: u64, s: &Settings, mut layers: Vec<Layer>, in_place: bool) -> Result<Container> {
-    too_deep(&layers)?;
-    let again = |f: &File| f.try_clone().map_err(|e| Error::io("cannot read the input", e));
-    let source = FileSource::new(again(&file)?, base).map_err(|e| match e.kind() {
-        io::ErrorKind::InvalidInput => Error::new(ErrorKind::Truncated, format!("the file ends before {base:#x}")),
-        _ => Error::io("cannot read the input", e),
-    })?;
-    let head = head_of(&source)?;
-    if libvirt::is_libvirt(&head) {
-        let image = libvirt::read(&source)?;
-        let body = base.saturating_add(image.body);
-        layers.push(Layer::Libvirt(Box::new(image)));
-        return open_seekable(file, body, s, layers, in_place);
-    }
-    if let Some(codec) = Codec::identify(&head) {
-        let mut file = file;
-        file.seek(io::SeekFrom::Start(base)).map_err(|e| Error::io("cannot read the input", e))?;
-        return open_packed(codec, Box::new(file), s, layers);
-    }
-    if head.starts_with(b"QFI\xfb") && base == 0 {
-        let (image, source) = qcow2::open(file, s.snapshot.as_deref())?;
-        layers.push(Layer::Qcow2(Box::new(image)));
-        signature::must_be_stream(&head_of(source.as_ref())?)?;
-        return Ok(Container { layers, stream_start: FileOffset(0), in_place: false, source });
-    }
-    signature::must_be_stream(&head)?;
-    Ok(Container { layers, stream_start: FileOffset(base), in_place, source: Arc::new(source) })
-}
-
-fn open_packed(codec: Codec, input: Box<dyn Read + Send>, s: &Settings, mut layers: Vec<Layer>) -> Result<Container> {
-    let fault = Fault::default();
-    let unpacked = codec::unpack(codec, input, &fault).map_err(|e| Error::io("cannot unpack the input", e))?;
-    layers.push(Layer::Compressed(codec, fault));
-    open_pipe(unpacked, s, layers)
-}
-
-fn open_pipe(reader: Box<dyn Read + Send>, s: &Settings, mut layers: Vec<Layer>) -> Result<Container> {
-    too_deep(&layers)?;
-    let source = PipeSource::new(reader);
-    let head = head_of(&source)?;
-    let mut start = 0;
-    if libvirt::is_libvirt(&head) {
-        let image = libvirt::read(&source)?;
-        start = image.body;
-        layers.push(Layer::Libvirt(Box::new(image)));
-    } else if !layers.iter().any(|l| matches!(l, Layer::Libvirt(_))) && s.offset > 0 {
-        start = s.offset;
-        layers.push(Layer::Offset(start));
-    }
-    if start > 0 || Codec::identify(&head).is_some() {
-        // what follows may be packed in turn: go on with a reader from there
-        let rest = Box::new(Rest { source, at: start });
-        if start == 0
-            && let Some(codec) = Codec::identify(&head)
-        {
-            return open_packed(codec, rest, s, layers);
+impl Way<'_> {
+    fn too_deep(&self) -> Result<()> {
+        if self.layers.len() > MAX_LAYERS {
+            let what = format!("more than {MAX_LAYERS} wrappers around each other");
+            return Err(Error::new(ErrorKind::LimitExceeded, what));
         }
-        let inner = PipeSource::new(rest);
-        let head = head_of(&inner)?;
-        if Codec::identify(&head).is_some() {
-            return open_pipe(Box::new(Rest { source: inner, at: 0 }), s, layers);
+        Ok(())
+    }
+
+    fn pipe_source(&self, reader: Box<dyn Read + Send>) -> PipeSource {
+        PipeSource::new(reader).with_tmpdir(self.settings.tmpdir.clone())
+    }
+
+    /// Goes on in a file, whose bytes from `base` on are what is left to open.
+    fn seekable(mut self, mut file: File, base: u64, in_place: bool) -> Result<Container> {
+        self.too_deep()?;
+        let failed = |e| Error::io("cannot read the input", e);
+        let source = FileSource::new(file.try_clone().map_err(failed)?, base).map_err(|e| match e.kind() {
+            io::ErrorKind::InvalidInput => Error::new(ErrorKind::Truncated, format!("the file ends before {base:#x}")),
+            _ => failed(e),
+        })?;
+        let head = head_of(&source)?;
+        if let Some(codec) = Codec::identify(&head) {
+            file.seek(io::SeekFrom::Start(base)).map_err(failed)?;
+            return self.packed(codec, Box::new(file));
         }
-        signature::must_be_stream(&head).map_err(|e| explain(e, &layers))?;
-        return Ok(Container { layers, stream_start: FileOffset(start), in_place: false, source: Arc::new(inner) });
+        if self.offset > 0 {
+            let n = std::mem::take(&mut self.offset);
+            self.layers.push(Layer::Offset(n));
+            return self.seekable(file, base.saturating_add(n), in_place);
+        }
+        if libvirt::is_libvirt(&head) {
+            let image = libvirt::read(&source)?;
+            let body = base.saturating_add(image.body);
+            self.layers.push(Layer::Libvirt(Box::new(image)));
+            return self.seekable(file, body, in_place);
+        }
+        if qcow2::is_qcow2(&head) {
+            let (image, source) = qcow2::open(source, self.settings.snapshot.as_deref())?;
+            self.layers.push(Layer::Qcow2(Box::new(image)));
+            self.must_be_stream(&head_of(source.as_ref())?, source.as_ref())?;
+            return Ok(Container { layers: self.layers, stream_start: FileOffset(0), in_place: false, source });
+        }
+        self.must_be_stream(&head, &source)?;
+        Ok(Container { layers: self.layers, stream_start: FileOffset(base), in_place, source: Arc::new(source) })
     }
-    if head.starts_with(b"QFI\xfb") {
-        return spool(source, s, layers);
-    }
-    signature::must_be_stream(&head).map_err(|e| explain(e, &layers))?;
-    Ok(Container { layers, stream_start: FileOffset(0), in_place: false, source: Arc::new(source) })
-}
 
-/// What came out of a codec may be nothing because the codec's data is damaged.
-fn explain(e: Error, layers: &[Layer]) -> Error {
-    let fault = layers.iter().find_map(|l| if let Layer::Compressed(_, f) = l { f.get() } else { None });
-    match fault {
-        Some(f) => Error::new(e.kind(), format!("{}: {f}", e.message())),
-        None => e,
+    fn packed(mut self, codec: Codec, input: Box<dyn Read + Send>) -> Result<Container> {
+        let fault = Fault::default();
+        let unpacked = codec::unpack(codec, input, &fault).map_err(|e| Error::io("cannot unpack the input", e))?;
+        self.layers.push(Layer::Compressed(codec, fault));
+        self.pipe(unpacked, 0)
     }
-}
 
-/// A qcow2 image needs seeking: it is copied to a temporary file, which has no name and goes with the process.
-fn spool(source: PipeSource, s: &Settings, layers: Vec<Layer>) -> Result<Container> {
-    let failed = |e| Error::io("cannot copy the input to a temporary file", e);
-    let mut file = match &s.tmpdir {
-        Some(d) => tempfile::tempfile_in(d),
-        None => tempfile::tempfile(),
+    /// Goes on in a reader that stands `base` bytes behind the beginning of its file.
+    fn pipe(mut self, reader: Box<dyn Read + Send>, base: u64) -> Result<Container> {
+        self.too_deep()?;
+        let source = self.pipe_source(reader);
+        let head = head_of(&source)?;
+        if let Some(codec) = Codec::identify(&head) {
+            return self.packed(codec, Box::new(Rest { source, at: 0 }));
+        }
+        if self.offset > 0 {
+            let n = std::mem::take(&mut self.offset);
+            self.layers.push(Layer::Offset(n));
+            return self.pipe(Box::new(Rest { source, at: n }), base.saturating_add(n));
+        }
+        if libvirt::is_libvirt(&head) {
+            let image = libvirt::read(&source)?;
+            let body = image.body;
+            self.layers.push(Layer::Libvirt(Box::new(image)));
+            return self.pipe(Box::new(Rest { source, at: body }), base.saturating_add(body));
+        }
+        if qcow2::is_qcow2(&head) {
+            return self.spool(source);
+        }
+        self.must_be_stream(&head, &source)?;
+        let source = Arc::new(source);
+        Ok(Container { layers: self.layers, stream_start: FileOffset(base), in_place: false, source })
     }
-    .map_err(failed)?;
-    io::copy(&mut Rest { source, at: 0 }, &mut file).map_err(failed)?;
-    open_seekable(file, 0, s, layers, false)
+
+    /// A qcow2 image needs seeking: it is copied to a temporary file, which has no name and goes with the process.
+    fn spool(self, source: PipeSource) -> Result<Container> {
+        let failed = |e| Error::io("cannot copy the input to a temporary file", e);
+        let mut file = match &self.settings.tmpdir {
+            Some(d) => tempfile::tempfile_in(d),
+            None => tempfile::tempfile(),
+        }
+        .map_err(failed)?;
+        io::copy(&mut Rest { source, at: 0 }, &mut file).map_err(failed)?;
+        self.seekable(file, 0, false)
+    }
+
+    /// Refuses what is no stream, by its name, and says what may have gone wrong on the way to it.
+    fn must_be_stream(&self, head: &[u8], source: &dyn Source) -> Result<()> {
+        let Err(e) = signature::must_be_stream(head) else { return Ok(()) };
+        let e = match self.layers.last() {
+            Some(l @ (Layer::Libvirt(_) | Layer::Offset(_) | Layer::Compressed(..))) if head.is_empty() => {
+                Error::new(ErrorKind::Truncated, format!("{}: expected a migration stream, found the end", l.name()))
+            }
+            _ if head.is_empty() || signature::identify(head).is_some() => e,
+            _ => signature::seek_stream(e, head, source, self.layers.is_empty()),
+        };
+        // what came out of a codec may be nothing because the codec's data is damaged
+        let faults = self.layers.iter().filter_map(|l| if let Layer::Compressed(_, f) = l { f.get() } else { None });
+        Err(faults.fold(e, |e, f| {
+            let told = Error::new(e.kind(), format!("{}: {f}", e.message()));
+            match e.hint_text() {
+                Some(h) => told.hint(h.to_owned()),
+                None => told,
+            }
+        }))
+    }
 }
 
 /// Reads a pipe onwards from a position, letting go of what has been read.

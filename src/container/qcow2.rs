@@ -5,28 +5,27 @@
 //! entry covers (`qcow2_vm_state_offset` in `block/qcow2.h`). All integers are big-endian; the layout is
 //! `docs/interop/qcow2.txt`.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+mod state;
+
+use std::sync::Arc;
 
 use byteorder::{BigEndian, ByteOrder};
 
+use self::state::State;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::{FileOffset, StreamOffset};
 use crate::wire::{Cursor, FileSource, Source};
 
-/// What QEMU itself allows: snapshots, the table's bytes, extra data of an entry, an L1 table (`block/qcow2.h`).
+/// What QEMU itself allows: snapshots, the table's bytes, extra data of an entry (`block/qcow2.h`).
 const MAX_SNAPSHOTS: u32 = 65_536;
 const MAX_TABLE: u64 = 64 << 20;
 const MAX_EXTRA: u64 = 1_024;
-const MAX_L1_BYTES: u64 = 32 << 20;
-/// L2 tables and unpacked clusters that are kept; each has up to 2 MiB.
-const KEPT: usize = 16;
+/// Bytes of a snapshot's id or name that are kept; QEMU makes none that is longer than 255.
+const MAX_NAME: usize = 1_024;
+/// Snapshots that a message lists.
+const LISTED: usize = 20;
 
-const OFFSET_MASK: u64 = 0x00ff_ffff_ffff_fe00;
-const COMPRESSED: u64 = 1 << 62;
-const READS_ZERO: u64 = 1;
+const MAGIC: &[u8] = b"QFI\xfb";
 
 const DIRTY: u64 = 1;
 const CORRUPT: u64 = 1 << 1;
@@ -94,6 +93,11 @@ impl Geometry {
     }
 }
 
+/// Tells whether a file begins like an image of version 2 or later; the first version has no snapshots and is no kin.
+pub(super) fn is_qcow2(head: &[u8]) -> bool {
+    head.starts_with(MAGIC) && !head.starts_with(b"QFI\xfb\0\0\0\x01")
+}
+
 fn corrupt(at: u64, what: impl Into<String>) -> Error {
     Error::new(ErrorKind::Corrupt, what).at_file(FileOffset(at)).within("qcow2")
 }
@@ -103,8 +107,7 @@ fn corrupt(at: u64, what: impl Into<String>) -> Error {
 /// # Errors
 /// `NotASaveImage` for an image without a state, `Unsupported` for encryption, external data and unknown features,
 /// `Corrupt`, `Truncated`, `Io`.
-pub(super) fn open(file: File, wanted: Option<&str>) -> Result<(Qcow2Image, Arc<dyn Source>)> {
-    let file = FileSource::new(file, 0).map_err(|e| Error::io("cannot read the image", e))?;
+pub(super) fn open(file: FileSource, wanted: Option<&str>) -> Result<(Qcow2Image, Arc<dyn Source>)> {
     let mut head = [0; 112];
     let n = file.read_full(0, &mut head).map_err(|e| Error::io("cannot read the image", e))?;
     if n < 72 {
@@ -175,6 +178,9 @@ fn snapshots(file: &FileSource, at: u64, count: u32, disk: u64) -> Result<Vec<Sn
     let mut out = Vec::new();
     let mut c = Cursor::new(file, StreamOffset(at));
     for _ in 0..count {
+        // entries begin at multiples of 8; behind the last one the file may end
+        let used = c.offset().0.saturating_sub(at);
+        c.seek(StreamOffset(at.saturating_add(used.next_multiple_of(8))));
         let start = c.offset().0;
         if start.saturating_sub(at) > MAX_TABLE {
             return Err(corrupt(start, format!("qcow2 snapshot table: expected {MAX_TABLE} bytes at most")));
@@ -184,8 +190,6 @@ fn snapshots(file: &FileSource, at: u64, count: u32, disk: u64) -> Result<Vec<Sn
             None => e,
         })?;
         out.push(entry);
-        let used = c.offset().0.saturating_sub(at);
-        c.skip(used.wrapping_neg() & 7)?;
     }
     Ok(out)
 }
@@ -201,7 +205,7 @@ fn entry(c: &mut Cursor<'_>, disk: u64) -> Result<Snapshot> {
     let extra_len = u64::from(c.be32()?);
     let extra = c.take_vec(extra_len, MAX_EXTRA, "extra data")?;
     let word = |at: usize| extra.get(at..at.saturating_add(8)).map(BigEndian::read_u64);
-    let text = |b: Vec<u8>| String::from_utf8_lossy(&b).into_owned();
+    let text = |b: Vec<u8>| String::from_utf8_lossy(b.get(..b.len().min(MAX_NAME)).unwrap_or_default()).into_owned();
     let id = text(c.take_vec(id_len.into(), u16::MAX.into(), "id")?);
     let name = text(c.take_vec(name_len.into(), u16::MAX.into(), "name")?);
     let vm_state_bytes = word(0).unwrap_or(small);
@@ -212,11 +216,17 @@ fn entry(c: &mut Cursor<'_>, disk: u64) -> Result<Snapshot> {
 /// Finds the snapshot that is wanted: by name, then by id; without a wish, the only one that has a state.
 fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
     let show = |s: &Snapshot| format!("{} ({:?}, {} bytes of state)", s.id, s.name, s.vm_state_bytes);
-    let list = || all.iter().map(show).collect::<Vec<_>>().join(", ");
+    let list = || {
+        let mut out = all.iter().take(LISTED).map(show).collect::<Vec<_>>().join(", ");
+        if all.len() > LISTED {
+            out += &format!(" and {} more", all.len().saturating_sub(LISTED));
+        }
+        out
+    };
     let none = |what: &str| Error::new(ErrorKind::NotASaveImage, what);
     if all.is_empty() {
         return Err(none("a qcow2 disk image without internal snapshots: it holds no machine state").hint(
-            "read the disk with qemu-img or qemu-nbd; `savevm NAME` in QEMU's monitor makes a snapshot with state",
+            "read the disk with qemu-img or qemu-nbd; `savevm NAME` in QEMU's monitor makes a snapshot with state, and `qemu-img convert` leaves all snapshots out",
         ));
     }
     let Some(w) = wanted else {
@@ -249,215 +259,4 @@ fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
             .hint("of a machine with several disks, one holds the state of a snapshot: try its other qcow2 images"));
     }
     Ok(i)
-}
-
-/// The state of one snapshot as a source.
-struct State {
-    file: FileSource,
-    geometry: Geometry,
-    base: u64,
-    size: u64,
-    l1: Vec<u64>,
-    kept: Mutex<Kept>,
-}
-
-#[derive(Default)]
-struct Kept {
-    l2: HashMap<u64, Arc<Vec<u8>>>,
-    unpacked: HashMap<u64, Arc<Vec<u8>>>,
-}
-
-/// Where the bytes of a guest offset are, and for how many bytes that holds.
-enum Place {
-    Zero,
-    At(u64),
-    Packed { entry: u64, skip: u64 },
-}
-
-fn invalid(what: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
-}
-
-impl State {
-    fn open(file: FileSource, geometry: Geometry, s: &Snapshot) -> Result<Self> {
-        let bytes = u64::from(s.l1_entries).saturating_mul(8);
-        if bytes > MAX_L1_BYTES {
-            return Err(corrupt(
-                s.l1_offset,
-                format!("L1 table: expected {MAX_L1_BYTES} bytes at most, found {bytes}"),
-            ));
-        }
-        let mut c = Cursor::new(&file, StreamOffset(s.l1_offset));
-        let table = c
-            .take_vec(bytes, MAX_L1_BYTES, "L1 table")
-            .map_err(|e| Error::new(e.kind(), format!("qcow2: {}", e.message())).at_file(FileOffset(s.l1_offset)))?;
-        let l1: Vec<u64> = table.chunks_exact(8).map(BigEndian::read_u64).collect();
-        let span = geometry.l1_span();
-        // QEMU counts the disk in sectors
-        let disk = s.disk_bytes & !511;
-        let base = disk.div_ceil(span).checked_mul(span);
-        let base = base.ok_or_else(|| corrupt(s.l1_offset, format!("a disk of {disk} bytes")))?;
-        let covered = (l1.len() as u64).saturating_mul(span).saturating_sub(base);
-        if s.vm_state_bytes > covered {
-            return Err(corrupt(
-                s.l1_offset,
-                format!("a state of {} bytes, of which the L1 table covers {covered}", s.vm_state_bytes),
-            ));
-        }
-        Ok(Self { file, geometry, base, size: s.vm_state_bytes, l1, kept: Mutex::default() })
-    }
-
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn l2(&self, at: u64) -> io::Result<Arc<Vec<u8>>> {
-        if let Some(t) = self.kept().l2.get(&at) {
-            return Ok(Arc::clone(t));
-        }
-        if at.checked_rem(self.geometry.cluster()) != Some(0) {
-            return Err(invalid(format!("qcow2 L2 table at {at:#x}, which is no cluster")));
-        }
-        let mut table = vec![0; usize::try_from(self.geometry.cluster()).unwrap_or(0)];
-        let n = self.file.read_full(at, &mut table)?;
-        if n < table.len() {
-            return Err(invalid(format!("qcow2 L2 table at {at:#x}: found {n} bytes before the end of the file")));
-        }
-        let table = Arc::new(table);
-        let mut kept = self.kept();
-        if kept.l2.len() >= KEPT {
-            kept.l2.clear();
-        }
-        kept.l2.insert(at, Arc::clone(&table));
-        Ok(table)
-    }
-
-    /// Finds a guest offset, and how many bytes from there on are in one piece.
-    fn place(&self, guest: u64) -> io::Result<(Place, u64)> {
-        let g = self.geometry;
-        let in_cluster = guest & g.cluster().saturating_sub(1);
-        let mut left = g.cluster().saturating_sub(in_cluster);
-        let i = usize::try_from(guest >> g.cluster_bits.saturating_add(g.l2_bits())).unwrap_or(usize::MAX);
-        let table = self.l1.get(i).copied().unwrap_or(0) & OFFSET_MASK;
-        if table == 0 {
-            return Ok((Place::Zero, left));
-        }
-        let table = self.l2(table)?;
-        let j = (guest >> g.cluster_bits) & (1_u64 << g.l2_bits()).saturating_sub(1);
-        let at = usize::try_from(j.saturating_mul(g.l2_entry())).unwrap_or(usize::MAX);
-        let word = |at: usize| table.get(at..at.saturating_add(8)).map_or(0, BigEndian::read_u64);
-        let entry = word(at);
-        if entry & COMPRESSED != 0 {
-            return Ok((Place::Packed { entry, skip: in_cluster }, left));
-        }
-        let host = entry & OFFSET_MASK;
-        if g.extended_l2 {
-            // 32 subclusters: the low half of the bitmap says allocated, the high half zero
-            let sub_bits = g.cluster_bits.saturating_sub(5);
-            let sub = in_cluster >> sub_bits;
-            let sub_bytes = 1_u64 << sub_bits;
-            left = sub_bytes.saturating_sub(in_cluster & sub_bytes.saturating_sub(1));
-            let bitmap = word(at.saturating_add(8));
-            let (allocated, zero) = (bitmap >> sub & 1 != 0, bitmap >> sub >> 32 & 1 != 0);
-            return match (allocated, zero) {
-                (true, true) => Err(invalid(format!("qcow2 subcluster at {guest:#x} is both allocated and zero"))),
-                (true, false) => Ok((Place::At(self.aligned(host)?.saturating_add(in_cluster)), left)),
-                (false, _) => Ok((Place::Zero, left)),
-            };
-        }
-        if entry & READS_ZERO != 0 {
-            if g.version < 3 {
-                return Err(invalid(format!("qcow2 L2 entry {entry:#x}: version 2 knows no zero clusters")));
-            }
-            return Ok((Place::Zero, left));
-        }
-        if host == 0 {
-            return Ok((Place::Zero, left));
-        }
-        Ok((Place::At(self.aligned(host)?.saturating_add(in_cluster)), left))
-    }
-
-    fn aligned(&self, host: u64) -> io::Result<u64> {
-        if host.checked_rem(self.geometry.cluster()) == Some(0) {
-            Ok(host)
-        } else {
-            Err(invalid(format!("qcow2 data at {host:#x}, which is no cluster")))
-        }
-    }
-
-    /// Unpacks a compressed cluster: raw deflate, or zstd frames.
-    fn unpacked(&self, entry: u64) -> io::Result<Arc<Vec<u8>>> {
-        if let Some(c) = self.kept().unpacked.get(&entry) {
-            return Ok(Arc::clone(c));
-        }
-        let g = self.geometry;
-        let x = 62_u32.saturating_sub(g.cluster_bits.saturating_sub(8));
-        let at = entry & (1_u64 << x).saturating_sub(1);
-        let sectors = (entry & !COMPRESSED & !(1 << 63)) >> x;
-        let bytes = sectors.saturating_add(1).saturating_mul(512).saturating_sub(at & 511);
-        let mut packed = vec![0; usize::try_from(bytes).unwrap_or(0)];
-        let n = self.file.read_full(at, &mut packed)?;
-        packed.truncate(n);
-        let mut out = Vec::new();
-        let want = g.cluster();
-        let result = if g.zstd {
-            zstd::Decoder::new(packed.as_slice()).and_then(|d| d.take(want).read_to_end(&mut out))
-        } else {
-            flate2::read::DeflateDecoder::new(packed.as_slice()).take(want).read_to_end(&mut out)
-        };
-        if out.len() as u64 != want {
-            let why = result.map_or_else(|e| e.to_string(), |n| format!("{n} bytes came out"));
-            return Err(invalid(format!("qcow2 compressed cluster at {at:#x}: expected {want} bytes: {why}")));
-        }
-        let out = Arc::new(out);
-        let mut kept = self.kept();
-        if kept.unpacked.len() >= KEPT {
-            kept.unpacked.clear();
-        }
-        kept.unpacked.insert(entry, Arc::clone(&out));
-        Ok(out)
-    }
-}
-
-impl Source for State {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let end = self.size.min(offset.saturating_add(buf.len() as u64));
-        if offset >= end {
-            return Ok(0);
-        }
-        let guest = self.base.saturating_add(offset);
-        let want = end.saturating_sub(offset);
-        let (place, mut n) = self.place(guest)?;
-        // clusters that follow each other in the file are read at once
-        while n < want {
-            match (&place, self.place(guest.saturating_add(n))?) {
-                (Place::At(host), (Place::At(next), more)) if next == host.saturating_add(n) => {
-                    n = n.saturating_add(more)
-                }
-                (Place::Zero, (Place::Zero, more)) => n = n.saturating_add(more),
-                _ => break,
-            }
-        }
-        let n = usize::try_from(n.min(want)).unwrap_or(buf.len());
-        let to = buf.get_mut(..n).unwrap_or_default();
-        match place {
-            Place::Zero => to.fill(0),
-            Place::At(host) => {
-                let got = self.file.read_full(host, to)?;
-                // what lies behind the end of the file was never written
-                to.get_mut(got..).unwrap_or_default().fill(0);
-            }
-            Place::Packed { entry, skip } => {
-                let cluster = self.unpacked(entry)?;
-                let from = usize::try_from(skip).unwrap_or(usize::MAX);
-                let part = cluster.get(from..from.saturating_add(n)).unwrap_or_default();
-                to.get_mut(..part.len()).unwrap_or_default().copy_from_slice(part);
-            }
-        }
-        Ok(n)
-    }
-
-    fn size(&self) -> Option<u64> {
-        Some(self.size)
-    }
 }

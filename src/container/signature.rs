@@ -1,6 +1,7 @@
 //! Files by their first bytes: what we read, and what others do.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::wire::Source;
 
 /// Bytes of a file that are looked at.
 pub(super) const HEAD: usize = 1024;
@@ -98,6 +99,46 @@ pub(super) fn must_be_stream(head: &[u8]) -> Result<()> {
             .hint("a stream is written by QEMU's `migrate file:PATH` or `migrate \"exec:cat > PATH\"`"))
         }
     }
+}
+
+/// How much of a file is searched for a stream that does not begin with it.
+const SEARCH: u64 = 64 << 20;
+
+/// Adds to the refusal of an unknown file where in it a stream begins, if one does: QEMU's `file:PATH,offset=N` leaves what
+/// stands in front of it as it was, and nothing in the file says N.
+pub(super) fn seek_stream(e: Error, head: &[u8], source: &dyn Source, can_offset: bool) -> Error {
+    let e = if head.iter().all(|b| *b == 0) {
+        Error::new(e.kind(), "expected a migration stream (QEVM), found a file that begins with zeros")
+            .hint("QEMU's `file:PATH,offset=N` leaves zeros in front of the stream: give that N with --offset")
+    } else {
+        e
+    };
+    match search(source) {
+        Some(n) if can_offset => e.hint(format!("a migration stream seems to begin at {n:#x}: try --offset {n:#x}")),
+        Some(n) => e.hint(format!("a migration stream seems to begin {n:#x} bytes further on")),
+        None => e,
+    }
+}
+
+fn search(source: &dyn Source) -> Option<u64> {
+    const BEGINS: &[u8] = b"QEVM\0\0\0\x03";
+    let mut piece = vec![0; 1 << 20];
+    let mut at = 0_u64;
+    while at < SEARCH {
+        let n = source.read_full(at, &mut piece).ok()?;
+        let have = piece.get(..n).unwrap_or_default();
+        // a configuration section, or the first section of an older machine
+        let found = have.windows(9).position(|w| w.starts_with(BEGINS) && matches!(w.last(), Some(1 | 4 | 7)));
+        if let Some(i) = found {
+            return Some(at.saturating_add(i as u64));
+        }
+        if n < piece.len() {
+            return None;
+        }
+        at = at.saturating_add(n.saturating_sub(8) as u64);
+        source.release(at);
+    }
+    None
 }
 
 #[cfg(test)]

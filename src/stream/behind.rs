@@ -47,7 +47,7 @@ impl Walker<'_> {
             _ => Ok(()),
         };
         let end = self.c.offset();
-        let size = self.c.source().exhaust().map_err(|e| Error::io("cannot read the stream", e).at(end))?;
+        let size = self.c.source().drain(end.0).map_err(|e| Error::io("cannot read the stream", e).at(end))?;
         if size > end.0 && described.is_ok() {
             self.out.trailing = Some(StreamRange::new(end.0, size));
         }

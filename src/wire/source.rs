@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
-use crate::limits::MAX_PIPE_BYTES;
+use crate::limits::{MAX_PIPE_BYTES, MAX_PIPE_MEMORY};
 
 /// Bytes at positions. Offsets are those of the stream: 0 is its first byte.
 pub trait Source: Send + Sync {
@@ -37,6 +38,14 @@ pub trait Source: Send + Sync {
     /// The system's own, and `OutOfMemory` when the pipe holds more than may be kept.
     fn exhaust(&self) -> io::Result<u64> {
         self.size().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
+    }
+
+    /// Reads a pipe up to its end without keeping what comes behind `from`, and returns the size.
+    ///
+    /// # Errors
+    /// The system's own.
+    fn drain(&self, _from: u64) -> io::Result<u64> {
+        self.exhaust()
     }
 
     /// Fills `buf` from `offset` as far as the source goes and returns the number of bytes.
@@ -136,22 +145,40 @@ impl Source for MemorySource {
     }
 }
 
-/// A pipe: read once, forwards; what was not released stays in memory for a second look.
+/// A pipe: read once, forwards; what was not released stays for a second look.
 ///
-/// Memory use is what lies between the released offset and the furthest byte that was asked for, and never more than
-/// [`MAX_PIPE_BYTES`].
+/// What stays is what lies between the released offset and the furthest byte that was asked for, and never more than
+/// [`MAX_PIPE_BYTES`]. Up to [`MAX_PIPE_MEMORY`] of it are in memory, the rest in a temporary file without a name.
 pub struct PipeSource {
     state: Mutex<Pipe>,
 }
 
 struct Pipe {
     input: Box<dyn Read + Send>,
-    /// Chunks in order; the first begins at `start`.
-    chunks: VecDeque<Vec<u8>>,
+    /// Pieces of [`CHUNK`] bytes in order, but for the last, which may be shorter; the first begins at `start`.
+    chunks: VecDeque<Chunk>,
     start: u64,
     /// One past the last byte that was read from the pipe.
     end: u64,
     ended: bool,
+    in_memory: u64,
+    spilt: Option<File>,
+    tmpdir: Option<PathBuf>,
+}
+
+enum Chunk {
+    Memory(Vec<u8>),
+    /// Bytes that stand in the temporary file, where they stood in the pipe.
+    Spilt(usize),
+}
+
+impl Chunk {
+    fn len(&self) -> usize {
+        match self {
+            Self::Memory(b) => b.len(),
+            Self::Spilt(n) => *n,
+        }
+    }
 }
 
 /// As much as a pipe holds.
@@ -161,7 +188,25 @@ impl PipeSource {
     /// Wraps a reader that cannot seek.
     #[must_use]
     pub fn new(input: Box<dyn Read + Send>) -> Self {
-        Self { state: Mutex::new(Pipe { input, chunks: VecDeque::new(), start: 0, end: 0, ended: false }) }
+        Self {
+            state: Mutex::new(Pipe {
+                input,
+                chunks: VecDeque::new(),
+                start: 0,
+                end: 0,
+                ended: false,
+                in_memory: 0,
+                spilt: None,
+                tmpdir: None,
+            }),
+        }
+    }
+
+    /// Says where a temporary file goes, if one is needed.
+    #[must_use]
+    pub fn with_tmpdir(self, dir: Option<PathBuf>) -> Self {
+        self.lock().tmpdir = dir;
+        self
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Pipe> {
@@ -178,7 +223,7 @@ impl Pipe {
         if self.end.saturating_sub(self.start) >= MAX_PIPE_BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::OutOfMemory,
-                "the pipe holds more device state than may be kept in memory; save it to a file and read that",
+                "the pipe holds more device state than may be kept; save it to a file and read that",
             ));
         }
         let mut chunk = vec![0; CHUNK];
@@ -195,11 +240,30 @@ impl Pipe {
             }
         }
         chunk.truncate(n);
-        self.end = self.end.saturating_add(n as u64);
         if n > 0 {
+            let chunk = self.put(chunk)?;
             self.chunks.push_back(chunk);
         }
+        self.end = self.end.saturating_add(n as u64);
         Ok(n > 0)
+    }
+
+    /// Keeps a chunk that begins at `end`.
+    fn put(&mut self, bytes: Vec<u8>) -> io::Result<Chunk> {
+        if self.in_memory < MAX_PIPE_MEMORY {
+            self.in_memory = self.in_memory.saturating_add(bytes.len() as u64);
+            return Ok(Chunk::Memory(bytes));
+        }
+        let file = match &mut self.spilt {
+            Some(f) => f,
+            none => none.insert(match &self.tmpdir {
+                Some(d) => tempfile::tempfile_in(d)?,
+                None => tempfile::tempfile()?,
+            }),
+        };
+        file.seek(SeekFrom::Start(self.end))?;
+        file.write_all(&bytes)?;
+        Ok(Chunk::Spilt(bytes.len()))
     }
 }
 
@@ -217,19 +281,26 @@ impl Source for PipeSource {
                 "this part of the pipe has gone by; save the stream to a file for a question that looks twice",
             ));
         }
-        let mut skip = usize::try_from(offset.saturating_sub(p.start)).unwrap_or(usize::MAX);
-        for c in &p.chunks {
-            let Some(rest) = c.get(skip..).filter(|r| !r.is_empty()) else {
-                skip = skip.saturating_sub(c.len());
-                continue;
-            };
-            let n = rest.len().min(buf.len());
-            if let (Some(to), Some(from)) = (buf.get_mut(..n), rest.get(..n)) {
-                to.copy_from_slice(from);
+        let skip = usize::try_from(offset.saturating_sub(p.start)).unwrap_or(usize::MAX);
+        let (index, skip) = (skip.checked_div(CHUNK).unwrap_or(0), skip.checked_rem(CHUNK).unwrap_or(0));
+        match p.chunks.get(index) {
+            Some(Chunk::Memory(c)) => {
+                let rest = c.get(skip..).unwrap_or_default();
+                let n = rest.len().min(buf.len());
+                if let (Some(to), Some(from)) = (buf.get_mut(..n), rest.get(..n)) {
+                    to.copy_from_slice(from);
+                }
+                Ok(n)
             }
-            return Ok(n);
+            Some(Chunk::Spilt(len)) => {
+                let n = len.saturating_sub(skip).min(buf.len());
+                match (&p.spilt, buf.get_mut(..n)) {
+                    (Some(f), Some(to)) => positioned_read(f, offset, to),
+                    _ => Ok(0),
+                }
+            }
+            None => Ok(0),
         }
-        Ok(0)
     }
 
     fn size(&self) -> Option<u64> {
@@ -245,7 +316,26 @@ impl Source for PipeSource {
                 break;
             }
             p.start = end;
-            p.chunks.pop_front();
+            if let Some(Chunk::Memory(gone)) = p.chunks.pop_front() {
+                p.in_memory = p.in_memory.saturating_sub(gone.len() as u64);
+            }
+        }
+        // the disk gets its space back once nothing there is needed
+        if p.spilt.is_some() && p.chunks.iter().all(|c| matches!(c, Chunk::Memory(_))) {
+            p.spilt = None;
+        }
+    }
+
+    fn drain(&self, from: u64) -> io::Result<u64> {
+        loop {
+            let end = {
+                let mut p = self.lock();
+                if !p.pull()? {
+                    return Ok(p.end);
+                }
+                p.end
+            };
+            self.release(end.max(from));
         }
     }
 
@@ -280,6 +370,43 @@ mod tests {
         assert_eq!(p.exhaust().unwrap(), bytes.len() as u64);
         assert_eq!(p.size(), Some(bytes.len() as u64));
         assert_eq!(p.read_at(bytes.len() as u64, &mut b).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_too_much_for_memory_goes_to_a_file() {
+        let whole = MAX_PIPE_MEMORY + 3 * CHUNK as u64 + 7;
+        let dir = std::env::temp_dir();
+        let input = (0_u64..).flat_map(u64::to_le_bytes);
+        struct Numbers<I>(I);
+        impl<I: Iterator<Item = u8>> Read for Numbers<I> {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                let n = buf.len();
+                buf.iter_mut().zip(&mut self.0).for_each(|(b, n)| *b = n);
+                Ok(n)
+            }
+        }
+        let p = PipeSource::new(Box::new(Numbers(input).take(whole))).with_tmpdir(Some(dir));
+        assert_eq!(p.exhaust().unwrap(), whole);
+        let number = |at: u64| {
+            let mut b = [0; 8];
+            assert_eq!(p.read_full(at, &mut b).unwrap(), 8);
+            u64::from_le_bytes(b)
+        };
+        for at in [0, 8, MAX_PIPE_MEMORY - 8, MAX_PIPE_MEMORY, MAX_PIPE_MEMORY + CHUNK as u64, whole - 15] {
+            assert_eq!(number(at / 8 * 8), at / 8);
+        }
+        assert!(p.lock().spilt.is_some());
+        p.release(whole - 7);
+        assert!(p.lock().spilt.is_some(), "the last piece is still there");
+        p.release(whole);
+        assert!(p.lock().spilt.is_none());
+    }
+
+    #[test]
+    fn a_drained_pipe_keeps_nothing() {
+        let p = PipeSource::new(Box::new(io::repeat(1).take(MAX_PIPE_MEMORY * 2)));
+        assert_eq!(p.drain(0).unwrap(), MAX_PIPE_MEMORY * 2);
+        assert!(p.lock().spilt.is_none() && p.lock().in_memory == 0);
     }
 
     #[test]
