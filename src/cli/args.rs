@@ -140,6 +140,10 @@ pub enum Command {
     State(StateArgs),
     /// Verify every structural rule, and that every byte is accounted for.
     Check(CheckArgs),
+    /// List the PCI devices: what they are, and what the guest made of them.
+    Pci(PciArgs),
+    /// Show the virtio devices: status, features, configuration, queues.
+    Virtio(VirtioArgs),
     /// Write guest memory in a format that other tools read.
     Extract(ExtractArgs),
 }
@@ -227,6 +231,55 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub input: InputArgs,
     /// Print JSON (schemas/output/check.schema.json).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `pci`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  savevm-analyze pci vm.mig
+  savevm-analyze pci vm.mig -v --device 00:02.0
+  savevm-analyze pci vm.mig -t
+  savevm-analyze pci vm.mig --json | jq '.devices[].bars'")]
+pub struct PciArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Print registers and capabilities; twice, MSI-X tables and extended capabilities too.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Print the tree of buses.
+    #[arg(short, long, conflicts_with_all = ["json", "verbose", "device"])]
+    pub tree: bool,
+    /// Only devices whose address, section, vmsd, or vendor:device matches. May be given several times.
+    #[arg(short, long, value_name = "GLOB")]
+    pub device: Vec<String>,
+    /// Print JSON (schemas/output/pci.schema.json).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `virtio`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  savevm-analyze virtio vm.mig
+  savevm-analyze virtio vm.mig --device virtio-blk --rings
+  savevm-analyze virtio vm.mig --json | jq '.devices[].guest_features'")]
+pub struct VirtioArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Print all of the configuration, addresses of the queues, and queues that are not set up.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Read the rings in guest memory: pending requests, and indices that make no sense.
+    #[arg(long)]
+    pub rings: bool,
+    /// Only devices whose kind, address, section or vmsd matches. May be given several times.
+    #[arg(short, long, value_name = "GLOB")]
+    pub device: Vec<String>,
+    /// Print JSON (schemas/output/virtio.schema.json).
     #[arg(long)]
     pub json: bool,
 }

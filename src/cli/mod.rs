@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod devices;
 mod dump;
 mod exit;
 mod extract;
@@ -52,6 +53,8 @@ fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Some(Command::Info(a)) => info::run(&a, out),
         Some(Command::State(a)) => state::run(&a, out),
         Some(Command::Check(a)) => check::run(&a, out),
+        Some(Command::Pci(a)) => devices::pci(&a, out),
+        Some(Command::Virtio(a)) => devices::virtio(&a, out),
         Some(Command::Extract(a)) => extract::run(&a, out),
         None if args.dump.file.is_some() || args.dump.path.is_some() => dump::run(&args.dump, out),
         None => {

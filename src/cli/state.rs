@@ -21,14 +21,15 @@ pub fn run(a: &StateArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     printer.begin(&image)?;
     let mut problems = Vec::new();
     let mut hits = 0_usize;
+    let globs = with_device_names(&image, &a.device)?;
     if let Some(c) = &image.walk().configuration
-        && wanted(&a.device, "configuration", "")
+        && wanted(&globs, "configuration", "")
     {
         hits += printer.device(&c.node, "configuration", 0)?;
     }
     for section in image.device_sections() {
         let vmsd = image.device_schema(section).map_or("", |d| &d.vmsd.name);
-        if !wanted(&a.device, &section.header.idstr, vmsd) {
+        if !wanted(&globs, &section.header.idstr, vmsd) {
             continue;
         }
         let device = image.device(section)?;
@@ -43,6 +44,29 @@ pub fn run(a: &StateArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         return Err(Failure::Usage(format!("nothing matches; the sections are: {}", names.join(", "))));
     }
     Ok(outcome)
+}
+
+/// Adds the sections of devices that `pci` or `virtio` print under a name that matches no section's.
+fn with_device_names(image: &SaveImage, given: &[String]) -> Result<Vec<String>, Failure> {
+    let names_a_section = |g: &String| {
+        let mut sections = image.device_sections();
+        let one = std::slice::from_ref(g);
+        wanted(one, "configuration", "")
+            || sections.any(|s| {
+                let vmsd = image.device_schema(s).map_or("", |d| &d.vmsd.name);
+                wanted(one, &s.header.idstr, vmsd)
+            })
+    };
+    let strangers: Vec<&String> = given.iter().filter(|g| !names_a_section(g)).collect();
+    let mut globs = given.to_vec();
+    if !strangers.is_empty() {
+        let found = super::devices::find(image)?;
+        for g in strangers {
+            globs.extend(found.pci.iter().filter(|d| d.matches(g)).map(|d| d.section.clone()));
+            globs.extend(found.virtio.iter().filter(|d| d.matches(g)).map(|d| d.section.clone()));
+        }
+    }
+    Ok(globs)
 }
 
 fn complaints(d: &Device<'_>) -> Vec<crate::error::Error> {

@@ -4,9 +4,14 @@ pub mod human;
 #[cfg(feature = "cli")]
 pub mod info;
 pub mod info_json;
+mod lines;
+pub mod pci;
+pub mod pci_json;
 pub mod state_json;
 pub mod tree;
 pub mod upstream;
+pub mod virtio;
+pub mod virtio_json;
 #[cfg(feature = "cli")]
 mod wrapper;
 

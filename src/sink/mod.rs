@@ -16,12 +16,14 @@
 
 mod copy;
 mod file_names;
+mod guest_pages;
 mod image_files;
 mod page_images;
 mod plan;
 mod writer;
 
 pub use file_names::file_names;
+pub use guest_pages::GuestPages;
 pub use image_files::{ImageFiles, Whole};
 pub use page_images::{BlockReport, PageImages, Planner, Report};
 pub use plan::{Plan, Segment};

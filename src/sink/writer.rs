@@ -138,7 +138,7 @@ fn work(outputs: &[File], ops: &Receiver<Op>, give_back: &Sender<Vec<u8>>) -> Re
 }
 
 /// Unpacks a page: a whole zlib stream that gives exactly a page.
-fn inflate(zlib: &mut flate2::Decompress, data: &[u8], page: usize) -> std::result::Result<Vec<u8>, String> {
+pub(super) fn inflate(zlib: &mut flate2::Decompress, data: &[u8], page: usize) -> std::result::Result<Vec<u8>, String> {
     zlib.reset(true);
     let mut out = vec![0; page];
     let status = zlib.decompress(data, &mut out, flate2::FlushDecompress::Finish);

@@ -1,0 +1,43 @@
+//! The tree of buses.
+
+use super::{Address, Device, Root};
+
+/// A device and what is behind it.
+#[derive(Clone, Debug)]
+pub struct Branch<'a> {
+    /// The device.
+    pub device: &'a Device,
+    /// The devices on the bus behind it.
+    pub behind: Vec<Branch<'a>>,
+}
+
+/// Returns the devices of every root bus as trees; a device whose bridge is not in the state stands on the root bus.
+#[must_use]
+pub fn tree(devices: &[Device]) -> Vec<(Root, Vec<Branch<'_>>)> {
+    let mut roots: Vec<(Root, Vec<Branch<'_>>)> = Vec::new();
+    let placed = || devices.iter().filter_map(|d| d.address.as_ref().map(|a| (a, d)));
+    for (a, d) in placed() {
+        let bridge_is_here = a.bridge().is_some_and(|(r, p)| placed().any(|(b, _)| b.root == *r && b.path == p));
+        if bridge_is_here {
+            continue;
+        }
+        let branch = Branch { device: d, behind: behind(a, devices) };
+        match roots.iter_mut().find(|(r, _)| *r == a.root) {
+            Some((_, list)) => list.push(branch),
+            None => roots.push((a.root.clone(), vec![branch])),
+        }
+    }
+    roots
+}
+
+/// A path grows by a slot with each level, so this ends.
+fn behind<'a>(bridge: &Address, devices: &'a [Device]) -> Vec<Branch<'a>> {
+    let on_its_bus = |d: &&Device| {
+        d.address.as_ref().and_then(Address::bridge).is_some_and(|(r, p)| *r == bridge.root && p == bridge.path)
+    };
+    let branch = |d: &'a Device| {
+        let behind = d.address.as_ref().map(|a| behind(a, devices)).unwrap_or_default();
+        Branch { device: d, behind }
+    };
+    devices.iter().filter(on_its_bus).map(branch).collect()
+}

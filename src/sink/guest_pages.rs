@@ -1,0 +1,194 @@
+//! Some pages of guest memory, kept in memory: for those who want to look at a few places.
+
+use std::collections::HashMap;
+
+use super::writer::inflate;
+use crate::error::{Error, ErrorKind, Result};
+use crate::machine::{Facts, Region, layout};
+use crate::offset::RamOffset;
+use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink, apply_xbzrle};
+use crate::wire::Source;
+
+/// Pages that are kept at most: 1 GiB of 4 KiB pages would be four times that.
+const MAX_PAGES: usize = 65_536;
+
+/// What is known of a page.
+enum Kept {
+    /// Nothing was sent of it.
+    Unsent,
+    /// Its content.
+    Content(Vec<u8>),
+    /// Something was sent that cannot be decoded.
+    Bad(String),
+}
+
+/// Collects the pages around ranges of guest-physical addresses in one walk.
+pub struct GuestPages {
+    ranges: Vec<(u64, u64)>,
+    facts: Facts,
+    regions: Vec<Region>,
+    /// Why no address has a place.
+    no_map: Option<String>,
+    target_page: u64,
+    pages: HashMap<(usize, u64), Kept>,
+    zlib: flate2::Decompress,
+    truncated: bool,
+}
+
+impl GuestPages {
+    /// Begins, with ranges as address and length; `facts` are those for the map of memory.
+    #[must_use]
+    pub fn new(ranges: Vec<(u64, u64)>, facts: Facts) -> Self {
+        Self {
+            ranges,
+            facts,
+            regions: Vec::new(),
+            no_map: Some("the stream has no list of RAM blocks".to_owned()),
+            target_page: 4096,
+            pages: HashMap::new(),
+            zlib: flate2::Decompress::new(true),
+            truncated: false,
+        }
+    }
+
+    /// Reads guest-physical memory.
+    ///
+    /// # Errors
+    /// Why it is not there, in words.
+    pub fn read(&self, address: u64, len: usize) -> std::result::Result<Vec<u8>, String> {
+        if let Some(why) = &self.no_map {
+            return Err(why.clone());
+        }
+        let mut out = Vec::new();
+        let mut at = address;
+        while out.len() < len {
+            let (block, offset) = self.place(at).ok_or_else(|| format!("no memory is known at {at:#x}"))?;
+            let within = offset.checked_rem(self.target_page).unwrap_or(0);
+            let key = (block, offset.saturating_sub(within));
+            let page = match self.pages.get(&key) {
+                Some(Kept::Content(p)) => p,
+                Some(Kept::Bad(why)) => return Err(format!("the page at {at:#x} cannot be decoded: {why}")),
+                Some(Kept::Unsent) => return Err(format!("the page at {at:#x} is not in the stream")),
+                None if self.truncated => return Err(format!("more than {MAX_PAGES} pages are asked for")),
+                None => return Err(format!("the page at {at:#x} was not collected")),
+            };
+            let from = usize::try_from(within).unwrap_or(usize::MAX);
+            let piece = page.get(from..).unwrap_or_default();
+            let piece = piece.get(..len.saturating_sub(out.len())).unwrap_or(piece);
+            if piece.is_empty() {
+                return Err(format!("the page at {at:#x} is cut"));
+            }
+            out.extend_from_slice(piece);
+            at = at.checked_add(piece.len() as u64).ok_or("an address beyond 64 bits")?;
+        }
+        Ok(out)
+    }
+
+    fn place(&self, address: u64) -> Option<(usize, u64)> {
+        let r = self.regions.iter().find(|r| address.checked_sub(r.gpa.0).is_some_and(|d| d < r.bytes))?;
+        Some((r.block, r.block_offset.0.saturating_add(address.saturating_sub(r.gpa.0))))
+    }
+
+    fn want(&mut self) {
+        let page = self.target_page;
+        for (start, len) in self.ranges.clone() {
+            let mut at = start.saturating_sub(start.checked_rem(page).unwrap_or(0));
+            let end = start.saturating_add(len);
+            while at < end {
+                if self.pages.len() >= MAX_PAGES {
+                    self.truncated = true;
+                    return;
+                }
+                if let Some((block, offset)) = self.place(at) {
+                    let offset = offset.saturating_sub(offset.checked_rem(page).unwrap_or(0));
+                    self.pages.insert((block, offset), Kept::Unsent);
+                }
+                at = at.saturating_add(page);
+                if at == u64::MAX {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl PageSink for GuestPages {
+    fn blocks(&mut self, list: &BlockList<'_>) -> Result<()> {
+        self.target_page = list.target_page.max(1);
+        self.pages.clear();
+        match layout(list.machine, list.blocks, &self.facts) {
+            Ok(l) => {
+                self.regions = l.regions;
+                self.no_map = None;
+                self.want();
+                // of a mapped-ram block, what is in no run is zero
+                let zero = vec![0; usize::try_from(self.target_page).unwrap_or(0)];
+                for ((block, _), kept) in &mut self.pages {
+                    if list.blocks.get(*block).is_some_and(|b| b.mapped.is_some_and(|m| !m.is_absent())) {
+                        *kept = Kept::Content(zero.clone());
+                    }
+                }
+            }
+            Err(e) => self.no_map = Some(e.message().to_owned()),
+        }
+        Ok(())
+    }
+
+    fn page(&mut self, at: PageAt, page: Page<'_>) -> Result<()> {
+        let Some(kept) = self.pages.get_mut(&(at.block, at.offset.0)) else { return Ok(()) };
+        let size = usize::try_from(self.target_page).unwrap_or(0);
+        *kept = match page {
+            Page::Fill(b) => Kept::Content(vec![b; size]),
+            Page::Normal(p) => Kept::Content(p.to_vec()),
+            Page::Xbzrle(difference) => {
+                let mut content = match kept {
+                    Kept::Content(p) => std::mem::take(p),
+                    _ => vec![0; size],
+                };
+                match apply_xbzrle(difference, &mut content) {
+                    Ok(()) => Kept::Content(content),
+                    Err(why) => Kept::Bad(why),
+                }
+            }
+            Page::Compressed(z) => match inflate(&mut self.zlib, z, size) {
+                Ok(p) => Kept::Content(p),
+                Err(why) => Kept::Bad(why),
+            },
+        };
+        Ok(())
+    }
+
+    fn mapped(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
+        let end = run.offset.0.saturating_add(run.bytes);
+        let size = usize::try_from(self.target_page).unwrap_or(0);
+        for ((block, offset), kept) in &mut self.pages {
+            if *block != run.block || *offset < run.offset.0 || *offset >= end {
+                continue;
+            }
+            let at = run.at.0.saturating_add(offset.saturating_sub(run.offset.0));
+            let mut content = vec![0; size];
+            let n = source.read_full(at, &mut content).map_err(|e| Error::io("cannot read the stream", e))?;
+            if n < size {
+                return Err(Error::new(ErrorKind::Truncated, "a page of mapped-ram is cut").at(run.at));
+            }
+            *kept = Kept::Content(content);
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self, block: usize, start: RamOffset, bytes: u64) -> Result<()> {
+        let end = start.0.saturating_add(bytes);
+        for ((b, offset), kept) in &mut self.pages {
+            if *b == block && (start.0..end).contains(offset) {
+                *kept = Kept::Unsent;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl crate::decode::virtio::rings::Memory for GuestPages {
+    fn read(&self, address: u64, len: usize) -> std::result::Result<Vec<u8>, String> {
+        Self::read(self, address, len)
+    }
+}
