@@ -1,6 +1,7 @@
 //! Opens the saved state of a QEMU virtual machine and decodes all of it.
 
 pub mod container;
+pub mod decode;
 pub mod diag;
 pub mod error;
 pub mod handler;
