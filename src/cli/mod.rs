@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod cpu;
 mod dump;
 mod exit;
 mod extract;
@@ -51,6 +52,7 @@ fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
     match args.command {
         Some(Command::Info(a)) => info::run(&a, out),
         Some(Command::State(a)) => state::run(&a, out),
+        Some(Command::Cpu(a)) => cpu::run(&a, out),
         Some(Command::Check(a)) => check::run(&a, out),
         Some(Command::Extract(a)) => extract::run(&a, out),
         None if args.dump.file.is_some() || args.dump.path.is_some() => dump::run(&args.dump, out),

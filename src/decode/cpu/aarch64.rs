@@ -66,9 +66,7 @@ fn control(f: &Fields<'_>) -> Group {
     let Some(v) = f.sub("cpu/vfp") else { return g };
     let (fpcr, fpsr) = match (v.sub("cpu/vfp/fpcr_fpsr"), v.number("fpscr")) {
         (Some(s), _) => (s.cut("fpcr", 32), s.cut("fpsr", 32)),
-        (None, Some(n)) => {
-            (Some(Number::new(n.low() & FPCR_BITS, 32)), Some(Number::new(n.low() & FPSR_BITS, 32)))
-        }
+        (None, Some(n)) => (Some(Number::new(n.low() & FPCR_BITS, 32)), Some(Number::new(n.low() & FPSR_BITS, 32))),
         (None, None) => (None, None),
     };
     g.add("FPCR", fpcr);

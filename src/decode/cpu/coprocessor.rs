@@ -55,8 +55,30 @@ static CP15_WIDE: &[(u64, u64, &str)] = &[
 
 /// Registers that are shown without `--all`.
 static IMPORTANT: &[&str] = &[
-    "MIDR", "MPIDR", "SCTLR", "ACTLR", "CPACR", "TTBR0", "TTBR1", "TTBCR", "DACR", "DFSR", "IFSR", "DFAR", "IFAR", "VBAR",
-    "CONTEXTIDR", "TPIDRURW", "TPIDRURO", "TPIDRPRW", "PRRR", "NMRR", "CNTFRQ", "CNTKCTL", "SCR", "HCR",
+    "MIDR",
+    "MPIDR",
+    "SCTLR",
+    "ACTLR",
+    "CPACR",
+    "TTBR0",
+    "TTBR1",
+    "TTBCR",
+    "DACR",
+    "DFSR",
+    "IFSR",
+    "DFAR",
+    "IFAR",
+    "VBAR",
+    "CONTEXTIDR",
+    "TPIDRURW",
+    "TPIDRURO",
+    "TPIDRPRW",
+    "PRRR",
+    "NMRR",
+    "CNTFRQ",
+    "CNTKCTL",
+    "SCR",
+    "HCR",
 ];
 
 pub fn groups(f: &Fields<'_>, shown: bool) -> Vec<Group> {

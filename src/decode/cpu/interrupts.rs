@@ -106,8 +106,7 @@ fn ioapic(f: &Fields<'_>) -> Group {
     g.add("id", f.number("id"));
     g.says("IRR", f.number("irr"), |_| format!("pins {}", list(&f.set_bits("irr"))));
     let table = f.numbers("ioredtbl");
-    let open: Vec<u64> =
-        (0_u64..).zip(&table).filter(|(_, e)| !e.bit(16)).map(|(i, _)| i).collect();
+    let open: Vec<u64> = (0_u64..).zip(&table).filter(|(_, e)| !e.bit(16)).map(|(i, _)| i).collect();
     counted(&mut g, "not masked", &open);
     for (i, e) in table.iter().enumerate().filter(|(_, e)| !e.bit(16)) {
         let how = if e.bit(15) { "level" } else { "edge" };
@@ -120,9 +119,11 @@ fn ioapic(f: &Fields<'_>) -> Group {
 
 fn i8259(f: &Fields<'_>) -> Group {
     let mut g = Group::new("i8259", "Interrupt controller i8259", Form::Rows);
-    let lines = |what: &'static str| move |v: u64| {
-        let set = set_bits(&[Number::new(v, 8)]);
-        if set.is_empty() { String::new() } else { format!("{what} {}", list(&set)) }
+    let lines = |what: &'static str| {
+        move |v: u64| {
+            let set = set_bits(&[Number::new(v, 8)]);
+            if set.is_empty() { String::new() } else { format!("{what} {}", list(&set)) }
+        }
     };
     g.says("IRR", f.number("irr"), lines("pending"));
     g.says("IMR", f.number("imr"), lines("masked"));
@@ -156,7 +157,11 @@ fn gic_v2(f: &Fields<'_>) -> Group {
 /// Interrupts 0 to 31 are in the redistributor of each processor, the others in the distributor.
 fn gic_v3(f: &Fields<'_>) -> Group {
     let mut g = Group::new("gicv3", "GICv3", Form::Rows);
-    g.flags("gicd_ctlr", f.number("gicd_ctlr"), &[(0, "group 0"), (1, "group 1"), (2, "group 1S"), (4, "ARE"), (6, "DS")]);
+    g.flags(
+        "gicd_ctlr",
+        f.number("gicd_ctlr"),
+        &[(0, "group 0"), (1, "group 1"), (2, "group 1S"), (4, "ARE"), (6, "DS")],
+    );
     for name in ["enabled", "pending", "active"] {
         counted(&mut g, name, &f.set_bits(name));
     }

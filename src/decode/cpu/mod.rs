@@ -115,7 +115,9 @@ pub fn is_part(vmsd: &str) -> bool {
 fn run_state(i: &Input<'_>, architecture: &str) -> Group {
     let mut g = Group::new("run_state", "Run state", Form::Rows);
     let Some(c) = &i.common else { return g };
-    g.says("halted", c.number("halted"), |v| if v == 0 { "no" } else { "waits for an interrupt, or is stopped" }.into());
+    g.says("halted", c.number("halted"), |v| {
+        if v == 0 { "no" } else { "waits for an interrupt, or is stopped" }.into()
+    });
     let names: &[(u32, &str)] = match architecture {
         "x86_64" | "i386" => X86_REQUESTS,
         _ => REQUESTS,

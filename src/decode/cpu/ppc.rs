@@ -29,6 +29,8 @@ static MSR: &[(u32, &str)] = &[
 static SPRS: &[(usize, &str)] = &[
     (26, "SRR0"),
     (27, "SRR1"),
+    (314, "HSRR0"),
+    (315, "HSRR1"),
     (287, "PVR"),
     (256, "VRSAVE"),
     (272, "SPRG0"),
@@ -86,8 +88,6 @@ static MORE: &[(usize, &str)] = &[
     (309, "PURR"),
     (310, "HDECR"),
     (313, "HRMOR"),
-    (314, "HSRR0"),
-    (315, "HSRR1"),
     (319, "LPIDR"),
     (336, "HMER"),
     (337, "HMEER"),
@@ -134,7 +134,10 @@ pub fn decode(i: &Input<'_>) -> Decoded {
         let cr = fields.iter().fold(0, |v, n| v << 4 | n.low() & 15);
         state.put("CR", Some(Number::new(cr, 32)), conditions(&fields));
     }
-    state.add("RESERVE_ADDR", f.number("env.reserve_addr").or_else(|| f.sub("cpu/reservation")?.number("env.reserve_addr")));
+    state.add(
+        "RESERVE_ADDR",
+        f.number("env.reserve_addr").or_else(|| f.sub("cpu/reservation")?.number("env.reserve_addr")),
+    );
     let mut general = Group::new("general", "General registers", Form::Grid);
     for (n, v) in f.numbers("env.gpr").into_iter().enumerate() {
         general.add(format!("GPR{n:02}"), Some(v));
@@ -159,7 +162,8 @@ fn conditions(fields: &[Number]) -> String {
 
 /// Those that are set, of more than a thousand.
 fn more(f: &Fields<'_>) -> Group {
-    let mut g = Group::new("special_more", "More special purpose registers (those that are not 0)", Form::Grid).detail();
+    let mut g =
+        Group::new("special_more", "More special purpose registers (those that are not 0)", Form::Grid).detail();
     for (n, v) in f.numbers("env.spr").into_iter().enumerate() {
         if v.low() == 0 || SPRS.iter().any(|(s, _)| *s == n) {
             continue;

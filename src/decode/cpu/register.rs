@@ -83,6 +83,17 @@ pub struct Register {
     pub parts: Vec<(&'static str, Number)>,
     /// What it says in words; may be empty.
     pub says: String,
+    /// Whether it is a count of things rather than a register.
+    pub count: bool,
+}
+
+impl Register {
+    /// Returns the value as people read it: a count in decimal, anything else in hexadecimal.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        let v = self.value.as_ref()?;
+        Some(if self.count { v.low().to_string() } else { v.to_string() })
+    }
 }
 
 /// How a group is laid out for people.
@@ -135,7 +146,7 @@ impl Group {
     /// Adds a register with what it says.
     pub fn put(&mut self, name: impl Into<Cow<'static, str>>, value: Option<Number>, says: String) {
         if value.is_some() {
-            self.registers.push(Register { name: name.into(), value, parts: Vec::new(), says });
+            self.registers.push(Register { name: name.into(), value, parts: Vec::new(), says, count: false });
         }
     }
 
@@ -157,12 +168,13 @@ impl Group {
 
     /// Adds a register that has parts.
     pub fn parts(&mut self, name: impl Into<Cow<'static, str>>, parts: Vec<(&'static str, Number)>, says: String) {
-        self.registers.push(Register { name: name.into(), value: None, parts, says });
+        self.registers.push(Register { name: name.into(), value: None, parts, says, count: false });
     }
 
     /// Adds what was counted.
     pub fn count(&mut self, name: &'static str, n: u64, says: String) {
-        self.put(name, Some(Number::new(n, 32)), says);
+        let value = Some(Number::new(n, 32));
+        self.registers.push(Register { name: name.into(), value, parts: Vec::new(), says, count: true });
     }
 }
 

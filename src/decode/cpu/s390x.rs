@@ -5,21 +5,14 @@ use super::register::{Form, Group, Number, spell};
 use super::{Decoded, Input};
 
 /// Bits of the program status word's mask (Principles of Operation, 4): bit 0 of the architecture is bit 63 here.
-static PSW: &[(u32, &str)] = &[
-    (62, "PER"),
-    (58, "DAT"),
-    (57, "I/O"),
-    (56, "external"),
-    (50, "machine-check"),
-    (49, "wait"),
-    (48, "problem"),
-];
+static PSW: &[(u32, &str)] =
+    &[(62, "PER"), (58, "DAT"), (57, "I/O"), (56, "external"), (50, "machine-check"), (49, "wait"), (48, "problem")];
 
 pub fn decode(i: &Input<'_>) -> Decoded {
     let f = &i.cpu;
     let mut flow = Group::new("flow", "Program status word", Form::Rows);
-    flow.says("PSW.mask", f.number("env.psw.mask"), psw);
-    flow.add("PSW.addr", f.number("env.psw.addr"));
+    flow.says("PSWM", f.number("env.psw.mask"), psw);
+    flow.add("PSWA", f.number("env.psw.addr"));
     let mut groups = vec![flow, numbered(f, "general", "General registers", "R", "env.regs")];
     groups.push(numbered(f, "control", "Control registers", "C", "env.cregs"));
     groups.push(numbered(f, "access", "Access registers", "A", "env.aregs"));
@@ -73,9 +66,7 @@ fn state(f: &Fields<'_>) -> Group {
     for name in ["pfault_token", "pfault_compare", "pfault_select"] {
         g.add(name, f.number(&format!("env.{name}")));
     }
-    for (sub, field) in
-        [("cpu/bpbc", "env.bpbc"), ("cpu/etoken", "env.etoken"), ("cpu/diag318", "env.diag318_info")]
-    {
+    for (sub, field) in [("cpu/bpbc", "env.bpbc"), ("cpu/etoken", "env.etoken"), ("cpu/diag318", "env.diag318_info")] {
         if let Some(s) = f.sub(sub) {
             g.add(field.trim_start_matches("env."), s.number(field));
         }

@@ -178,18 +178,18 @@ fn segments(f: &Fields<'_>, wide: bool) -> Group {
 fn segment(name: &'static str, s: Fields<'_>, hflags: &Number, wide: bool) -> Option<super::Register> {
     // what is outside of the descriptor's bits may be anything (CS is seen as 0x9b0f)
     let flags = Number::new(s.u64("flags") & 0x00ff_ff00, 32);
-    let says = if hflags.bit(HF_PE) && flags.bit(15) { attributes(name, &flags, hflags, wide) } else { String::new() };
+    let says = if hflags.bit(HF_PE) && flags.bit(15) { attributes(&flags, hflags, wide) } else { String::new() };
     let parts = vec![
         ("selector", s.cut("selector", 16)?),
         ("base", s.number("base")?),
         ("limit", s.number("limit")?),
         ("flags", flags),
     ];
-    Some(super::Register { name: name.into(), value: None, parts, says })
+    Some(super::Register { name: name.into(), value: None, parts, says, count: false })
 }
 
 /// Spells the type of a descriptor (Intel SDM volume 3, 3.4.5 and 3.5).
-fn attributes(name: &str, d: &Number, hflags: &Number, wide: bool) -> String {
+fn attributes(d: &Number, hflags: &Number, wide: bool) -> String {
     let long = wide && hflags.bit(HF_LMA);
     let dpl = d.field(13, 2);
     let mark = |bit: u32, c: char| if d.bit(bit) { c } else { '-' };
@@ -207,7 +207,6 @@ fn attributes(name: &str, d: &Number, hflags: &Number, wide: bool) -> String {
         let kind = if d.bit(22) || hflags.bit(HF_CS64) { "DS" } else { "DS16" };
         (kind, mark(10, 'E'), mark(9, 'W'))
     };
-    let _ = name;
     format!("DPL={dpl} {kind} [{a}{b}{}]", mark(8, 'A'))
 }
 

@@ -38,10 +38,8 @@ pub fn x87(f: &Fields<'_>) -> Group {
     g.add("MXCSR", f.number("env.mxcsr"));
     for (i, node) in f.elements("env.fpregs").iter().enumerate() {
         let tmp = Fields::new(node).sub("tmp").unwrap_or(Fields::new(node));
-        let value = tmp
-            .number("tmp_mant")
-            .zip(tmp.number("tmp_exp"))
-            .map(|(m, e)| Number::wide(80, vec![m.low(), e.low()]));
+        let value =
+            tmp.number("tmp_mant").zip(tmp.number("tmp_exp")).map(|(m, e)| Number::wide(80, vec![m.low(), e.low()]));
         let st = u64::try_from(i).unwrap_or(0).wrapping_sub(top) & 7;
         g.put(format!("FPR{i}"), value, format!("ST({st})"));
     }
@@ -59,8 +57,8 @@ pub fn vectors(f: &Fields<'_>) -> Group {
     let low = f.elements("env.xmm_regs[0]");
     let upper = f.elements("env.xmm_regs[1]");
     let high = f.sub("cpu/avx512");
-    let avx = f.number("env.xcr0").is_some_and(|x| x.bit(2))
-        || upper.iter().any(|n| words(Some(n)).iter().any(|w| *w != 0));
+    let avx =
+        f.number("env.xcr0").is_some_and(|x| x.bit(2)) || upper.iter().any(|n| words(Some(n)).iter().any(|w| *w != 0));
     for (i, node) in low.iter().enumerate() {
         let mut w = words(Some(node));
         let name = match (&high, avx) {
