@@ -69,8 +69,10 @@ impl<'a> Found<'a> {
     fn read(image: &'a SaveImage) -> Result<Self, Failure> {
         let mut devices = Vec::new();
         for section in image.device_sections() {
-            let vmsd = image.device_schema(section).map_or(&*section.header.idstr, |d| &d.vmsd.name);
-            if matches!(vmsd, "cpu" | "cpu_common") || cpu::is_part(vmsd) {
+            // without a description only the processors are shown, as bytes
+            let described = image.device_schema(section).map(|d| &*d.vmsd.name);
+            let vmsd = described.unwrap_or(&section.header.idstr);
+            if matches!(vmsd, "cpu" | "cpu_common") || described.is_some_and(cpu::is_part) {
                 devices.push((vmsd.to_owned(), image.device(section)?));
             }
         }

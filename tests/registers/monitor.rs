@@ -37,7 +37,8 @@ pub fn cpus(text: &str) -> Vec<(u64, Vec<String>)> {
 /// Returns the registers of a processor.
 pub fn registers(architecture: &str, lines: &[String]) -> Vec<Said> {
     match architecture {
-        "x86_64" | "i386" => x86(lines),
+        "x86_64" => x86(lines),
+        "i386" => x86(lines).into_iter().map(short_name).collect(),
         a if a.starts_with("riscv") => lines.iter().flat_map(|l| riscv(l)).collect(),
         a if a.starts_with("ppc") => lines.iter().flat_map(|l| ppc(l)).collect(),
         a if a.starts_with("mips") => lines.iter().flat_map(|l| mips(l)).collect(),
@@ -61,6 +62,15 @@ fn assignments(line: &str) -> Vec<(String, Vec<String>)> {
     out
 }
 
+/// Returns a register under its name of 32 bits.
+fn short_name(mut said: Said) -> Said {
+    let register = said.name.split('.').next().unwrap_or_default().to_owned();
+    if matches!(register.as_str(), "RAX" | "RBX" | "RCX" | "RDX" | "RSI" | "RDI" | "RBP" | "RSP" | "RIP" | "RFLAGS") {
+        said.name = said.name.replacen('R', "E", 1);
+    }
+    said
+}
+
 fn x86(lines: &[String]) -> Vec<Said> {
     let mut out = Vec::new();
     // out of 64-bit code the monitor shows half of each register
@@ -71,14 +81,14 @@ fn x86(lines: &[String]) -> Vec<Said> {
         if matches!(first.as_str(), "ES" | "CS" | "SS" | "DS" | "FS" | "GS" | "LDT" | "TR") {
             let attributes = all.get(1).map_or_else(String::new, |(n, w)| format!("{n}={}", w.join(" ")));
             for (part, v) in ["selector", "base", "limit", "flags"].into_iter().zip(&all[0].1) {
-                out.push(digits(format!("{first}.{part}"), v));
+                out.push(Said { low_half: half, ..digits(format!("{first}.{part}"), v) });
             }
             out.push(Said { name: format!("{first}.says"), value: attributes, words: true, low_half: false });
             continue;
         }
         if matches!(first.as_str(), "GDT" | "IDT") {
             for (part, v) in ["base", "limit"].into_iter().zip(&all[0].1) {
-                out.push(digits(format!("{first}.{part}"), v));
+                out.push(Said { low_half: half, ..digits(format!("{first}.{part}"), v) });
             }
             continue;
         }
@@ -100,8 +110,7 @@ fn x86(lines: &[String]) -> Vec<Said> {
                         n => n.to_owned(),
                     };
                     let mut said = digits(wide, &v.concat());
-                    said.low_half =
-                        half && matches!(n, "EAX" | "EBX" | "ECX" | "EDX" | "ESI" | "EDI" | "EBP" | "ESP" | "EIP");
+                    said.low_half = half;
                     out.push(said);
                 }
             }

@@ -26,7 +26,7 @@ pub fn decode(i: &Input<'_>) -> Decoded {
     let profile_m = f.sub("cpu/m");
     let (architecture, mut groups) = match profile_m {
         Some(m) => ("arm (M profile)", vec![general(f), xpsr(&psr), profile(m)]),
-        None if psr.bit(4) => ("arm", vec![general(f), psr_group(&psr), banks(f)]),
+        None if psr.bit(4) => ("arm", vec![general(f), psr_group(&psr), banks(f), saved(f)]),
         None => ("aarch64", aarch64::groups(f, &psr)),
     };
     if architecture != "aarch64" {
@@ -97,16 +97,23 @@ fn profile(m: Fields<'_>) -> Group {
 
 fn banks(f: &Fields<'_>) -> Group {
     let mut g = Group::new("banked", "Banked registers", Form::Grid);
-    g.add("SPSR", f.number("env.spsr"));
     for (i, bank) in BANKS.iter().enumerate() {
         g.add(format!("SP_{bank}"), f.at("env.banked_r13", i));
         g.add(format!("LR_{bank}"), f.at("env.banked_r14", i));
-        g.add(format!("SPSR_{bank}"), f.at("env.banked_spsr", i));
     }
     for i in 0..5_usize {
         let n = i.saturating_add(8);
         g.add(format!("R{n}_usr"), f.at("env.usr_regs", i));
         g.add(format!("R{n}_fiq"), f.at("env.fiq_regs", i));
+    }
+    g
+}
+
+fn saved(f: &Fields<'_>) -> Group {
+    let mut g = Group::new("saved", "Saved program status", Form::Grid);
+    g.add("SPSR", f.number("env.spsr").map(|n| Number::new(n.low(), 64)));
+    for (i, bank) in BANKS.iter().enumerate() {
+        g.add(format!("SPSR_{bank}"), f.at("env.banked_spsr", i));
     }
     g
 }

@@ -42,6 +42,7 @@ static SPRS: &[(usize, &str)] = &[
     (278, "SPRG6"),
     (279, "SPRG7"),
     (1008, "HID0"),
+    (25, "SDR1"),
     (28, "CFAR"),
     (318, "LPCR"),
     (464, "PTCR"),
@@ -58,7 +59,6 @@ static MORE: &[(usize, &str)] = &[
     (13, "AMR_U"),
     (17, "DSCR"),
     (22, "DECR"),
-    (25, "SDR1"),
     (29, "AMR"),
     (48, "PIDR"),
     (61, "IAMR"),
@@ -150,12 +150,12 @@ pub fn decode(i: &Input<'_>) -> Decoded {
     Decoded { architecture: if width == 32 { "ppc" } else { "ppc64" }, groups }
 }
 
-/// A letter or more for each of the eight fields: less, greater, equal, summary overflow.
+/// A letter for each of the eight fields, less, greater or equal, and one for the summary overflow.
 fn conditions(fields: &[Number]) -> String {
     let one = |n: &Number| {
-        let names = [(3, 'L'), (2, 'G'), (1, 'E'), (0, 'O')];
-        let set: String = names.into_iter().filter(|(b, _)| n.bit(*b)).map(|(_, c)| c).collect();
-        if set.is_empty() { "-".to_owned() } else { set }
+        let order = [(3, "L"), (2, "G"), (1, "E")].into_iter().find(|(b, _)| n.bit(*b)).map_or("", |(_, c)| c);
+        let text = format!("{order}{}", if n.bit(0) { "O" } else { "" });
+        if text.is_empty() { "-".to_owned() } else { text }
     };
     format!("[{}]", fields.iter().map(one).collect::<Vec<_>>().join(" "))
 }

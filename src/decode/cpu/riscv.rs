@@ -18,11 +18,16 @@ static F: &[&str] = &[
 
 pub fn decode(i: &Input<'_>) -> Decoded {
     let f = &i.cpu;
-    let width = f.number("env.pc").map_or(64, |n| n.bits);
+    // since 11.1 the fields of a 32-bit target have 64 bits too
+    let width = match f.u64("env.misa_mxl") {
+        1 => 32,
+        2 => 64,
+        _ => f.number("env.pc").map_or(64, |n| n.bits),
+    };
     let mut general = Group::new("general", "General registers", Form::Grid);
-    general.add("pc", f.number("env.pc"));
+    general.add("pc", f.cut("env.pc", width));
     for (n, (name, v)) in X.iter().zip(f.numbers("env.gpr")).enumerate() {
-        general.add(format!("x{n}/{name}"), Some(v));
+        general.add(format!("x{n}/{name}"), Some(Number::new(v.low(), width)));
     }
     let mut groups = vec![general, mode(f)];
     groups.extend(riscv_csrs::groups(f, width));

@@ -72,12 +72,18 @@ static HYPERVISOR: &[&str] = &[
 /// Subsections that hold such registers.
 static HOLDERS: &[&str] = &["cpu/hyper", "cpu/envcfg", "cpu/jvt", "cpu/ssp", "cpu/mseccfg", "cpu/debug"];
 
+/// Registers with an upper half, whose name has an `h` behind it, on a 32-bit target.
+static WIDE: &[&str] =
+    &["mstatus", "medeleg", "menvcfg", "henvcfg", "hedeleg", "htimedelta", "stimecmp", "vstimecmp", "mseccfg"];
+
 /// What a supervisor sees of `mstatus`: SIE, SPIE, UBE, SPP, VS, FS, XS, SUM, MXR, UXL.
 const SSTATUS: u64 = 0x3_000d_e762;
 /// Interrupts of the supervisor and of a guest, and of a guest with its hypervisor's.
 const S_INTERRUPTS: u64 = 0x2222;
 const VS_INTERRUPTS: u64 = 0x444;
 const HS_INTERRUPTS: u64 = 0x1444;
+/// Interrupts that are not those of the privileged architecture.
+const LOCAL: u64 = !0x1fff;
 
 struct Csrs<'a> {
     fields: Fields<'a>,
@@ -112,17 +118,36 @@ impl Csrs<'_> {
             }
             "mstatus" | "vsstatus" => self.view(name, |v| self.with_dirty(v)),
             "sstatus" => self.view("mstatus", |v| self.with_dirty(v & SSTATUS)),
-            "sie" => delegated("mie", "mideleg", S_INTERRUPTS),
-            "sip" => delegated("mip", "mideleg", S_INTERRUPTS),
+            "sie" => self.view("mie", |v| {
+                v & self.low("mideleg") & (S_INTERRUPTS | LOCAL) | self.own("sie", "mvien", "mideleg")
+            }),
+            "sip" => delegated("mip", "mideleg", S_INTERRUPTS | LOCAL),
             "hie" => self.view("mie", |v| v & HS_INTERRUPTS),
             "hip" => self.view("mip", |v| v & HS_INTERRUPTS),
             // bits of a guest are one lower in its own registers
-            "vsie" => self.view("mie", |v| (v & self.low("hideleg") & VS_INTERRUPTS) >> 1),
-            "vsip" => self.view("mip", |v| (v & self.low("hideleg") & VS_INTERRUPTS) >> 1),
+            "vsie" => self.view("mie", |v| {
+                let given = v & self.low("hideleg");
+                (given & VS_INTERRUPTS) >> 1 | given & LOCAL | self.own("vsie", "hvien", "hideleg")
+            }),
+            "vsip" => self.view("mip", |v| {
+                let given = v & self.low("hideleg");
+                (given & VS_INTERRUPTS) >> 1 | given & LOCAL
+            }),
             // VSXL is not kept: it is what the supervisor has
             "hstatus" if self.width == 64 => self.view(name, |v| v & !(3 << 32) | 2 << 32),
             _ => self.stored(name),
         }
+    }
+
+    /// Returns the local interrupts that a mode enables for itself, since they are made up for it and not delegated.
+    fn own(&self, name: &str, made: &str, delegated: &str) -> u64 {
+        self.low(name) & self.low(made) & !self.low(delegated) & LOCAL
+    }
+
+    /// Returns the upper half of a register that has 64 bits on a 32-bit target too.
+    fn upper(&self, name: &str) -> Option<Number> {
+        let wide = Csrs { fields: self.fields, width: 64 };
+        wide.stored(name).filter(|_| self.width == 32).map(|n| Number::new(n.low() >> 32, 32))
     }
 
     /// SD says that FS, VS or XS is dirty.
@@ -146,6 +171,9 @@ pub fn groups(f: &Fields<'_>, width: u32) -> Vec<Group> {
             let mut g = Group::new(id, title, Form::Grid);
             for name in names {
                 g.add(*name, c.read(name));
+                if WIDE.contains(name) {
+                    g.add(format!("{name}h"), c.upper(name));
+                }
             }
             g
         })
@@ -168,7 +196,7 @@ fn protection(c: &Csrs<'_>) -> Group {
         g.add(format!("pmpcfg{index}"), Some(Number::new(n, c.width)));
     }
     for (i, e) in entries.iter().enumerate() {
-        g.add(format!("pmpaddr{i}"), Fields::new(e).number("addr_reg"));
+        g.add(format!("pmpaddr{i}"), Fields::new(e).cut("addr_reg", c.width));
     }
     g
 }
@@ -180,7 +208,7 @@ fn triggers(c: &Csrs<'_>) -> Group {
     let at = usize::try_from(current).unwrap_or(usize::MAX);
     g.add("tselect", s.number("env.trigger_cur").map(|n| Number::new(n.low(), c.width)));
     for name in ["tdata1", "tdata2", "tdata3"] {
-        g.add(name, s.at(&format!("env.{name}"), at));
+        g.add(name, s.at(&format!("env.{name}"), at).map(|n| Number::new(n.low(), c.width)));
     }
     g.add("mcontext", s.number("env.mcontext").map(|n| Number::new(n.low(), c.width)));
     g
@@ -191,7 +219,7 @@ fn counters(c: &Csrs<'_>) -> Group {
     let mut g = Group::new("counters", "Counters", Form::Grid).detail();
     let counters = c.fields.elements("env.pmu_ctrs");
     for (i, n) in c.fields.numbers("env.mhpmevent_val").into_iter().enumerate().skip(3) {
-        g.add(format!("mhpmevent{i}"), Some(n));
+        halves(&mut g, format!("mhpmevent{i}"), Some(n), c.width);
     }
     for (i, n) in counters.iter().enumerate() {
         let name = match i {
@@ -200,7 +228,15 @@ fn counters(c: &Csrs<'_>) -> Group {
             2 => "minstret".to_owned(),
             i => format!("mhpmcounter{i}"),
         };
-        g.add(name, Fields::new(n).number("mhpmcounter_val"));
+        halves(&mut g, name, Fields::new(n).number("mhpmcounter_val"), c.width);
     }
     g
+}
+
+/// Adds a register of 64 bits, in two halves on a 32-bit target.
+fn halves(g: &mut Group, name: String, value: Option<Number>, width: u32) {
+    let Some(v) = value else { return };
+    let high = (width == 32 && v.bits == 64).then(|| Number::new(v.low() >> 32, 32));
+    g.add(name.clone(), Some(Number::new(v.low(), width)));
+    g.add(format!("{name}h"), high);
 }
