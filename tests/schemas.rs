@@ -95,6 +95,14 @@ fn info() {
 }
 
 #[test]
+fn cpu() {
+    let documents = every_fixture("output/cpu.schema.json", &["cpu", "--all", "--json"]);
+    assert!(documents.iter().all(|(_, d)| d["complete"] == true && d["cpus"][0]["index"] == 0));
+    let known = |d: &Value| d["cpus"][0]["groups"].as_array().is_some_and(|g| !g.is_empty());
+    assert!(documents.iter().filter(|(_, d)| known(d)).count() >= 45);
+}
+
+#[test]
 fn check() {
     let documents = every_fixture("output/check.schema.json", &["check", "--json"]);
     assert!(documents.iter().all(|(_, d)| d["ok"] == true));
@@ -164,6 +172,17 @@ fn documents_with_a_wrong_type_fail() {
             ("/ram/blocks/0/records/zero", json!(null)),
             ("/configuration/machine", json!(null)),
             ("/commands/0/payload", json!("1")),
+        ],
+    );
+    must_fail(
+        "output/cpu.schema.json",
+        &["cpu", "--json"],
+        &[
+            ("/cpus/0/index", json!("0")),
+            ("/cpus/0/groups", json!(null)),
+            ("/cpus/0/groups/0/registers/0/value", json!(0x1_0000_0000_u64)),
+            ("/cpus/0/groups/0/registers/0/name", json!(null)),
+            ("/devices", json!({})),
         ],
     );
     must_fail(

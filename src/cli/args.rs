@@ -16,6 +16,7 @@ Examples:
   savevm-analyze -f vm.mig --extract-ram      one sparse file per RAM block
   savevm-analyze info vm.mig                  what is in the file
   savevm-analyze state vm.mig --device cpu    the typed tree of a device
+  savevm-analyze cpu vm.mig                   the registers of all processors
   savevm-analyze check vm.mig                 is every byte accounted for
 
 Exit status:
@@ -138,6 +139,8 @@ pub enum Command {
     Info(InfoArgs),
     /// Print the typed tree of the devices.
     State(StateArgs),
+    /// Show the processors: registers by name, flags spelt out, interrupt controllers, clocks.
+    Cpu(CpuArgs),
     /// Verify every structural rule, and that every byte is accounted for.
     Check(CheckArgs),
     /// List the PCI devices: what they are, and what the guest made of them.
@@ -215,6 +218,27 @@ pub struct StateArgs {
     pub format: StateFormat,
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+/// Arguments of `cpu`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  savevm-analyze cpu vm.mig
+  savevm-analyze cpu vm.mig --cpu 0 --all
+  savevm-analyze cpu vm.mig --json | jq '.cpus[].groups[].registers[] | select(.name == \"RIP\")'")]
+pub struct CpuArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Only this processor, and nothing about the machine. May be given several times.
+    #[arg(long, value_name = "N")]
+    pub cpu: Vec<u32>,
+    /// Print floating point, vector and debug registers and all system registers too.
+    #[arg(short, long)]
+    pub all: bool,
+    /// Print JSON (schemas/output/cpu.schema.json).
+    #[arg(long)]
     pub json: bool,
 }
 

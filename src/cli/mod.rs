@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod cpu;
 mod devices;
 mod dump;
 mod exit;
@@ -52,6 +53,7 @@ fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
     match args.command {
         Some(Command::Info(a)) => info::run(&a, out),
         Some(Command::State(a)) => state::run(&a, out),
+        Some(Command::Cpu(a)) => cpu::run(&a, out),
         Some(Command::Check(a)) => check::run(&a, out),
         Some(Command::Pci(a)) => devices::pci(&a, out),
         Some(Command::Virtio(a)) => devices::virtio(&a, out),

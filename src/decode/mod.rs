@@ -5,6 +5,7 @@
 //!
 //! | decoder | reads |
 //! |---|---|
+//! | [`cpu`] | processors, interrupt controllers and clocks |
 //! | [`pci`] | every structure with a PCI configuration space |
 //! | [`virtio`] | every field `virtio`, over PCI, MMIO and channels |
 #![cfg_attr(
@@ -19,6 +20,7 @@
     )
 )]
 
+pub mod cpu;
 pub mod pci;
 mod section;
 pub mod virtio;

@@ -1,5 +1,7 @@
 //! Output: documents for machines, trees and tables for people. Renderers decide nothing.
 
+pub mod cpu;
+pub mod cpu_json;
 pub mod human;
 #[cfg(feature = "cli")]
 pub mod info;
