@@ -189,6 +189,19 @@ fx("postcopy-armed-7.2", "7.2", "x86_64", "-machine pc -m 1M " + B64, "postcopy-
 for q in ("7.2", "10.0", "11.1"): fx(f"postcopy-{q}", q, "x86_64", DIRTY, "postcopy started: DISCARD, PACKAGED, no JSON", caps=["postcopy-ram"], params=dict(max_bandwidth=1 << 17, downtime_limit=1), run=0.5, how="postcopy", respond=True)
 fx("background-snapshot-11.1", "11.1", "x86_64", DIRTY, "background-snapshot: no END section of ram", caps=["background-snapshot"], run=0.3)
 for q in ("7.2", "11.1"): fx(f"savevm-{q}", q, "x86_64", "-machine pc -m 1M " + B64 + "-drive if=none,id=d0,format=qcow2,file=@snap.qcow2@ -device virtio-blk-pci,drive=d0", "an internal snapshot in a qcow2 image (4 KiB clusters)", how="snapshot", ext="qcow2")
+# Streams with QEMU's own `info registers -a` of the same stopped machine in NAME.registers.txt. They are not made by this script: the answer has to be asked
+# for before the stream is written, and for those with "set" a debugger wrote a pattern into those registers that it could through QEMU's gdb stub first.
+AT, SET = dict(how="registers"), dict(how="set registers")
+fx("arm-virt-11.1", "11.1", "arm", "-machine virt -m 32M", "registers at reset, AArch32", **AT)
+fx("malta-11.1", "11.1", "mips64el", "-machine malta -m 32M", "registers at reset", **AT)
+for q in ("7.2", "11.1"): fx(f"riscv-virt-{q}", q, "riscv64", "-machine virt -smp 2 -m 32M -bios none", "registers at reset, two harts", **AT)
+fx("cpu-x86_64-11.1", "11.1", "x86_64", "-machine q35 -cpu max -m 1M -smp 2 -bios @blank-64k.bin@", "a pattern in some of the registers", **SET)
+fx("cpu-i386-11.1", "11.1", "i386", "-machine pc -cpu max -m 1M -bios @blank-64k.bin@", "a pattern in some of the registers", **SET)
+fx("cpu-aarch64-11.1", "11.1", "aarch64", "-machine virt -cpu cortex-a72 -m 2M", "a pattern in some of the registers", **SET)
+fx("cpu-arm-11.1", "11.1", "arm", "-machine virt -cpu cortex-a15 -m 2M", "a pattern in some of the registers", **SET)
+fx("cpu-riscv64-11.1", "11.1", "riscv64", "-machine virt -m 2M -bios none", "a pattern in some of the registers", **SET)
+fx("cpu-riscv32-11.1", "11.1", "riscv32", "-machine virt -m 2M -bios none", "a pattern in some of the registers", **SET)
+fx("cpu-s390x-11.1", "11.1", "s390x", "-machine s390-ccw-virtio -m 16M -smp 2 -bios @zero-4k.bin@", "a pattern in some of the registers", **SET)
 
 # ---------------------------------------------------------------- main
 LICENCE = """Licence of the contents: the streams were made by the recipe for this project and are given under the project's own licence, as far as anything in them can be
@@ -204,7 +217,7 @@ def command(f):
     for n, a in f.get("qmp", []): q.append(n + " " + json.dumps({k.replace("_", "-"): v for k, v in a.items()}))
     if f.get("caps"): q.append("capabilities " + ", ".join(f["caps"]))
     if f.get("params"): q.append("parameters " + ", ".join(f"{k.replace('_', '-')}={v}" for k, v in f["params"].items()))
-    q.append({"stream": "migrate fd:", "file": "migrate file:", "block": "migrate fd: with blk=true", "snapshot": "savevm", "rounds": f"migrate fd:, bandwidth and downtime raised after {f.get('rounds')} passes", "postcopy": "migrate fd:, migrate-start-postcopy after 0.7 s"}[f.get("how", "stream")] + (", responder answers PING and sends SHUT" if f.get("respond") else ""))
+    q.append({"stream": "migrate fd:", "file": "migrate file:", "block": "migrate fd: with blk=true", "snapshot": "savevm", "registers": "info registers -a; migrate", "set registers": "a pattern written through the gdb stub; info registers -a; migrate", "rounds": f"migrate fd:, bandwidth and downtime raised after {f.get('rounds')} passes", "postcopy": "migrate fd:, migrate-start-postcopy after 0.7 s"}[f.get("how", "stream")] + (", responder answers PING and sends SHUT" if f.get("respond") else ""))
     return f"`{s}`; " + "; ".join(q)
 def readme(out):
     rows = []
@@ -236,6 +249,7 @@ def main():
     a = ap.parse_args(); q = {k[5:].replace("_", "."): v for k, v in os.environ.items() if k.startswith("QEMU_")}; q.update(x.split("=", 1) for x in a.qemu); bad = 0
     for f in F:
         if a.readme_only or not re.search(a.regex, f["name"]): continue
+        if "registers" in f.get("how", ""): print(f"{f['name']}: not made here, skipped"); continue
         if f["q"] not in q: print(f"{f['name']}: no QEMU {f['q']}, skipped"); continue
         if "-S" not in f["args"]: f["args"].append("-S")
         try: data = make(f, q[f["q"]])

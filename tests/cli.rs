@@ -72,7 +72,7 @@ snapshots! {
     state_without_description: "state", "novmdesc-10.0.mig", "--device", "timer";
     state_with_a_lent_description: "state", "novmdesc-10.0.mig", "--device", "timer", "--schema", "pc-10.0.mig";
     cpu_x86: "cpu", "pc-11.1.mig";
-    cpu_x86_all: "cpu", "q35-7.2.mig", "--cpu", "1", "--all";
+    cpu_x86_all: "cpu", "cpu-x86_64-11.1.mig.zst", "--cpu", "0", "--all";
     cpu_aarch64: "cpu", "aarch64-virt-11.1.mig";
     cpu_aarch64_all: "cpu", "aarch64-virt-7.2.mig", "--cpu", "0", "--all";
     cpu_arm: "cpu", "arm-virt-11.1.mig.zst";
@@ -80,7 +80,7 @@ snapshots! {
     cpu_riscv: "cpu", "riscv-virt-11.1.mig.zst", "--cpu", "1";
     cpu_ppc: "cpu", "pseries-11.1.mig.zst";
     cpu_s390x: "cpu", "s390x-11.1.mig";
-    cpu_s390x_all: "cpu", "s390x-7.2.mig", "--all";
+    cpu_s390x_all: "cpu", "cpu-s390x-11.1.mig.zst", "--cpu", "0", "--all";
     cpu_mips: "cpu", "mipsel-malta-7.2.mig";
     cpu_unknown: "cpu", "avr-uno-11.1.mig";
     cpu_json: "cpu", "microvm-11.1.mig", "--json", "--cpu", "0";

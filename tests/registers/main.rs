@@ -80,6 +80,14 @@ fn bare(digits: &str) -> String {
     if digits.is_empty() { "0".to_owned() } else { digits.to_owned() }
 }
 
+/// Tells whether our words begin with those of the monitor; where it says nothing, neither may we.
+fn begins(ours: &str, monitor: &str) -> bool {
+    match ours.strip_prefix(monitor) {
+        Some(rest) => rest.is_empty() || (!monitor.is_empty() && rest.starts_with(' ')),
+        None => false,
+    }
+}
+
 /// Returns the last digits of a number.
 fn tail(digits: &str, n: usize) -> String {
     bare(&digits[digits.len().saturating_sub(n)..])
@@ -124,7 +132,7 @@ fn compare(stream: &Path, text: &str) -> Option<(usize, Vec<String>, usize)> {
             let mut have = cpu.get(&name).or_else(lowest);
             let mut want = value.clone();
             if words {
-                have = have.map(|h| if h.starts_with(&want) { want.clone() } else { h });
+                have = have.map(|h| if begins(&h, &want) { want.clone() } else { h });
             } else {
                 want = bare(&value);
                 if low_half {

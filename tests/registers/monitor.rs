@@ -110,7 +110,7 @@ fn x86(lines: &[String]) -> Vec<Said> {
                         n => n.to_owned(),
                     };
                     let mut said = digits(wide, &v.concat());
-                    said.low_half = half;
+                    said.low_half = half && said.value.len() == 8;
                     out.push(said);
                 }
             }
