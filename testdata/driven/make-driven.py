@@ -117,6 +117,10 @@ def make(prefix):
         vm = fixtures.VM(prefix, "x86_64", ARGS + ["-chardev", f"socket,id=qt,fd={his.fileno()}", "-object", "qtest,id=wires,chardev=qt,log=/dev/null"])
     finally: fixtures.subprocess.Popen = real
     his.close()
+    try: return answered(vm, mine)
+    finally: vm.p.kill(); vm.p.wait()
+
+def answered(vm, mine):
     last = drive(Qtest(mine))
     wait_for(lambda: vm.qmp("query-status")["status"] == "io-error")
     last()
@@ -134,7 +138,6 @@ def make(prefix):
             queues = [vm.qmp("x-query-virtio-queue-status", path=d["path"], queue=i) for i in range(status["num-vqs"])]
             answers["virtio"].append({"status": status, "queues": queues})
     except RuntimeError as e: print("virtio:", str(e)[:200])
-    vm.p.kill(); vm.p.wait()
     return bytes(got), answers
 
 if __name__ == "__main__":
