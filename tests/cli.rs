@@ -86,6 +86,16 @@ snapshots! {
     cpu_json: "cpu", "microvm-11.1.mig", "--json", "--cpu", "0";
     cpu_no_such: "cpu", "q35-11.1.mig", "--cpu", "7";
     cpu_without_description: "cpu", "novmdesc-10.0.mig";
+    pci: "pci", "driven/driven-11.1.mig.zst";
+    pci_tree: "pci", "-t", "driven/driven-11.1.mig.zst";
+    pci_verbose: "pci", "-v", "driven/driven-11.1.mig.zst", "--device", "01:00.0", "--device", "00:03.0";
+    pci_tables: "pci", "-vv", "driven/driven-11.1.mig.zst", "--device", "00:04.0", "--device", "00:03.0";
+    virtio: "virtio", "driven/driven-11.1.mig.zst";
+    virtio_verbose: "virtio", "-v", "driven/driven-11.1.mig.zst", "--device", "virtio-blk";
+    virtio_rings: "virtio", "--rings", "driven/driven-11.1.mig.zst";
+    virtio_ccw: "virtio", "s390x-11.1.mig";
+    virtio_mmio: "virtio", "-v", "microvm-11.1.mig";
+    state_by_pci_address: "state", "q35-11.1.mig", "--device", "00:08.0", "--field", "parent_obj.parent_obj.parent_obj.version_id";
     check_avr: "check", "avr-uno-11.1.mig";
     check_avr_json: "check", "avr-uno-11.1.mig", "--json";
     check_quirk: "check", "s390x-7.2.mig";

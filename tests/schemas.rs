@@ -109,6 +109,20 @@ fn check() {
 }
 
 #[test]
+fn pci() {
+    let documents = every_fixture("output/pci.schema.json", &["pci", "--json"]);
+    let devices: usize = documents.iter().map(|(_, d)| d["devices"].as_array().unwrap().len()).sum();
+    assert!(devices > 150, "only {devices} devices");
+}
+
+#[test]
+fn virtio() {
+    let documents = every_fixture("output/virtio.schema.json", &["virtio", "--json", "--rings"]);
+    let devices: usize = documents.iter().map(|(_, d)| d["devices"].as_array().unwrap().len()).sum();
+    assert!(devices > 40, "only {devices} devices");
+}
+
+#[test]
 fn dump_state() {
     every_fixture("output/dump-state.schema.json", &["--dump", "state"]);
 }

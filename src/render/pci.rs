@@ -146,8 +146,9 @@ fn detail(id: u8, d: &Detail) -> String {
         Detail::Msix { enabled, masked, vectors, table_bar, table_offset, pba_bar, pba_offset } => {
             let masked = if *masked { ", all masked" } else { "" };
             format!(
-                "MSI-X: {}{masked}, {vectors} vectors, table BAR {table_bar}+{table_offset:#x}, PBA BAR {pba_bar}+{pba_offset:#x}",
-                on(*enabled)
+                "MSI-X: {}{masked}, {}, table BAR {table_bar}+{table_offset:#x}, PBA BAR {pba_bar}+{pba_offset:#x}",
+                on(*enabled),
+                super::human::plural(u64::from(*vectors), "vector")
             )
         }
         Detail::Express { version, port, slot, link, link_now } => {

@@ -4,8 +4,8 @@
 static COMMON: &[(u32, &str)] = &[
     (24, "NOTIFY_ON_EMPTY"),
     (27, "ANY_LAYOUT"),
-    (28, "RING_INDIRECT_DESC"),
-    (29, "RING_EVENT_IDX"),
+    (28, "INDIRECT_DESC"),
+    (29, "EVENT_IDX"),
     (32, "VERSION_1"),
     (33, "ACCESS_PLATFORM"),
     (34, "RING_PACKED"),
