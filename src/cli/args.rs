@@ -12,10 +12,8 @@ use crate::container::Settings;
 const EXAMPLES: &str = "\
 Examples:
   savevm-analyze -f vm.mig                    what analyze-migration.py prints
-  savevm-analyze -f vm.mig --dump desc        the description in the stream
   savevm-analyze -f vm.mig --extract-ram      one sparse file per RAM block
   savevm-analyze info vm.mig                  what is in the file
-  savevm-analyze state vm.mig --device cpu    the typed tree of a device
   savevm-analyze cpu vm.mig                   the registers of all processors
   savevm-analyze check vm.mig                 is every byte accounted for
 
