@@ -14,7 +14,6 @@ pub mod tree;
 pub mod upstream;
 pub mod virtio;
 pub mod virtio_json;
-#[cfg(feature = "cli")]
 mod wrapper;
 
 use std::io;

@@ -4,8 +4,11 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
+#[cfg(feature = "cli")]
 use super::human::{exact_size, size};
-use crate::container::{Container, LibvirtImage, Qcow2Image, Snapshot};
+#[cfg(feature = "cli")]
+use crate::container::Qcow2Image;
+use crate::container::{Container, LibvirtImage, Snapshot};
 
 /// The wrappers as JSON.
 #[derive(Serialize)]
@@ -96,6 +99,7 @@ fn date(s: &Snapshot) -> String {
 }
 
 /// Returns the rows of the overview that are about the wrapper.
+#[cfg(feature = "cli")]
 pub(super) fn rows(c: &Container) -> Vec<(&'static str, String)> {
     let mut out = Vec::new();
     if let Some(i) = c.libvirt() {
@@ -117,6 +121,7 @@ pub(super) fn rows(c: &Container) -> Vec<(&'static str, String)> {
 }
 
 /// Returns the rows of a table of snapshots, without its head.
+#[cfg(feature = "cli")]
 pub(super) fn snapshots(q: &Qcow2Image) -> Vec<[String; 5]> {
     let clock = |s: &Snapshot| {
         let t = Duration::from_nanos(s.vm_clock_nsec);
