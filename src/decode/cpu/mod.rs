@@ -30,7 +30,7 @@ pub use register::{Form, Group, Number, Register};
 pub struct Cpu {
     /// The instance of its section.
     pub index: u32,
-    /// The architecture, as [`Registers::name`] or the decoder says it.
+    /// The architecture, as `registers::Registers::name` or the decoder says it.
     pub architecture: &'static str,
     /// Whether it waits for an interrupt, is stopped, or runs.
     pub halted: bool,
