@@ -1,0 +1,235 @@
+//! What two inputs differ in: one type for `diff` and for `compat`, so that both are accepted, ignored and printed alike.
+//!
+//! The engines ([`crate::diff`], [`crate::compat`]) make [`Difference`]s; [`crate::render`] prints a [`Report`] of them.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::offset::StreamRange;
+use crate::value::matches_glob;
+
+/// A kind of difference: a stable word, and what it means in general.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The word, such as `field-value`; part of the interface.
+    pub id: &'static str,
+    /// One sentence for the lists of rules that SARIF wants, and for the documentation.
+    pub what: &'static str,
+}
+
+/// What a difference leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Weight {
+    /// The target loads the stream all the same.
+    Harmless,
+    /// The target may refuse the stream: it depends on the guest's state, or on what neither input tells.
+    MayBreak,
+    /// The target refuses the stream, or loads something else than was saved.
+    Breaks,
+    /// The two states are not the same (`diff`, which does not ask what follows from it).
+    Differs,
+}
+
+impl Weight {
+    /// Returns the stable name that output uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Harmless => "harmless",
+            Self::MayBreak => "may-break",
+            Self::Breaks => "breaks",
+            Self::Differs => "differs",
+        }
+    }
+
+    /// Tells whether one such difference, when it is not accepted, makes the answer no (exit status 1).
+    #[must_use]
+    pub const fn fails(self) -> bool {
+        matches!(self, Self::Breaks | Self::Differs)
+    }
+}
+
+/// What a difference is about: a section, a field of it, or something beside the sections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject {
+    /// The section's name, or `configuration`, `commands`, `ram`, `stream`.
+    pub section: Arc<str>,
+    /// The section's instance id; nothing for what is no section.
+    pub instance: Option<u32>,
+    /// The path of the field as `state --field` takes it, with index ranges (`regs[3..5]`, both ends included) for
+    /// neighbours that differ alike, and byte ranges (`config[0x04..0x05]`) in buffers; empty for the section itself.
+    pub field: String,
+}
+
+impl Subject {
+    /// Makes the subject of a whole section.
+    #[must_use]
+    pub fn section(name: impl Into<Arc<str>>, instance: u32) -> Self {
+        Self { section: name.into(), instance: Some(instance), field: String::new() }
+    }
+
+    /// Makes the subject of something that is no section.
+    #[must_use]
+    pub fn part(name: impl Into<Arc<str>>, field: impl Into<String>) -> Self {
+        Self { section: name.into(), instance: None, field: field.into() }
+    }
+
+    /// Returns the same with a field.
+    #[must_use]
+    pub fn field(&self, field: impl Into<String>) -> Self {
+        Self { field: field.into(), ..self.clone() }
+    }
+
+    /// Tells whether a pattern means this subject: it is matched against the text with the instance (`cpu (1) > env.tsc`)
+    /// and without (`cpu > env.tsc`, which so means every instance). A pattern that ends at a section or a structure means
+    /// all that is below it.
+    #[must_use]
+    pub fn matches(&self, pattern: &str) -> bool {
+        let pattern = pattern.trim();
+        let below = |text: &str| {
+            if matches_glob(pattern, text) {
+                return true;
+            }
+            let ends = text
+                .char_indices()
+                .filter(|(i, c)| matches!(c, '.' | '[') || text.get(*i..).is_some_and(|rest| rest.starts_with(" > ")));
+            ends.filter_map(|(i, _)| text.get(..i)).any(|parent| matches_glob(pattern, parent))
+        };
+        let tail = if self.field.is_empty() { String::new() } else { format!(" > {}", self.field) };
+        if below(&format!("{}{tail}", self.section)) {
+            return true;
+        }
+        self.instance.is_some_and(|n| below(&format!("{} ({n}){tail}", self.section)))
+    }
+}
+
+impl fmt::Display for Subject {
+    /// Writes `cpu (1) > env.regs[3]`; instance 0 is not named, since nearly every device has only that.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.section)?;
+        if let Some(n) = self.instance.filter(|n| *n != 0) {
+            write!(f, " ({n})")?;
+        }
+        if !self.field.is_empty() {
+            write!(f, " > {}", self.field)?;
+        }
+        Ok(())
+    }
+}
+
+/// What one of the two inputs has at the place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Aspect {
+    /// The path there, where it is another than the subject's.
+    pub path: Option<String>,
+    /// What stands there: a value, a version, a layout, as text on one line.
+    pub text: String,
+    /// Where in the stream, when the input is one.
+    pub range: Option<StreamRange>,
+}
+
+impl Aspect {
+    /// Makes an aspect without a path of its own.
+    #[must_use]
+    pub fn new(text: impl Into<String>, range: Option<StreamRange>) -> Self {
+        Self { path: None, text: text.into(), range }
+    }
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What kind it is.
+    pub rule: &'static Rule,
+    /// What it leads to.
+    pub weight: Weight,
+    /// What it is about.
+    pub subject: Subject,
+    /// What differs and what follows from it, a sentence without the subject, lower case, no full stop.
+    pub message: String,
+    /// The first input's side; nothing when it has nothing there.
+    pub before: Option<Aspect>,
+    /// The second input's side.
+    pub after: Option<Aspect>,
+    /// What the change means where a decoder knows: `Command: bus master off -> on`.
+    pub meaning: Vec<String>,
+}
+
+/// All that a comparison found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// `diff` or `compat`.
+    pub command: &'static str,
+    /// The two inputs as the user named them.
+    pub inputs: [String; 2],
+    /// The rules of the engine, whether they were hit or not.
+    pub rules: &'static [&'static Rule],
+    /// What counts, in the order of the stream.
+    pub differences: Vec<Difference>,
+    /// What was accepted, with the reason.
+    pub accepted: Vec<(Difference, String)>,
+    /// How many were passed over because of `--ignore`.
+    pub ignored: u64,
+    /// What was compared, for the last line and for JUnit's list of passed cases: `42 sections`, each by its label.
+    pub compared: Vec<String>,
+    /// Faults of the inputs: a part that could not be compared. They make the result partial (exit status 3).
+    pub faults: Vec<String>,
+}
+
+impl Report {
+    /// Tells whether the answer is no.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        self.differences.iter().any(|d| d.weight.fails())
+    }
+
+    /// Returns the heaviest weight among what counts.
+    #[must_use]
+    pub fn worst(&self) -> Option<Weight> {
+        self.differences.iter().map(|d| d.weight).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_means_every_instance_or_one() {
+        let s = Subject::section("cpu", 1).field("env.regs[3]");
+        assert_eq!(s.to_string(), "cpu (1) > env.regs[3]");
+        for p in [
+            "cpu > env.regs[3]",
+            "cpu (1) > env.regs[3]",
+            "cpu",
+            "cpu (1)",
+            "cpu > env.regs",
+            "cpu > env",
+            "c* > *regs*",
+        ] {
+            assert!(s.matches(p), "{p}");
+        }
+        for p in ["cpu (0)", "cpu (0) > env.regs[3]", "cpu > env.reg", "cp", "env.regs[3]", ""] {
+            assert!(!s.matches(p), "{p}");
+        }
+        assert_eq!(Subject::section("cpu", 0).to_string(), "cpu");
+        assert!(Subject::part("configuration", "machine").matches("configuration > machine"));
+    }
+
+    #[test]
+    fn only_the_heavy_ones_fail() {
+        assert!(Weight::Breaks.fails() && Weight::Differs.fails());
+        assert!(!Weight::MayBreak.fails() && !Weight::Harmless.fails());
+    }
+}
