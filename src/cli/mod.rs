@@ -12,6 +12,7 @@ mod info;
 mod memory;
 mod open;
 mod progress;
+mod report;
 mod state;
 mod style;
 

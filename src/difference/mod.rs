@@ -13,6 +13,8 @@
     )
 )]
 
+pub mod accepted;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@ pub mod info_json;
 mod lines;
 pub mod pci;
 pub mod pci_json;
+pub mod report;
 pub mod state_json;
 pub mod tree;
 pub mod upstream;

@@ -1,0 +1,134 @@
+//! A report of differences in the forms that people and CI servers read.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+pub mod github;
+pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod sarif;
+pub mod text;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::human::{count, plural};
+use crate::difference::{Difference, Report, Subject, Weight};
+
+/// Returns the answer in one word, such as `same` or `may-break`.
+#[must_use]
+pub fn verdict(r: &Report) -> &'static str {
+    if r.command == "diff" {
+        return if r.fails() { "different" } else { "same" };
+    }
+    match r.worst() {
+        Some(Weight::Breaks | Weight::Differs) => "incompatible",
+        Some(Weight::MayBreak) => "may-break",
+        Some(Weight::Harmless) | None => "compatible",
+    }
+}
+
+/// Returns the answer in one line: the verdict, how many differences where, and what was set aside.
+#[must_use]
+pub fn summary(r: &Report) -> String {
+    let n = |weight: Weight| r.differences.iter().filter(|d| d.weight == weight).count() as u64;
+    let (heavy, light) = (n(Weight::Breaks).saturating_add(n(Weight::Differs)), n(Weight::MayBreak));
+    let mut out = match (r.command, verdict(r)) {
+        ("diff", "same") => format!("no differences{}", among(r, false)),
+        ("diff", _) => format!("{}{}", plural(heavy, "difference"), among(r, true)),
+        (_, "incompatible") => {
+            let also = if light == 0 { String::new() } else { format!(", {} that may,", count(light)) };
+            format!("incompatible: {} that QEMU refuses{also}{}", plural(heavy, "difference"), among(r, true))
+        }
+        (_, "may-break") => {
+            format!("may break: {} that QEMU may refuse{}", plural(light, "difference"), among(r, true))
+        }
+        _ => format!("compatible: nothing that QEMU would refuse was found{}", among(r, false)),
+    };
+    if r.command == "diff" && light > 0 {
+        out += &format!("; {} that may break", count(light));
+    }
+    if n(Weight::Harmless) > 0 {
+        out += &format!("; {} harmless", count(n(Weight::Harmless)));
+    }
+    let mut aside = Vec::new();
+    if !r.accepted.is_empty() {
+        aside.push(format!("{} accepted", count(r.accepted.len() as u64)));
+    }
+    if r.ignored > 0 {
+        aside.push(format!("{} ignored", count(r.ignored)));
+    }
+    if !aside.is_empty() {
+        out += &format!("; {}", aside.join(", "));
+    }
+    if !r.faults.is_empty() {
+        let were = if r.faults.len() == 1 { "was" } else { "were" };
+        out += &format!("; {} {were} not compared", plural(r.faults.len() as u64, "part"));
+    }
+    out
+}
+
+/// Returns `in 5 of 42 sections`, or just `in 42 sections`, with a gap before it.
+fn among(r: &Report, some: bool) -> String {
+    let compared: BTreeSet<&str> = r.compared.iter().map(String::as_str).collect();
+    if compared.is_empty() {
+        return String::new();
+    }
+    let hit: BTreeSet<String> = r.differences.iter().filter(|d| !is_remark(d)).map(|d| label(&d.subject, r)).collect();
+    let beside = hit.iter().filter(|l| !compared.contains(l.as_str())).count();
+    let all = plural(compared.len().saturating_add(beside) as u64, "section");
+    if some && !hit.is_empty() { format!(" in {} of {all}", count(hit.len() as u64)) } else { format!(" in {all}") }
+}
+
+/// Tells whether a difference is about the file of accepted differences and not about the inputs.
+fn is_remark(d: &Difference) -> bool {
+    d.rule.id.starts_with("accepted-")
+}
+
+/// Returns the section's name with its instance, as the report's list of what was compared has it.
+fn label(s: &Subject, r: &Report) -> String {
+    let section = Subject { field: String::new(), ..s.clone() };
+    let short = section.to_string();
+    if let Some(n) = s.instance {
+        let full = format!("{} ({n})", s.section);
+        if full != short && r.compared.contains(&full) {
+            return full;
+        }
+    }
+    short
+}
+
+/// Returns both sides on one line, `before -> after`, where there are both.
+fn change(d: &Difference) -> Option<String> {
+    Some(format!("{} -> {}", d.before.as_ref()?.text, d.after.as_ref()?.text))
+}
+
+/// Returns the message with both sides: what there is to say where there is but one line.
+fn sentence(d: &Difference) -> String {
+    let sides = match (&d.before, &d.after) {
+        (Some(_), Some(_)) => change(d),
+        (Some(b), None) => Some(format!("before: {}", b.text)),
+        (None, Some(a)) => Some(format!("after: {}", a.text)),
+        (None, None) => None,
+    };
+    sides.map_or_else(|| d.message.clone(), |s| format!("{} ({s})", d.message))
+}
+
+/// Returns text that comes from an input without what a terminal would obey, and on one line.
+fn plain(text: &str) -> Cow<'_, str> {
+    let odd = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(odd) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| if odd(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escape).collect())
+}

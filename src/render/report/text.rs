@@ -1,0 +1,127 @@
+//! A report for people.
+
+use std::io::{self, Write};
+
+use super::{change, is_remark, label, plain, summary, verdict};
+use crate::difference::{Difference, Report, Weight};
+use crate::render::tree::{Paint, Role};
+
+/// Columns that a line may take before what it shows is broken into several.
+const LINE: usize = 80;
+
+/// The widest column of fields; a longer one pushes its line.
+const FIELD: usize = 32;
+
+/// Prints the report: by section, and the summary as the last line.
+///
+/// # Errors
+/// Those of the writer.
+pub fn print(out: &mut dyn Write, r: &Report, paint: Paint<'_>) -> io::Result<()> {
+    let weights = r.differences.iter().any(|d| d.weight != Weight::Differs);
+    let mut rest = &r.differences[..];
+    while let Some(first) = rest.first() {
+        let title = label(&first.subject, r);
+        let n = rest.iter().take_while(|d| label(&d.subject, r) == title).count();
+        let (section, others) = rest.split_at(n.max(1));
+        rest = others;
+        writeln!(out, "{}", paint(Role::Title, &plain(&title)))?;
+        let width = section.iter().map(|d| d.subject.field.chars().count()).filter(|w| *w <= FIELD).max().unwrap_or(0);
+        for d in section {
+            difference(out, d, width, weights, paint)?;
+        }
+    }
+    if !r.differences.is_empty() {
+        writeln!(out)?;
+    }
+    last(out, r, paint)
+}
+
+/// Prints the summary.
+///
+/// # Errors
+/// Those of the writer.
+pub fn last(out: &mut dyn Write, r: &Report, paint: Paint<'_>) -> io::Result<()> {
+    let role = match verdict(r) {
+        "same" | "compatible" if r.faults.is_empty() => Role::Title,
+        "different" | "incompatible" => Role::Problem,
+        _ => Role::Name,
+    };
+    writeln!(out, "{}", paint(role, &summary(r)))
+}
+
+fn difference(out: &mut dyn Write, d: &Difference, width: usize, weights: bool, paint: Paint<'_>) -> io::Result<()> {
+    let role = match d.weight {
+        Weight::Breaks | Weight::Differs => Role::Problem,
+        Weight::MayBreak => Role::Name,
+        Weight::Harmless => Role::Dim,
+    };
+    let badge = if weights { format!("{} ", paint(role, &format!("{:9}", d.weight.name()))) } else { String::new() };
+    let used = if weights { 12 } else { 2 };
+    let indent = " ".repeat(if weights { 12 } else { 6 });
+    let field = plain(&d.subject.field);
+    let long = field.chars().count();
+    let change = change(d).map(|c| plain(&c).into_owned());
+    let pad = width.saturating_sub(long);
+    // field and change on one line, or the change below it
+    let taken = long.saturating_add(pad).saturating_add(used).saturating_add(2);
+    let beside = change.filter(|c| taken.saturating_add(c.chars().count()) <= LINE);
+    let mut message = Some(plain(&d.message)).filter(|_| !(says_no_more(d)));
+    let head = if field.is_empty() {
+        wrapped(&message.take().unwrap_or_default(), used).join(&format!("\n{indent}"))
+    } else {
+        paint(Role::Name, &field)
+    };
+    match &beside {
+        Some(c) if field.is_empty() => writeln!(out, "  {badge}{head}\n{indent}{}", paint(Role::Number, c))?,
+        Some(c) => writeln!(out, "  {badge}{head}{}  {}", " ".repeat(pad), paint(Role::Number, c))?,
+        None => writeln!(out, "  {badge}{head}")?,
+    }
+    if let Some(m) = message {
+        let role = if is_remark(d) { Role::Number } else { Role::Dim };
+        for line in wrapped(&m, indent.len()) {
+            writeln!(out, "{indent}{}", paint(role, &line))?;
+        }
+    }
+    if beside.is_none() {
+        for (sign, side) in [("- ", &d.before), ("+ ", &d.after)] {
+            if let Some(s) = side {
+                writeln!(out, "{indent}{}{}", paint(Role::Dim, sign), plain(&s.text))?;
+            }
+        }
+    }
+    for path in d.after.iter().filter_map(|s| s.path.as_deref()) {
+        writeln!(out, "{indent}{}", paint(Role::Dim, &format!("there: {}", plain(path))))?;
+    }
+    for line in &d.meaning {
+        let deeper = indent.len().saturating_add(2);
+        writeln!(out, "{indent}{}", wrapped(&plain(line), deeper).join(&format!("\n{indent}  ")))?;
+    }
+    Ok(())
+}
+
+/// Breaks words into lines that leave room for what stands before them.
+fn wrapped(text: &str, indent: usize) -> Vec<String> {
+    let width = LINE.saturating_sub(indent);
+    let mut lines: Vec<String> = Vec::new();
+    let mut taken = width;
+    for word in text.split(' ') {
+        let long = word.chars().count();
+        match lines.last_mut() {
+            Some(line) if taken.saturating_add(long) < width => {
+                line.push(' ');
+                line.push_str(word);
+                taken = taken.saturating_add(long).saturating_add(1);
+            }
+            _ => {
+                lines.push(word.to_owned());
+                taken = long;
+            }
+        }
+    }
+    lines
+}
+
+/// Tells whether the message only repeats what both sides show: that the value of a field is another.
+fn says_no_more(d: &Difference) -> bool {
+    d.rule.id == "field-value" && d.before.is_some() && d.after.is_some() && !d.subject.field.is_empty()
+}
