@@ -56,9 +56,11 @@ pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, o
     }
     let (nonzero, zero) = (unsent(true), unsent(false));
     // up to 10.0 the length is checked by its type
-    let recent = target.layout.iter().flat_map(|l| &l.slots).any(|s| {
-        s.name.ends_with(LENGTH) && s.ty.as_ref().is_some_and(|t| t.name() == "int32")
-    });
+    let recent = target
+        .layout
+        .iter()
+        .flat_map(|l| &l.slots)
+        .any(|s| s.name.ends_with(LENGTH) && s.ty.as_ref().is_some_and(|t| t.name() == "int32"));
     if !nonzero.is_empty() {
         let what = format!("the stream lacks {} system registers that are not 0 on the target", nonzero.len());
         add(Weight::Breaks, &nonzero, what, false);

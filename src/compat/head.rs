@@ -140,12 +140,6 @@ fn commands(s: &StreamFacts, target: &Side, knows_switchover: Option<bool>, out:
     }
 }
 
-impl StreamFacts {
-    fn machine(&self) -> Option<&str> {
-        self.configuration.as_ref().map(|c| c.machine.as_str())
-    }
-}
-
 /// `parse_ramblocks` and `parse_ramblock` in `migration/ram.c`.
 fn blocks(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
     let there: HashMap<&str, u64> = t.blocks.iter().map(|b| (b.name.as_str(), b.len)).collect();

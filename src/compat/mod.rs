@@ -30,21 +30,22 @@ pub use dump::Dump;
 pub use rules::RULES;
 pub use side::{Side, StreamFacts};
 
+use crate::difference::accepted::Version;
 use crate::difference::{Difference, Report};
 use crate::schema::Json;
 
 /// What the user knows of the target and the inputs do not tell.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Known {
-    /// The target's QEMU version, major and minor.
-    pub target_version: Option<(u32, u32)>,
+    /// The target's QEMU version.
+    pub target_version: Option<Version>,
 }
 
 /// Compares the sides.
 #[must_use]
 pub fn compare(saved: &Side, target: &Side, known: Known) -> Report {
     let mut out: Vec<Difference> = Vec::new();
-    let knows_switchover = known.target_version.map(|v| v >= (10, 0));
+    let knows_switchover = known.target_version.map(|v| v >= Version::new(10, 0));
     head::compare(saved, target, knows_switchover, &mut out);
     let compared = match (saved, target) {
         (Side { stream: Some(s), .. }, t) => sections::of_stream(s, t, &mut out),

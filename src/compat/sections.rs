@@ -77,6 +77,7 @@ pub fn of_stream(saved: &StreamFacts, target: &Side, out: &mut Vec<Difference>) 
         not_told(unchecked, out);
     }
     if let Some(t) = &target.stream {
+        virtio::compare(saved, t, out);
         for section in &t.sections {
             if !seen.contains_key(&(section.idstr.clone(), section.instance)) {
                 let what = "the stream does not have this section; the target's device keeps its state after reset";
@@ -92,7 +93,8 @@ pub fn of_stream(saved: &StreamFacts, target: &Side, out: &mut Vec<Difference>) 
 /// Says what a dump alone leaves open.
 fn not_told(mut sections: Vec<String>, out: &mut Vec<Difference>) {
     sections.dedup();
-    let what = "a dump does not tell of these; a stream that the target wrote for the same machine does (--target-stream)";
+    let what =
+        "a dump does not tell of these; a stream that the target wrote for the same machine does (--target-stream)";
     sections.push("the RAM blocks".to_owned());
     let before = Some(Aspect::new(sections.join(", "), None));
     push(out, &rules::UNCHECKED, Weight::MayBreak, Subject::part("stream", ""), what.to_owned(), [before, None]);
@@ -141,7 +143,9 @@ fn one(section: &SectionFacts, there: Option<&SectionFacts>, target: &Side, at_r
         // where the dump leaves a doubt, what the target wrote itself removes it
         (Some(mut known), Some(written)) => {
             let doubt = |d: &Difference| d.weight == Weight::MayBreak && d.rule == &rules::LAYOUT;
-            known.retain(|d| !doubt(d) || written.iter().any(|w| w.subject == d.subject && w.weight != Weight::Harmless));
+            known.retain(|d| {
+                !doubt(d) || written.iter().any(|w| w.subject == d.subject && w.weight != Weight::Harmless)
+            });
             Some(known)
         }
         (known, written) => known.or(written),
@@ -163,7 +167,6 @@ fn one(section: &SectionFacts, there: Option<&SectionFacts>, target: &Side, at_r
     if let Some(t) = there {
         cpreg::compare(&subject, section, t, out);
         pvr::compare(&subject, section, t, out);
-        virtio::compare(&subject, section, t, out);
     }
 }
 

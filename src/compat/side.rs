@@ -114,6 +114,12 @@ impl StreamFacts {
         })
     }
 
+    /// Returns the machine type.
+    #[must_use]
+    pub fn machine(&self) -> Option<&str> {
+        self.configuration.as_ref().map(|c| c.machine.as_str())
+    }
+
     /// Returns the section of a name and an instance, of several the n-th or the last: QEMU itself loads each into the first
     /// that it finds (`find_se` in `migration/savevm.c`).
     #[must_use]
