@@ -111,7 +111,14 @@ fn push(
     out.push(Difference { rule, weight, subject, message, before, after, meaning: Vec::new() });
 }
 
-fn one(section: &SectionFacts, there: Option<&SectionFacts>, target: &Side, at_reset: bool, out: &mut Vec<Difference>) {
+fn one(
+    section: &SectionFacts,
+    there: Option<&SectionFacts>,
+    target: &Side,
+    at_reset: bool,
+    unchecked: &mut Vec<String>,
+    out: &mut Vec<Difference>,
+) {
     let subject = Subject::section(section.idstr.clone(), section.instance);
     let has = |text: String| Some(Aspect::new(text, Some(section.range)));
     let version = || has(format!("version {}", section.version));
