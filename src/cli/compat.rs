@@ -45,6 +45,9 @@ pub struct CompatArgs {
     /// The machine type that the target is started with, where its files are of another.
     #[arg(long, value_name = "NAME")]
     pub machine: Option<String>,
+    /// List what is harmless too.
+    #[arg(short, long)]
+    pub all: bool,
     /// Ask the other way round too.
     #[arg(long)]
     pub both: bool,
@@ -115,6 +118,7 @@ pub fn run(a: &CompatArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     if a.both {
         add_reverse(&mut report, compat::compare(&target, &saved, known(a.report.from_version)));
     }
+    report.brief = !a.all;
     report.inputs = [a.saved.display().to_string(), a.target.display().to_string()];
     report::finish(report, &a.report, out)
 }

@@ -59,7 +59,7 @@ impl<'a> Aligner<'a> {
         let reads = |s: &&Slot| target.source != Source::Dump || version.is_none_or(|v| s.since <= v);
         let target_slots: Vec<&Slot> = target.slots.iter().filter(reads).collect();
         let saved_slots: Vec<&Slot> = saved.slots.iter().collect();
-        let names = |slots: &[&Slot]| slots.iter().map(|s| s.name.to_string()).collect::<Vec<_>>();
+        let names = |slots: &[&Slot]| slots.iter().map(|s| plain_name(&s.name).to_owned()).collect::<Vec<_>>();
         let deadline = Instant::now().checked_add(PATIENCE);
         let ops = capture_diff_slices_deadline(Algorithm::Myers, &names(&saved_slots), &names(&target_slots), deadline);
         // a target that reads an older version than it writes may have conditions on the version that only a dump tells
@@ -359,6 +359,13 @@ fn short(text: String) -> String {
         Some((i, _)) => format!("{}…", text.get(..i).unwrap_or_default()),
         None => text,
     }
+}
+
+/// Returns a field's name without the number that a description gives to the second and further fields of one name, and
+/// to the first when there are several (`vmfield_name_is_unique` in `migration/vmstate.c`).
+fn plain_name(name: &str) -> &str {
+    let cut = name.strip_suffix(']').and_then(|n| n.rsplit_once('['));
+    cut.filter(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())).map_or(name, |(base, _)| base)
 }
 
 fn join(path: &str, name: &str) -> String {
