@@ -239,8 +239,11 @@ fn ring(l: &mut Lines<'_, '_>, q: &Queue, r: &Ring) -> io::Result<()> {
 
 fn health(q: &Queue, pending: u32, in_flight: u32, unit: &str) -> String {
     if q.buffers {
-        let with = if unit == "descriptor" { " descriptors" } else { "" };
-        let held = if in_flight == 0 { String::new() } else { format!(", {in_flight}{with} with the device") };
+        let held = match in_flight {
+            0 => String::new(),
+            n if unit == "request" => format!(", {n} with the device"),
+            n => format!(", {} with the device", plural(n.into(), unit)),
+        };
         return match pending {
             0 => format!("no buffer waits to be filled{held}"),
             1 => format!("1 buffer waits to be filled{held}"),

@@ -124,6 +124,10 @@ def answered(vm, mine):
     last = drive(Qtest(mine))
     wait_for(lambda: vm.qmp("query-status")["status"] == "io-error")
     last()
+    return migrated(vm)
+
+def migrated(vm):
+    """The stream of a stopped machine, and what QEMU says of PCI and virtio."""
     answers = {"pci": vm.qmp("query-pci")}
     a, b = socket.socketpair(); vm.qmp("getfd", fd=b.fileno(), fdname="mig"); b.close()
     got = bytearray()
@@ -131,14 +135,21 @@ def answered(vm, mine):
         while d := a.recv(1 << 16): got.extend(d)
     t = threading.Thread(target=pull); t.start()
     vm.qmp("migrate", uri="fd:mig"); vm.wait(); t.join(30)
-    answers["virtio"] = []
+    devices = vm.qmp("x-query-virtio")
+    answers["virtio"] = [{"name": d["name"], "queues": queues(vm, d["path"])} for d in devices]
+    # QEMU 11.1 exits when it is asked for this, so it comes last
     try:
-        for d in vm.qmp("x-query-virtio"):
-            status = vm.qmp("x-query-virtio-status", path=d["path"])
-            queues = [vm.qmp("x-query-virtio-queue-status", path=d["path"], queue=i) for i in range(status["num-vqs"])]
-            answers["virtio"].append({"status": status, "queues": queues})
-    except RuntimeError as e: print("virtio:", str(e)[:200])
+        for d, said in zip(devices, answers["virtio"]): said["status"] = vm.qmp("x-query-virtio-status", path=d["path"])
+    except (RuntimeError, OSError) as e: print("virtio:", str(e)[:200])
     return bytes(got), answers
+
+def queues(vm, path):
+    out = []
+    while True:
+        try: out.append(vm.qmp("x-query-virtio-queue-status", path=path, queue=len(out)))
+        except RuntimeError as e:
+            if "gone" in str(e): raise
+            return out
 
 if __name__ == "__main__":
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

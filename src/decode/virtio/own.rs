@@ -10,8 +10,8 @@ pub(super) fn fields(kind: u16, device: &Node) -> Vec<ConfigField> {
     let Some(record) = device.record() else { return Vec::new() };
     let mut out = Vec::new();
     for node in &record.fields {
-        // what the configuration space holds is shown from there
-        if node.name.starts_with("config.") {
+        // what the configuration space holds is shown from there, and `more` only stands before each saved request
+        if node.name.starts_with("config.") || &*node.name == "more" {
             continue;
         }
         let name = || Cow::Owned(node.name.to_string());
