@@ -12,10 +12,11 @@ use serde_json::Value;
 const DRIVEN: [&str; 3] = ["driven/driven-7.2", "driven/driven-10.0", "driven/driven-11.1"];
 
 /// Linux guests with their own drivers.
-const BOOTED: [&str; 6] = [
+const BOOTED: [&str; 7] = [
     "booted/linux-7.2",
     "booted/linux-11.1",
     "booted/packed-11.1",
+    "booted/xbzrle-11.1",
     "booted/jammed-7.2",
     "booted/jammed-11.1",
     "booted/jammed-packed-10.0",

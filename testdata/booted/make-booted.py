@@ -44,14 +44,14 @@ def initramfs(modules, busybox, out):
         files = subprocess.run(["find", "."], cwd=t, capture_output=True, check=True).stdout
         open(out, "wb").write(gzip.compress(subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=t, input=files, capture_output=True, check=True).stdout))
 
-def arguments(kernel, initrd, packed, jam):
+def arguments(kernel, initrd, packed, jam, busy):
     opt = ",packed=on" if packed else ""
     image = '{"driver":"blkdebug","image":{"driver":"file","filename":"@vda@"},"inject-error":[%s]}' % ",".join(
         '{"event":"none","iotype":"read","errno":5,"sector":%d,"once":false}' % (16384 + 512 * i) for i in range(4, 24))
     # a throttled disk that fails: what waits at the throttle when the first request fails is issued while QEMU stops, fails too, and is kept
     disk = ["-object", "throttle-group,id=tg,x-iops-total=3", "-blockdev", '{"driver":"throttle","node-name":"d0","throttle-group":"tg","file":%s}' % image] if jam \
         else ["-blockdev", '{"driver":"file","node-name":"d0","filename":"@vda@"}']
-    return ["-machine", "q35", "-cpu", "max", "-smp", "2", "-m", "96M", "-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet nokaslr" + (" jam" if jam else ""),
+    return ["-machine", "q35", "-cpu", "max", "-smp", "2", "-m", "96M", "-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet nokaslr" + (" jam" if jam else " busy" if busy else ""),
             "-chardev", "file,id=con,path=@console@", "-serial", "chardev:con", *disk, "-blockdev", '{"driver":"file","node-name":"d1","filename":"@sda@"}',
             "-netdev", "hubport,hubid=0,id=n0", "-netdev", "hubport,hubid=0,id=n1",
             "-device", "virtio-net-pci,netdev=n0,mac=52:54:00:aa:00:01,romfile=" + opt + (",tx=timer,x-txtimer=4000000000" if jam else ""),
@@ -120,7 +120,7 @@ def ring_ranges(queues):
         yield q["vring-avail"], 6 + 2 * n
         yield q["vring-used"], 6 + 8 * n
 
-def make(prefix, args, jam):
+def make(prefix, args, jam, busy):
     mine, his = socket.socketpair(); os.set_inheritable(his.fileno(), True)
     fixtures.subprocess.Popen, real = (lambda c, **k: real(c, **{**k, "pass_fds": [*k["pass_fds"], his.fileno()]})), subprocess.Popen
     try: vm = fixtures.VM(prefix, "x86_64", [a % his.fileno() if a.endswith("fd=%d") else a for a in args])
@@ -131,12 +131,12 @@ def make(prefix, args, jam):
         while not ready():
             if time.time() > end: raise RuntimeError("the guest is not ready: " + vm.content("console")[-300:].decode("utf-8", "replace"))
             time.sleep(0.2)
-        if not jam: vm.qmp("stop")
-        registers = vm.qmp("human-monitor-command", command_line="info registers -a")
-        return (*driven.migrated(vm), registers)
+        if busy: vm.qmp("migrate-set-capabilities", capabilities=[{"capability": "xbzrle", "state": True}])
+        elif not jam: vm.qmp("stop")
+        return driven.migrated(vm, 6 if busy else 0)
     finally: vm.p.kill(); vm.p.wait(); mine.close(); his.close()
 
-F = [("linux-7.2", False, False), ("linux-11.1", False, False), ("packed-11.1", True, False), ("jammed-7.2", False, True), ("jammed-11.1", False, True), ("jammed-packed-10.0", True, True)]
+F = [("linux-7.2", False, False), ("linux-11.1", False, False), ("packed-11.1", True, False), ("jammed-7.2", False, True), ("jammed-11.1", False, True), ("jammed-packed-10.0", True, True), ("xbzrle-11.1", False, False)]
 if __name__ == "__main__":
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for a in ("--kernel", "--busybox", "--modules"): ap.add_argument(a, required=True)
@@ -147,9 +147,10 @@ if __name__ == "__main__":
     for name, packed, jam in F:
         version = name.rsplit("-", 1)[1]
         if version not in prefixes or not re.search(a.regex, name): continue
-        stream, answers, registers = make(prefixes[version], arguments(inside + "/vmlinuz-booted", inside + "/initrd-booted.gz", packed, jam), jam)
+        busy = name.startswith("xbzrle")
+        stream, answers = make(prefixes[version], arguments(inside + "/vmlinuz-booted", inside + "/initrd-booted.gz", packed, jam, busy), jam, busy)
         if a.keep: open(f"{a.keep}/{name}.mig", "wb").write(stream)
         small, counts = reduce(stream, ring_ranges([q for d in answers["virtio"] for q in d["queues"]]))
-        fixtures.zst(small, f"{a.out}/{name}.mig.zst"); open(f"{a.out}/{name}.registers.txt", "w").write(registers)
+        fixtures.zst(small, f"{a.out}/{name}.mig.zst"); open(f"{a.out}/{name}.registers.txt", "w").write(answers.pop("registers"))
         json.dump(answers, open(f"{a.out}/{name}.json", "w"), indent=1)
         print(name, len(stream), len(small), os.path.getsize(f"{a.out}/{name}.mig.zst"), counts)
