@@ -73,9 +73,7 @@ pub fn of_stream(saved: &StreamFacts, target: &Side, out: &mut Vec<Difference>) 
         labels.push(format!("{} ({})", section.idstr, section.instance));
         one(section, there, target, at_reset, &mut unchecked, out);
     }
-    if target.stream.is_none() {
-        not_told(unchecked, out);
-    }
+    not_told(unchecked, target.stream.is_some(), out);
     if let Some(t) = &target.stream {
         virtio::compare(saved, t, out);
         for section in &t.sections {
@@ -90,12 +88,18 @@ pub fn of_stream(saved: &StreamFacts, target: &Side, out: &mut Vec<Difference>) 
     labels
 }
 
-/// Says what a dump alone leaves open.
-fn not_told(mut sections: Vec<String>, out: &mut Vec<Difference>) {
+/// Says what the inputs leave open.
+fn not_told(mut sections: Vec<String>, has_stream: bool, out: &mut Vec<Difference>) {
     sections.dedup();
-    let what =
-        "a dump does not tell of these; a stream that the target wrote for the same machine does (--target-stream)";
-    sections.push("the RAM blocks".to_owned());
+    let what = if has_stream {
+        "neither input tells how the target reads these; a description can be lent (--schema)"
+    } else {
+        sections.push("the RAM blocks".to_owned());
+        "a dump does not tell of these; a stream that the target wrote for the same machine does (--target-stream)"
+    };
+    if sections.is_empty() {
+        return;
+    }
     let before = Some(Aspect::new(sections.join(", "), None));
     push(out, &rules::UNCHECKED, Weight::MayBreak, Subject::part("stream", ""), what.to_owned(), [before, None]);
 }
@@ -137,6 +141,9 @@ fn one(
     }
     let Some(layout) = &section.layout else {
         // live sections, and devices that QEMU saves by a function of their own, have nothing more to compare
+        if !section.live && !section.described {
+            unchecked.push(subject.to_string());
+        }
         return;
     };
     let saved = Layout { version: Some(section.version), ..layout.clone() };

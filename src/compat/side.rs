@@ -60,6 +60,8 @@ pub struct SectionFacts {
     pub range: StreamRange,
     /// Whether it is one of a live handler, which no description covers.
     pub live: bool,
+    /// Whether a description mentions it.
+    pub described: bool,
     /// Its layout, where it is described by a vmsd.
     pub layout: Option<Layout>,
     /// Its values; nothing for live sections.
@@ -109,6 +111,7 @@ impl StreamFacts {
             version: h.version_id,
             range: section.payload,
             live,
+            described: image.device_schema(section).is_some(),
             layout,
             root,
         })
