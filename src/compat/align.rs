@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
 use super::layout::{Layout, Slot, Source, total};
-use super::rules;
+use super::{names, rules};
 use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS};
 use crate::value::Layout as TypeLayout;
@@ -57,11 +57,11 @@ impl<'a> Aligner<'a> {
             return;
         }
         let reads = |s: &&Slot| target.source != Source::Dump || version.is_none_or(|v| s.since <= v);
-        let target_slots: Vec<&Slot> = target.slots.iter().filter(reads).collect();
         let saved_slots: Vec<&Slot> = saved.slots.iter().collect();
-        let names = |slots: &[&Slot]| slots.iter().map(|s| plain_name(&s.name).to_owned()).collect::<Vec<_>>();
+        let target_slots = names::without_alternatives(&saved_slots, target.slots.iter().filter(reads).collect());
+        let (here, there) = (names::of(&saved_slots, &target_slots), names::of(&target_slots, &saved_slots));
         let deadline = Instant::now().checked_add(PATIENCE);
-        let ops = capture_diff_slices_deadline(Algorithm::Myers, &names(&saved_slots), &names(&target_slots), deadline);
+        let ops = capture_diff_slices_deadline(Algorithm::Myers, &here, &there, deadline);
         // a target that reads an older version than it writes may have conditions on the version that only a dump tells
         let newer = target.source == Source::Stream && saved.version < target.version;
         let mut wrong = Vec::new();
@@ -211,7 +211,7 @@ impl<'a> Aligner<'a> {
             let what = format!("the stream has elements of {s} bytes, the target reads {t}");
             return array.then(|| mismatch(path, Weight::Breaks, what, saved, target)).flatten();
         }
-        if target.ty.is_none() && !has_plain_size(saved) {
+        if target.ty.is_none() && !saved.has_plain_size() {
             return None;
         }
         let weight = match saved.layout() {
@@ -235,7 +235,7 @@ impl<'a> Aligner<'a> {
         let maybe: Vec<Option<u64>> = saved.iter().chain(target).filter(|s| s.conditional).map(|s| s.bytes()).collect();
         let vague = |slots: &[Slot]| slots.iter().any(|s| s.is_variable());
         // special types have another size in memory than on the wire
-        let special = target.iter().any(|t| t.ty.is_none()) && saved.iter().any(|s| is_special(s));
+        let special = target.iter().any(|t| t.ty.is_none()) && saved.iter().any(|s| s.is_special());
         let sums = total(&written).zip(total(&needed)).filter(|_| !vague(&written) && !vague(&needed) && !special);
         let Some((has, reads)) = sums else {
             let empty = saved.is_empty() && written.is_empty();
@@ -256,22 +256,26 @@ impl<'a> Aligner<'a> {
             self.add(&rules::LAYOUT_CONDITION, Weight::Harmless, &place, CONDITION, sides);
             return None;
         }
-        let (message, mut weight) = match (saved.is_empty(), target.is_empty()) {
-            (false, true) => (format!("the target does not read these {has} bytes"), Weight::Breaks),
-            (true, false) => {
-                (format!("the target reads {reads} bytes here that the stream does not have"), Weight::Breaks)
-            }
-            _ => (format!("the stream has {has} bytes here, the target reads {reads}"), Weight::Breaks),
-        };
-        let mut message = message;
-        if saved.is_empty() && target.iter().all(|t| t.ty.is_none() && t.count.is_none()) {
-            // a description does not mention an array that is empty, and a dump does not tell it from a single field
-            weight = Weight::MayBreak;
-            message += ", unless this is an array that is empty";
-        } else if newer && saved.is_empty() {
-            weight = Weight::MayBreak;
-            message += ", unless it does so for newer versions only";
+        // a description does not mention an array that is empty, and a dump does not tell it from a single field
+        let maybe_empty = saved.is_empty() && target.iter().all(|t| t.ty.is_none() && t.count.is_none());
+        if maybe_empty && target.iter().all(|t| !t.inner.is_empty()) {
+            let what = "the stream does not have these structures; an array that is empty looks like that";
+            self.add(&rules::LAYOUT_CONDITION, Weight::Harmless, &place, what, sides);
+            return None;
         }
+        let what = match (saved.is_empty(), target.is_empty()) {
+            (false, true) => format!("the target does not read these {has} bytes"),
+            (true, false) => format!("the target reads {reads} bytes here that the stream does not have"),
+            _ => format!("the stream has {has} bytes here, the target reads {reads}"),
+        };
+        let (weight, unless) = if maybe_empty {
+            (Weight::MayBreak, ", unless this is an array that is empty")
+        } else if newer && saved.is_empty() {
+            (Weight::MayBreak, ", unless it does so for newer versions only")
+        } else {
+            (Weight::Breaks, "")
+        };
+        let message = what + unless;
         Some(Mismatch { path: place, message, sides, weight, saved: has, target: reads })
     }
 
@@ -305,29 +309,6 @@ fn is_old(name: &str) -> bool {
     name.starts_with("spapr/cap/") || matches!(name, "cpu_common/exception_index" | "cpu_common/crash_occurred")
 }
 
-/// Tells whether a field of the stream has the size in memory that a dump gives: plain integers do, a timer is a pointer
-/// there, and a buffer may be one.
-fn has_plain_size(saved: &Slot) -> bool {
-    match saved.layout() {
-        Some(TypeLayout::Bool) => true,
-        Some(TypeLayout::Signed | TypeLayout::Unsigned) => !is_special(saved),
-        _ => false,
-    }
-}
-
-/// Tells whether a field is of a type with a reader of its own, such as `int32_as_uint16`.
-fn is_special(saved: &Slot) -> bool {
-    let Some(ty) = &saved.ty else { return false };
-    match ty.layout() {
-        Some(TypeLayout::Signed | TypeLayout::Unsigned) => {
-            let plain = ty.name().trim_end_matches(" equal").trim_end_matches(" le").trim_start_matches('u');
-            !matches!(plain, "int8" | "int16" | "int32" | "int64")
-        }
-        Some(TypeLayout::Bool | TypeLayout::Bytes | TypeLayout::Timer | TypeLayout::Struct) => false,
-        _ => true,
-    }
-}
-
 /// Tells whether a number is the sum of some of the parts; an unknown part may have any size.
 fn is_sum_of(number: u64, parts: &[Option<u64>]) -> bool {
     if parts.iter().any(Option::is_none) {
@@ -359,13 +340,6 @@ fn short(text: String) -> String {
         Some((i, _)) => format!("{}…", text.get(..i).unwrap_or_default()),
         None => text,
     }
-}
-
-/// Returns a field's name without the number that a description gives to the second and further fields of one name, and
-/// to the first when there are several (`vmfield_name_is_unique` in `migration/vmstate.c`).
-fn plain_name(name: &str) -> &str {
-    let cut = name.strip_suffix(']').and_then(|n| n.rsplit_once('['));
-    cut.filter(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())).map_or(name, |(base, _)| base)
 }
 
 fn join(path: &str, name: &str) -> String {

@@ -131,7 +131,10 @@ fn commands(s: &StreamFacts, target: &Side, knows_switchover: Option<bool>, out:
             _ => true,
         };
         let (weight, what) = if known {
-            (Weight::MayBreak, "QEMU before 10.0 does not know this command, and nothing tells the target's version")
+            (
+                Weight::MayBreak,
+                "QEMU before 10.0 does not know this command, and nothing tells the target's version (--to-version does)",
+            )
         } else {
             (Weight::Breaks, "the target does not know this command")
         };

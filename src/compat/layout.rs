@@ -203,6 +203,31 @@ impl Slot {
         }
     }
 
+    /// Tells whether a field of a stream has the size in memory that a dump gives: plain integers do, a timer is a pointer
+    /// there, and a buffer may be one.
+    #[must_use]
+    pub fn has_plain_size(&self) -> bool {
+        match self.layout() {
+            Some(TypeLayout::Bool) => true,
+            Some(TypeLayout::Signed | TypeLayout::Unsigned) => !self.is_special(),
+            _ => false,
+        }
+    }
+
+    /// Tells whether a field of a stream is of a type with a reader of its own, such as `int32_as_uint16`.
+    #[must_use]
+    pub fn is_special(&self) -> bool {
+        let Some(ty) = &self.ty else { return false };
+        match ty.layout() {
+            Some(TypeLayout::Signed | TypeLayout::Unsigned) => {
+                let plain = ty.name().trim_end_matches(" equal").trim_end_matches(" le").trim_start_matches('u');
+                !matches!(plain, "int8" | "int16" | "int32" | "int64")
+            }
+            Some(TypeLayout::Bool | TypeLayout::Bytes | TypeLayout::Timer | TypeLayout::Struct) => false,
+            _ => true,
+        }
+    }
+
     /// Returns the bytes of all elements on the wire, when they are known: a stream's description gives them, of a dump those
     /// of plain numbers and of structures of them.
     #[must_use]

@@ -20,6 +20,7 @@ mod cpreg;
 mod dump;
 mod head;
 mod layout;
+mod names;
 mod pvr;
 mod rules;
 mod sections;
