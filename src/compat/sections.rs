@@ -22,6 +22,10 @@ static NEVER_DUMPED: &[&str] = &[
     "stellaris_sys", "timer", "todclock", "tsc2005", "tsc2102", "tsc2301", "virt_acpi_build", "zipit-lcd",
 ];
 
+fn is_never_dumped(vmsd: &str) -> bool {
+    NEVER_DUMPED.binary_search(&vmsd).is_ok()
+}
+
 /// Sections that are registered on every machine and sent only when something is in them (`vmstate_audio` in
 /// `audio/audio.c` and others with a condition on the whole).
 static NOT_ALWAYS_SENT: &[&str] = &["audio", "dirty-bitmap", "icount", "replay", "slirp"];
@@ -116,6 +120,8 @@ fn one(
     let written = there.and_then(|t| {
         let l = t.layout.as_ref()?;
         let target = Layout { version: Some(t.version), ..l.clone() };
+        // what a dump can tell is not concluded from a stream
+        let at_reset = at_reset && is_never_dumped(&saved.name);
         Some(by_stream(&subject, &saved, &target, [section.root.as_ref(), t.root.as_ref()], at_reset))
     });
     let known = target.dump.as_ref().and_then(|d| by_dump(&subject, &saved, d, there.is_some()));
@@ -156,7 +162,7 @@ fn by_dump(subject: &Subject, saved: &Layout, dump: &Dump, exists: bool) -> Opti
         let worst = found.iter().map(|d| d.weight).max();
         (worst, found.len())
     });
-    if best.is_some() || exists || dump.cut || NEVER_DUMPED.binary_search(&&*saved.name).is_ok() {
+    if best.is_some() || exists || dump.cut || is_never_dumped(&saved.name) {
         return best;
     }
     let what = format!("the target's binary has no device with the vmsd {}", saved.name);
