@@ -215,7 +215,7 @@ impl<'a> Aligner<'a> {
             return None;
         }
         let weight = match saved.layout() {
-            Some(TypeLayout::Bytes) | None => self.weight_of_length(target, s, t)?,
+            Some(TypeLayout::Bytes) | None if !saved.is_padding() => self.weight_of_length(target, s, t)?,
             _ => Weight::Breaks,
         };
         mismatch(path, weight, format!("the stream has {s} bytes, the target reads {t}"), saved, target)

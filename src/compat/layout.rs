@@ -203,6 +203,12 @@ impl Slot {
         }
     }
 
+    /// Tells whether a field of a stream is padding, whose length never follows from the state.
+    #[must_use]
+    pub fn is_padding(&self) -> bool {
+        self.ty.as_ref().is_some_and(|t| t.name() == "unused_buffer")
+    }
+
     /// Tells whether a field of a stream has the size in memory that a dump gives: plain integers do, a timer is a pointer
     /// there, and a buffer may be one.
     #[must_use]
