@@ -19,8 +19,22 @@ const VALUES: &str = "cpreg_vmstate_values";
 /// Registers named in a finding; the others are counted.
 const SHOWN: usize = 4;
 
-fn array(section: &SectionFacts, name: &str) -> Option<Vec<u64>> {
-    let node = section.root.as_ref()?.record()?.children().find(|n| n.name.ends_with(name))?;
+/// The registers of a processor in a stream.
+#[derive(Debug)]
+pub struct List {
+    indexes: Vec<u64>,
+    values: Vec<u64>,
+}
+
+impl List {
+    /// Finds them in a processor's tree.
+    pub fn of(root: &Node) -> Option<Self> {
+        Some(Self { indexes: array(root, INDEXES)?, values: array(root, VALUES).unwrap_or_default() })
+    }
+}
+
+fn array(root: &Node, name: &str) -> Option<Vec<u64>> {
+    let node = root.record()?.children().find(|n| n.name.ends_with(name))?;
     match &node.value {
         Value::Array(a) => Some(a.iter().filter_map(Node::as_u64).collect()),
         _ => node.as_u64().map(|v| vec![v]),
@@ -29,10 +43,11 @@ fn array(section: &SectionFacts, name: &str) -> Option<Vec<u64>> {
 
 /// Compares the lists of two processors.
 pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, out: &mut Vec<Difference>) {
-    let Some((here, there)) = array(saved, INDEXES).zip(array(target, INDEXES)) else { return };
+    let Some((own, theirs)) = saved.values.cpregs.as_ref().zip(target.values.cpregs.as_ref()) else { return };
+    let (here, there) = (&own.indexes, &theirs.indexes);
     let known: HashSet<u64> = there.iter().copied().collect();
     let sent: HashSet<u64> = here.iter().copied().collect();
-    let values: HashMap<u64, u64> = there.iter().copied().zip(array(target, VALUES).unwrap_or_default()).collect();
+    let values: HashMap<u64, u64> = there.iter().copied().zip(theirs.values.iter().copied()).collect();
     let unknown: Vec<u64> = here.iter().copied().filter(|r| !known.contains(r)).collect();
     let unsent = |wanted: bool| -> Vec<u64> {
         let is_constant = |r: &u64| values.get(r).is_some_and(|v| *v != 0);

@@ -5,6 +5,7 @@
 //! (`vmfield_name_is_unique` in `migration/vmstate.c`).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::layout::Slot;
 
@@ -17,7 +18,7 @@ fn numbered(name: &str) -> (&str, Option<usize>) {
 
 /// Returns the names by which the fields of one side are matched with those of the other: where only one side numbers fields
 /// of one name, the other's are numbered too.
-pub fn of<'s>(own: &[&'s Slot], other: &[&Slot]) -> Vec<String> {
+pub fn of<'s>(own: &[&'s Slot], other: &[&Slot]) -> Vec<Arc<str>> {
     let numbers: std::collections::HashSet<&str> = other
         .iter()
         .filter_map(|s| match numbered(&s.name) {
@@ -30,7 +31,7 @@ pub fn of<'s>(own: &[&'s Slot], other: &[&Slot]) -> Vec<String> {
         let n = seen.entry(&s.name).or_default();
         let here = *n;
         *n = n.saturating_add(1);
-        if numbers.contains(&*s.name) { format!("{}[{here}]", s.name) } else { s.name.to_string() }
+        if numbers.contains(&*s.name) { format!("{}[{here}]", s.name).into() } else { Arc::clone(&s.name) }
     };
     own.iter().map(name).collect()
 }
@@ -75,11 +76,12 @@ mod tests {
     fn numbers_are_given_where_the_other_side_has_them() {
         let (a, b) = (slot("config[1]", 4096, false), slot("config", 256, true));
         let c = slot("config", 4096, true);
-        assert_eq!(of(&[&b, &c], &[&a]), ["config[0]", "config[1]"]);
-        assert_eq!(of(&[&a], &[&b, &c]), ["config[1]"]);
-        assert_eq!(of(&[&b, &c], &[&b]), ["config", "config"]);
+        let texts = |own: &[&Slot], other: &[&Slot]| of(own, other).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(texts(&[&b, &c], &[&a]), ["config[0]", "config[1]"]);
+        assert_eq!(texts(&[&a], &[&b, &c]), ["config[1]"]);
+        assert_eq!(texts(&[&b, &c], &[&b]), ["config", "config"]);
         let own = slot("env.regs[3]", 8, false);
-        assert_eq!(of(&[&own], &[&own]), ["env.regs[3]"]);
+        assert_eq!(texts(&[&own], &[&own]), ["env.regs[3]"]);
     }
 
     #[test]

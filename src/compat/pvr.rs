@@ -11,8 +11,9 @@ use crate::value::{Node, Value};
 /// `SPR_PVR` in `target/ppc/cpu.h`.
 const PVR: usize = 287;
 
-fn pvr(section: &SectionFacts) -> Option<u64> {
-    let node = section.root.as_ref()?.child("env.spr")?;
+/// Finds it in a processor's tree.
+pub fn of(root: &Node) -> Option<u64> {
+    let node = root.child("env.spr")?;
     match &node.value {
         Value::Array(a) => a.get(PVR).and_then(Node::as_u64),
         _ => None,
@@ -21,7 +22,7 @@ fn pvr(section: &SectionFacts) -> Option<u64> {
 
 /// Compares the versions of two processors.
 pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, out: &mut Vec<Difference>) {
-    let Some((a, b)) = pvr(saved).zip(pvr(target)).filter(|(a, b)| a != b) else { return };
+    let Some((a, b)) = saved.values.pvr.zip(target.values.pvr).filter(|(a, b)| a != b) else { return };
     // the family of POWER10 ignores the revision
     let weight = if a >> 16 == 0x80 && b >> 16 == 0x80 { Weight::MayBreak } else { Weight::Breaks };
     out.push(Difference {

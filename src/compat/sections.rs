@@ -9,7 +9,6 @@ use super::layout::Layout;
 use super::side::{SectionFacts, Side, StreamFacts};
 use super::{cpreg, pvr, rules, virtio};
 use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
-use crate::value::{Node, Value};
 
 /// Vmsds that QEMU registers without a device class, so that no dump has them. All such names in the streams of every
 /// machine type of QEMU 5.2, 7.2, 10.0 and 11.1, and some from its sources (`vmstate_register` and `register_savevm_live`).
@@ -35,7 +34,7 @@ pub fn of_stream(saved: &StreamFacts, target: &Side, out: &mut Vec<Difference>) 
     let mut seen: HashMap<(Arc<str>, u32), usize> = HashMap::new();
     let mut labels = Vec::with_capacity(saved.sections.len());
     let mut unchecked = Vec::new();
-    let at_reset = saved.never_ran() && target.stream.as_ref().is_some_and(StreamFacts::never_ran);
+    let at_reset = saved.never_ran && target.stream.as_ref().is_some_and(|t| t.never_ran);
     for section in &saved.sections {
         let n = seen.entry((section.idstr.clone(), section.instance)).or_default();
         let there = target.stream.as_ref().and_then(|t| t.find(&section.idstr, section.instance, *n));
@@ -122,7 +121,7 @@ fn one(
         let target = Layout { version: Some(t.version), ..l.clone() };
         // what a dump can tell is not concluded from a stream
         let at_reset = at_reset && is_never_dumped(&saved.name);
-        Some(by_stream(&subject, &saved, &target, [section.root.as_ref(), t.root.as_ref()], at_reset))
+        Some(by_stream(&subject, &saved, &target, [&section.values.lengths, &t.values.lengths], at_reset))
     });
     let known = target.dump.as_ref().and_then(|d| by_dump(&subject, &saved, d, there.is_some()));
     let found = match (known, written) {
@@ -184,38 +183,17 @@ fn by_stream(
     subject: &Subject,
     saved: &Layout,
     target: &Layout,
-    roots: [Option<&Node>; 2],
+    lengths: [&HashSet<u64>; 2],
     at_reset: bool,
 ) -> Vec<Difference> {
     let mut a = Aligner::new(subject);
     a.at_reset = at_reset;
-    a.lengths = roots.map(|r| r.map(numbers).unwrap_or_default());
+    a.lengths = lengths.map(Clone::clone);
     if a.versions("", saved, target) {
         a.layouts("", saved, target, saved.version, 0);
     }
     a.found
 }
-
-/// Returns the numbers in a tree that may be lengths.
-fn numbers(root: &Node) -> HashSet<u64> {
-    let mut out = HashSet::new();
-    root.walk(&mut |_, n| {
-        if let Value::Array(a) = &n.value
-            && a.len() > MAX_COUNTED
-        {
-            return false;
-        }
-        if let Some(v) = n.as_u64().filter(|v| *v <= MAX_LENGTH) {
-            out.insert(v);
-        }
-        true
-    });
-    out
-}
-
-/// Arrays with more elements than this are registers or the like, and hold no lengths; and no length is larger than this.
-const MAX_COUNTED: usize = 64;
-const MAX_LENGTH: u64 = 1 << 30;
 
 /// Compares two dumps, class by class.
 pub fn of_dumps(saved: &Dump, target: &Dump, out: &mut Vec<Difference>) -> Vec<String> {

@@ -8,30 +8,18 @@ use std::collections::HashMap;
 
 use super::rules;
 use super::side::StreamFacts;
-use crate::decode::{Section, pci, virtio};
+use crate::decode::virtio;
 use crate::difference::{Aspect, Difference, Subject, Weight};
 use crate::offset::StreamRange;
 
-fn devices(s: &StreamFacts) -> Vec<virtio::Device> {
-    let (mut all, mut found) = (pci::Devices::default(), virtio::Devices::new(s.machine()));
-    for section in &s.sections {
-        let Some(root) = &section.root else { continue };
-        let given = Section { idstr: &section.idstr, instance: section.instance, vmsd: section.vmsd(), root };
-        all.add(&given);
-        found.add(&given);
-    }
-    found.finish(&all.finish())
-}
-
 /// Compares the agreed features of all devices that both sides have.
 pub fn compare(saved: &StreamFacts, target: &StreamFacts, out: &mut Vec<Difference>) {
-    let there = devices(target);
     let by_section: HashMap<(&str, u32), &virtio::Device> =
-        there.iter().map(|d| ((d.section.as_str(), d.instance), d)).collect();
+        target.virtio.iter().map(|d| ((d.section.as_str(), d.instance), d)).collect();
     let place = |s: &StreamFacts, d: &virtio::Device| -> Option<StreamRange> {
         s.find(&d.section.as_str().into(), d.instance, 0).map(|f| f.range)
     };
-    for d in &devices(saved) {
+    for d in &saved.virtio {
         let Some(t) = by_section.get(&(d.section.as_str(), d.instance)).filter(|t| t.features != 0) else { continue };
         let more: Vec<String> = d
             .feature_list()
