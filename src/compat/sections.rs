@@ -15,10 +15,12 @@ use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
 #[rustfmt::skip]
 static NEVER_DUMPED: &[&str] = &[
     "PCIBUS", "acpi_build", "adb_bus", "ads7846", "aer915", "apic", "arm_timer", "audio", "cpu", "cpu_common",
-    "dma", "globalstate", "i2c_bus", "icount", "icp/server", "ide", "isa-ide", "kvm-tpr-opt", "lasips2",
-    "onenand", "or1k_timer", "ps2kbd", "ps2mouse", "pxa2xx_cm", "pxa2xx_i2s", "pxa2xx_keypad", "pxa2xx_lcdc",
-    "pxa2xx_mm", "pxa2xx_pm", "replay", "s390-skeys", "s390_css", "slirp", "spapr", "spapr_cpu", "spapr_iommu",
-    "stellaris_sys", "timer", "todclock", "tsc2005", "tsc2102", "tsc2301", "virt_acpi_build", "zipit-lcd",
+    "dma", "eeprom", "globalstate", "i2c_bus", "i82550", "i82551", "i82557a", "i82557b", "i82557c", "i82558a",
+    "i82558b", "i82559a", "i82559b", "i82559c", "i82559er", "i82562", "i82801", "icount", "icp/server", "ide",
+    "ipmi-bmc-sim", "ipmi-interface", "ipmi-interface-isa-bt", "isa-ide", "kvm-tpr-opt", "lasips2", "onenand",
+    "or1k_timer", "ps2kbd", "ps2mouse", "pxa2xx_cm", "pxa2xx_i2s", "pxa2xx_keypad", "pxa2xx_lcdc", "pxa2xx_mm",
+    "pxa2xx_pm", "replay", "s390-skeys", "s390_css", "slirp", "spapr", "spapr_cpu", "spapr_iommu", "stellaris_sys",
+    "timer", "todclock", "tsc2005", "tsc2102", "tsc2301", "virt_acpi_build", "virtio-mem-device-early", "zipit-lcd",
 ];
 
 fn is_never_dumped(vmsd: &str) -> bool {
