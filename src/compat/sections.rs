@@ -159,7 +159,7 @@ fn one(
 
 /// Compares with the classes of a dump; nothing when it does not say how the section is read.
 fn by_dump(subject: &Subject, saved: &Layout, dump: &Dump, exists: bool) -> Option<Vec<Difference>> {
-    let best = dump.with_vmsd(&saved.name).map(|c| against(subject, saved, c)).min_by_key(|found| {
+    let best = dump.with_vmsd(&saved.name).map(|c| against(subject, saved, c, !dump.has_counts)).min_by_key(|found| {
         let worst = found.iter().map(|d| d.weight).max();
         (worst, found.len())
     });
@@ -173,8 +173,8 @@ fn by_dump(subject: &Subject, saved: &Layout, dump: &Dump, exists: bool) -> Opti
     Some(out)
 }
 
-fn against(subject: &Subject, saved: &Layout, class: &Class) -> Vec<Difference> {
-    let mut a = Aligner::new(subject);
+fn against(subject: &Subject, saved: &Layout, class: &Class, uncounted: bool) -> Vec<Difference> {
+    let mut a = Aligner { uncounted, ..Aligner::new(subject) };
     if a.versions("", saved, &class.layout) {
         a.layouts("", saved, &class.layout, saved.version, 0);
     }
