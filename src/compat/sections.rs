@@ -127,13 +127,8 @@ fn one(
     });
     let known = target.dump.as_ref().and_then(|d| by_dump(&subject, &saved, d, there.is_some()));
     let found = match (known, written) {
-        // where the dump leaves a doubt, what the target wrote itself removes it
-        (Some(mut known), Some(written)) => {
-            let doubt = |d: &Difference| d.weight == Weight::MayBreak && d.rule == &rules::LAYOUT;
-            known.retain(|d| {
-                !doubt(d) || written.iter().any(|w| w.subject == d.subject && w.weight != Weight::Harmless)
-            });
-            Some(known)
+        (Some(known), Some(written)) => {
+            Some(joined(known, written, target.dump.as_ref().is_some_and(|d| d.has_counts)))
         }
         (known, written) => known.or(written),
     };
@@ -155,6 +150,31 @@ fn one(
         cpreg::compare(&subject, section, t, out);
         pvr::compare(&subject, section, t, out);
     }
+}
+
+/// Takes what a dump tells together with what the target wrote itself: the latter settles a doubt of the former, and tells
+/// the lengths of arrays where the dump has none.
+fn joined(known: Vec<Difference>, written: Vec<Difference>, has_counts: bool) -> Vec<Difference> {
+    let breaks = |d: &Difference| d.weight == Weight::Breaks && d.rule == &rules::LAYOUT;
+    let mut out = Vec::with_capacity(known.len());
+    for d in known {
+        if d.weight != Weight::MayBreak || d.rule != &rules::LAYOUT {
+            out.push(d);
+            continue;
+        }
+        let same = written.iter().filter(|w| w.subject == d.subject && w.weight != Weight::Harmless);
+        match same.max_by_key(|w| w.weight) {
+            Some(w) if breaks(w) => out.push(w.clone()),
+            Some(_) => out.push(d),
+            None => {}
+        }
+    }
+    if !has_counts {
+        let is_new = |w: &Difference| breaks(w) && !out.iter().any(|d| d.subject == w.subject);
+        let more: Vec<Difference> = written.into_iter().filter(is_new).collect();
+        out.extend(more);
+    }
+    out
 }
 
 /// Compares with the classes of a dump; nothing when it does not say how the section is read.
