@@ -31,6 +31,8 @@ pub struct Aligner<'a> {
     pub lengths: [HashSet<u64>; 2],
     /// Whether neither machine has run yet, so that what differs is no work of the guest.
     pub at_reset: bool,
+    /// Whether the target is a dump that does not say which fields are arrays, as before QEMU 8.0.
+    pub uncounted: bool,
     /// What was found.
     pub found: Vec<Difference>,
 }
@@ -48,7 +50,7 @@ struct Mismatch {
 impl<'a> Aligner<'a> {
     /// Makes one for a section, without values.
     pub fn new(subject: &'a Subject) -> Self {
-        Self { subject, lengths: Default::default(), at_reset: false, found: Vec::new() }
+        Self { subject, lengths: Default::default(), at_reset: false, uncounted: false, found: Vec::new() }
     }
 
     /// Compares what is written with what is read; `version` is the one that the target's loader is told.
@@ -270,6 +272,8 @@ impl<'a> Aligner<'a> {
         };
         let (weight, unless) = if maybe_empty {
             (Weight::MayBreak, ", unless this is an array that is empty")
+        } else if self.uncounted && has > reads && target.iter().any(|t| t.count.is_none()) {
+            (Weight::MayBreak, ", unless a field is an array, which the dump does not tell")
         } else if newer && saved.is_empty() {
             (Weight::MayBreak, ", unless it does so for newer versions only")
         } else {

@@ -15,10 +15,12 @@ use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
 #[rustfmt::skip]
 static NEVER_DUMPED: &[&str] = &[
     "PCIBUS", "acpi_build", "adb_bus", "ads7846", "aer915", "apic", "arm_timer", "audio", "cpu", "cpu_common",
-    "dma", "globalstate", "i2c_bus", "icount", "icp/server", "ide", "isa-ide", "kvm-tpr-opt", "lasips2",
-    "onenand", "or1k_timer", "ps2kbd", "ps2mouse", "pxa2xx_cm", "pxa2xx_i2s", "pxa2xx_keypad", "pxa2xx_lcdc",
-    "pxa2xx_mm", "pxa2xx_pm", "replay", "s390-skeys", "s390_css", "slirp", "spapr", "spapr_cpu", "spapr_iommu",
-    "stellaris_sys", "timer", "todclock", "tsc2005", "tsc2102", "tsc2301", "virt_acpi_build", "zipit-lcd",
+    "dma", "eeprom", "globalstate", "i2c_bus", "i82550", "i82551", "i82557a", "i82557b", "i82557c", "i82558a",
+    "i82558b", "i82559a", "i82559b", "i82559c", "i82559er", "i82562", "i82801", "icount", "icp/server", "ide",
+    "ipmi-bmc-sim", "ipmi-interface", "ipmi-interface-isa-bt", "isa-ide", "kvm-tpr-opt", "lasips2", "onenand",
+    "or1k_timer", "ps2kbd", "ps2mouse", "pxa2xx_cm", "pxa2xx_i2s", "pxa2xx_keypad", "pxa2xx_lcdc", "pxa2xx_mm",
+    "pxa2xx_pm", "replay", "s390-skeys", "s390_css", "slirp", "spapr", "spapr_cpu", "spapr_iommu", "stellaris_sys",
+    "timer", "todclock", "tsc2005", "tsc2102", "tsc2301", "virt_acpi_build", "virtio-mem-device-early", "zipit-lcd",
 ];
 
 fn is_never_dumped(vmsd: &str) -> bool {
@@ -125,13 +127,8 @@ fn one(
     });
     let known = target.dump.as_ref().and_then(|d| by_dump(&subject, &saved, d, there.is_some()));
     let found = match (known, written) {
-        // where the dump leaves a doubt, what the target wrote itself removes it
-        (Some(mut known), Some(written)) => {
-            let doubt = |d: &Difference| d.weight == Weight::MayBreak && d.rule == &rules::LAYOUT;
-            known.retain(|d| {
-                !doubt(d) || written.iter().any(|w| w.subject == d.subject && w.weight != Weight::Harmless)
-            });
-            Some(known)
+        (Some(known), Some(written)) => {
+            Some(joined(known, written, target.dump.as_ref().is_some_and(|d| d.has_counts)))
         }
         (known, written) => known.or(written),
     };
@@ -155,9 +152,34 @@ fn one(
     }
 }
 
+/// Takes what a dump tells together with what the target wrote itself: the latter settles a doubt of the former, and tells
+/// the lengths of arrays where the dump has none.
+fn joined(known: Vec<Difference>, written: Vec<Difference>, has_counts: bool) -> Vec<Difference> {
+    let breaks = |d: &Difference| d.weight == Weight::Breaks && d.rule == &rules::LAYOUT;
+    let mut out = Vec::with_capacity(known.len());
+    for d in known {
+        if d.weight != Weight::MayBreak || d.rule != &rules::LAYOUT {
+            out.push(d);
+            continue;
+        }
+        let same = written.iter().filter(|w| w.subject == d.subject && w.weight != Weight::Harmless);
+        match same.max_by_key(|w| w.weight) {
+            Some(w) if breaks(w) => out.push(w.clone()),
+            Some(_) => out.push(d),
+            None => {}
+        }
+    }
+    if !has_counts {
+        let is_new = |w: &Difference| breaks(w) && !out.iter().any(|d| d.subject == w.subject);
+        let more: Vec<Difference> = written.into_iter().filter(is_new).collect();
+        out.extend(more);
+    }
+    out
+}
+
 /// Compares with the classes of a dump; nothing when it does not say how the section is read.
 fn by_dump(subject: &Subject, saved: &Layout, dump: &Dump, exists: bool) -> Option<Vec<Difference>> {
-    let best = dump.with_vmsd(&saved.name).map(|c| against(subject, saved, c)).min_by_key(|found| {
+    let best = dump.with_vmsd(&saved.name).map(|c| against(subject, saved, c, !dump.has_counts)).min_by_key(|found| {
         let worst = found.iter().map(|d| d.weight).max();
         (worst, found.len())
     });
@@ -171,8 +193,8 @@ fn by_dump(subject: &Subject, saved: &Layout, dump: &Dump, exists: bool) -> Opti
     Some(out)
 }
 
-fn against(subject: &Subject, saved: &Layout, class: &Class) -> Vec<Difference> {
-    let mut a = Aligner::new(subject);
+fn against(subject: &Subject, saved: &Layout, class: &Class, uncounted: bool) -> Vec<Difference> {
+    let mut a = Aligner { uncounted, ..Aligner::new(subject) };
     if a.versions("", saved, &class.layout) {
         a.layouts("", saved, &class.layout, saved.version, 0);
     }
