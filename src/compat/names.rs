@@ -28,6 +28,10 @@ pub fn of<'s>(own: &[&'s Slot], other: &[&Slot]) -> Vec<Arc<str>> {
         .collect();
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let name = |s: &&'s Slot| {
+        // padding has no name worth the word: its number depends on how much of it there is before
+        if numbered(&s.name).0 == "unused" {
+            return s.width.map_or_else(|| Arc::clone(&s.name), |w| format!("unused of {w}").into());
+        }
         let n = seen.entry(&s.name).or_default();
         let here = *n;
         *n = n.saturating_add(1);
@@ -80,6 +84,8 @@ mod tests {
         assert_eq!(texts(&[&b, &c], &[&a]), ["config[0]", "config[1]"]);
         assert_eq!(texts(&[&a], &[&b, &c]), ["config[1]"]);
         assert_eq!(texts(&[&b, &c], &[&b]), ["config", "config"]);
+        let (a, b) = (slot("unused[0]", 512, false), slot("unused[1]", 512, false));
+        assert_eq!(texts(&[&a], &[&b]), texts(&[&b], &[&a]), "padding goes by its size");
         let own = slot("env.regs[3]", 8, false);
         assert_eq!(texts(&[&own], &[&own]), ["env.regs[3]"]);
     }
