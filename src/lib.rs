@@ -3,6 +3,7 @@
 pub mod container;
 pub mod decode;
 pub mod diag;
+pub mod diff;
 pub mod difference;
 pub mod error;
 pub mod handler;
