@@ -123,6 +123,41 @@ fn virtio() {
 }
 
 #[test]
+fn report() {
+    use savevm_analyze::difference::Weight;
+    use savevm_analyze::render::report::json::ReportDocument;
+
+    let v = strict("output/report.schema.json");
+    let open = jsonschema::validator_for(&schema("output/report.schema.json")).unwrap();
+    for r in [
+        common::reports::diff(),
+        common::reports::same(),
+        common::reports::compat(),
+        common::reports::compat_at_most(Weight::MayBreak),
+        common::reports::compat_at_most(Weight::Harmless),
+    ] {
+        let good = serde_json::to_value(ReportDocument::new(&r)).unwrap();
+        must_follow(&v, &good, r.command);
+        for (pointer, value) in [
+            ("/verdict", json!("fine")),
+            ("/inputs", json!(["one"])),
+            ("/complete", json!("yes")),
+            ("/ignored", json!(-1)),
+            ("/findings/0/verdict", json!("bad")),
+            ("/findings/0/path", json!(null)),
+            ("/findings/0/before", json!({ "text": "x", "offset": "0x1" })),
+            ("/findings/0/before/offset", json!(12)),
+            ("/accepted/0/reason", json!("")),
+        ] {
+            let mut bad = good.clone();
+            let Some(place) = bad.pointer_mut(pointer) else { continue };
+            *place = value.clone();
+            assert!(!open.is_valid(&bad), "{value} at {pointer} was accepted");
+        }
+    }
+}
+
+#[test]
 fn dump_state() {
     every_fixture("output/dump-state.schema.json", &["--dump", "state"]);
 }

@@ -16,7 +16,8 @@ use crate::difference::accepted::{self, Accepted, Conditions, Version};
 use crate::error::{Error, ErrorKind};
 use crate::render;
 use crate::render::report::json::ReportDocument;
-use crate::render::report::text;
+use crate::render::report::sarif::Sarif;
+use crate::render::report::{github, junit, markdown, text};
 use crate::render::tree::{Paint, Role};
 
 /// The largest file of accepted differences. An entry has some 200 bytes.
@@ -30,6 +31,14 @@ pub enum ReportFormat {
     Text,
     /// One JSON document (schemas/output/report.schema.json).
     Json,
+    /// XML as CI servers take it for the results of tests: a case for each section.
+    Junit,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// A table for a comment on a merge request, or the summary of a job.
+    Markdown,
+    /// Workflow commands of GitHub Actions, which make annotations of them.
+    Github,
 }
 
 /// What `diff` and `compat` take alike.
@@ -154,6 +163,10 @@ fn print(r: &Report, format: ReportFormat, out: &mut dyn Write, paint: Paint<'_>
     match format {
         ReportFormat::Text => text::print(out, r, paint)?,
         ReportFormat::Json => render::pretty(out, &ReportDocument::new(r))?,
+        ReportFormat::Junit => junit::print(out, r)?,
+        ReportFormat::Sarif => render::pretty(out, &Sarif::new(r))?,
+        ReportFormat::Markdown => markdown::print(out, r)?,
+        ReportFormat::Github => github::print(out, r)?,
     }
     Ok(())
 }
@@ -161,15 +174,11 @@ fn print(r: &Report, format: ReportFormat, out: &mut dyn Write, paint: Paint<'_>
 /// Returns the day, in UTC; SOURCE_DATE_EPOCH stands for the clock where results are to be reproduced.
 fn today() -> Result<Date, Failure> {
     let now = match std::env::var("SOURCE_DATE_EPOCH") {
-        Err(_) => SystemTime::now(),
-        Ok(text) => {
-            let seconds = text.parse().ok().map(Duration::from_secs);
-            seconds.and_then(|s| SystemTime::UNIX_EPOCH.checked_add(s)).ok_or_else(|| {
-                Failure::Usage(format!("expected seconds since 1970 in SOURCE_DATE_EPOCH, found {text:?}"))
-            })?
-        }
+        Err(_) => Some(SystemTime::now()),
+        Ok(text) => text.parse().ok().and_then(|s| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(s))),
     };
-    day(now).ok_or_else(|| Failure::Usage("the clock is outside of the years 1970 to 9999".to_owned()))
+    let what = "expected a time between 1970 and 9999 from the clock, or from SOURCE_DATE_EPOCH in seconds";
+    now.and_then(day).ok_or_else(|| Failure::Usage(what.to_owned()))
 }
 
 fn day(now: SystemTime) -> Option<Date> {
@@ -177,4 +186,138 @@ fn day(now: SystemTime) -> Option<Date> {
     let mut text = String::new();
     write!(text, "{}", humantime::format_rfc3339_seconds(now)).ok()?;
     text.get(..10)?.parse::<Datetime>().ok()?.date
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
+
+    static VALUE: Rule = Rule { id: "field-value", what: "The value is another." };
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        report: ReportArgs,
+    }
+
+    fn args(line: &[&str]) -> ReportArgs {
+        Line::try_parse_from(std::iter::once(&"x").chain(line)).unwrap().report
+    }
+
+    fn report() -> Report {
+        let side = |text: &str| Some(Aspect::new(text, None));
+        let difference = |field: &str| Difference {
+            rule: &VALUE,
+            weight: Weight::Differs,
+            subject: Subject::section("cpu", 0).field(field),
+            message: "the value is another".to_owned(),
+            before: side("1"),
+            after: side("2"),
+            meaning: Vec::new(),
+        };
+        Report { command: "diff", differences: vec![difference("a"), difference("b")], ..Report::default() }
+    }
+
+    fn finished(r: Report, line: &[&str]) -> (Outcome, String) {
+        let mut out = Vec::new();
+        let outcome = finish(r, &args(line), &mut out).unwrap();
+        (outcome, String::from_utf8(out).unwrap())
+    }
+
+    fn refused(line: &[&str]) -> String {
+        match finish(report(), &args(line), &mut Vec::new()).unwrap_err() {
+            Failure::Usage(what) => what,
+            Failure::Library(e) => e.to_string(),
+            Failure::Output(e) => e.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_exit_status_is_that_of_what_counts() {
+        assert_eq!(finished(report(), &[]).0, Outcome::No);
+        assert_eq!(
+            finished(report(), &["--ignore", "cpu"]),
+            (Outcome::Complete, "no differences; 2 ignored\n".to_owned())
+        );
+        let partial = Report { faults: vec!["x".to_owned()], ..report() };
+        assert_eq!(finished(partial.clone(), &[]).0, Outcome::No);
+        let (outcome, text) = finished(partial, &["--ignore", "cpu"]);
+        assert_eq!((outcome, &*text), (Outcome::Partial, "no differences; 2 ignored; 1 part was not compared\n"));
+    }
+
+    #[test]
+    fn every_format_is_printed() {
+        for (line, begins) in [
+            (&["--json"][..], "{\n    \"schema_version\": 1,"),
+            (&["--format", "json"], "{\n    \"schema_version\": 1,"),
+            (&["--format", "junit"], "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites "),
+            (&["--format", "sarif"], "{\n    \"$schema\": \"https://docs.oasis-open.org/sarif/"),
+            (&["--format", "markdown"], "### savevm-analyze diff: different\n"),
+            (&["--format", "github"], "::error title=cpu > a::"),
+            (&["--format", "text"], "cpu\n  a  1 -> 2\n  b  1 -> 2\n\n2 differences\n"),
+        ] {
+            let (outcome, text) = finished(report(), line);
+            assert!(outcome == Outcome::No && text.starts_with(begins), "{line:?}: {text}");
+        }
+        assert!(Line::try_parse_from(["x", "--json", "--format", "text"]).is_err());
+        assert!(Line::try_parse_from(["x", "--from-version", "seven"]).is_err());
+        assert!(Line::try_parse_from(["x", "--strict-accepted"]).is_err());
+    }
+
+    #[test]
+    fn a_file_gets_the_form_and_the_log_gets_the_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("r.json");
+        let name = file.to_str().unwrap();
+        let (_, text) = finished(report(), &["--json", "-o", name]);
+        assert!(text.starts_with("cpu\n") && text.ends_with("2 differences\n"), "{text}");
+        assert!(fs::read_to_string(&file).unwrap().starts_with('{'));
+        assert_eq!(refused(&["-o", name]), format!("{name} exists; give --force to overwrite it"));
+        assert_eq!(finished(report(), &["-o", name, "--force"]).1, "2 differences\n");
+        assert!(fs::read_to_string(&file).unwrap().starts_with("cpu\n"));
+    }
+
+    #[test]
+    fn what_was_written_is_accepted() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.toml");
+        let name = file.to_str().unwrap();
+        assert_eq!(finished(report(), &["--ignore", "cpu > b", "--write-accepted", name]).0, Outcome::No);
+        let (outcome, text) = finished(report(), &["--accepted", name]);
+        assert_eq!((outcome, &*text), (Outcome::No, "cpu\n  b  1 -> 2\n\n1 difference; 1 accepted\n"));
+        assert!(refused(&["--write-accepted", name]).contains("give it with --accepted too"));
+
+        // what stands there stays as it is written, and what it lacks is added
+        fs::write(
+            &file,
+            format!("# why\n\n{}", fs::read_to_string(&file).unwrap().replace("to be explained", "known")),
+        )
+        .unwrap();
+        finished(report(), &["--accepted", name, "--write-accepted", name]);
+        let grown = fs::read_to_string(&file).unwrap();
+        assert!(grown.starts_with("# why\n\n[[accept]]\npath = \"cpu (0) > a\"\n"), "{grown}");
+        assert!(
+            grown.contains("\"known: the value is another\"") && grown.matches("[[accept]]").count() == 2,
+            "{grown}"
+        );
+        assert_eq!(finished(report(), &["--accepted", name, "--strict-accepted"]).0, Outcome::Complete);
+        assert_eq!(finished(Report::default(), &["--accepted", name]).0, Outcome::Complete);
+        assert_eq!(finished(Report::default(), &["--accepted", name, "--strict-accepted"]).0, Outcome::No);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+
+        fs::write(&file, "[[accept]]\npath = 'x'\n").unwrap();
+        assert!(refused(&["--accepted", name]).ends_with(&format!("(in {name}:1)")));
+        assert!(refused(&["--accepted", "/nonexistent.toml"]).starts_with("cannot read /nonexistent.toml: "));
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_in_utc() {
+        let at = |s| day(SystemTime::UNIX_EPOCH + Duration::from_secs(s)).map(|d| d.to_string());
+        assert_eq!(at(1_798_761_599).as_deref(), Some("2026-12-31"));
+        assert_eq!(at(1_798_761_600).as_deref(), Some("2027-01-01"));
+        assert_eq!(at(400_000_000_000), None);
+    }
 }

@@ -1,4 +1,4 @@
-//! Differences that are known and explained: the file that `--accepted` names, and what it does to a [`Report`].
+//! Differences that are known and explained: the file that `--accepted` names, and what it does to a [`super::Report`].
 //!
 //! The file is TOML, one `[[accept]]` for each entry. An entry says what it accepts and why, and may say until when, between which
 //! versions of QEMU, and which change of which value. `docs/ci.md` has the life of such a file.

@@ -149,10 +149,18 @@ pub fn ignore(report: &mut Report, patterns: &[String]) {
     report.ignored = report.ignored.saturating_add(u64::try_from(gone).unwrap_or(u64::MAX));
 }
 
-/// Tells quickly what cannot match: thousands of entries that were learned meet thousands of differences.
+/// Tells quickly what cannot match, by what stands before the first wildcard: thousands of entries that were learned meet thousands
+/// of differences.
 fn may_match(pattern: &str, subject: &Subject) -> bool {
     let literal = pattern.trim().split(['*', '?']).next().unwrap_or_default();
-    literal.starts_with(&*subject.section) || subject.section.starts_with(literal)
+    let Some(rest) = literal.strip_prefix(&*subject.section) else { return subject.section.starts_with(literal) };
+    let behind = match rest.strip_prefix(" (").map(|r| r.split_once(')')) {
+        None => rest,
+        Some(None) => return true,
+        Some(Some((n, _))) if n.parse().ok() != subject.instance => return false,
+        Some(Some((_, behind))) => behind,
+    };
+    behind.strip_prefix(" > ").is_none_or(|field| subject.field.starts_with(field))
 }
 
 #[cfg(test)]
@@ -275,6 +283,32 @@ mod tests {
         // two that mean the same are both of use
         let (r, fates) = applied(&entry("path = 'cpu'").repeat(2), &strict);
         assert_eq!((told(&r), fates), ((vec![], 3), vec![Fate::Applied; 2]));
+    }
+
+    #[test]
+    fn what_is_passed_over_quickly_does_not_match() {
+        let subjects = [
+            Subject::section("cpu", 0),
+            Subject::section("cpu", 1).field("env.regs[3]"),
+            Subject::section("cpu (1)", 0).field("env"),
+            Subject::part("cpu", "env.regs[3]"),
+            Subject::part("", "x"),
+        ];
+        let mut matched = 0;
+        for section in
+            ["cpu", "cpu (1)", "cpu (0)", "cpu (01)", "cpu (", "c*", "*", "?pu", "cpu (*)", "cpu (1) (0)", "", "cpux"]
+        {
+            for field in ["", " > env", " > env.regs", " > env.regs[3]", " > env.re*", " > *", " > x", " > ", " "] {
+                let pattern = format!("{section}{field}");
+                for s in &subjects {
+                    matched += usize::from(s.matches(&pattern));
+                    assert!(!s.matches(&pattern) || may_match(&pattern, s), "{pattern:?} {s:?}");
+                }
+            }
+        }
+        assert!(matched > 50, "{matched}");
+        let s = &subjects[1];
+        assert!(!may_match("cpu (0) > env", s) && !may_match("cpu (1) > env.regs[4]", s) && !may_match("ram", s));
     }
 
     #[test]

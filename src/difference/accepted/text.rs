@@ -1,5 +1,6 @@
 //! Writing a file of accepted differences, and keeping what stands in one.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use toml::Value;
@@ -13,9 +14,10 @@ impl Accepted {
     pub fn from_report(report: &Report) -> Self {
         let own = [&accepted::ACCEPTED_EXPIRED, &accepted::ACCEPTED_VERSION_UNKNOWN, &accepted::ACCEPTED_UNUSED];
         let mut out = Self::default();
+        let mut seen = HashSet::new();
         for d in report.differences.iter().filter(|d| !own.contains(&d.rule)) {
             let entry = Entry::of(d);
-            if !out.entries.contains(&entry) {
+            if seen.insert(entry.to_string()) {
                 out.entries.push(entry);
             }
         }

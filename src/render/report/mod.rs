@@ -11,7 +11,11 @@
     )
 )]
 
+pub mod github;
 pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod sarif;
 pub mod text;
 
 use std::borrow::Cow;
@@ -39,20 +43,23 @@ pub fn summary(r: &Report) -> String {
     let n = |weight: Weight| r.differences.iter().filter(|d| d.weight == weight).count() as u64;
     let (heavy, light) = (n(Weight::Breaks).saturating_add(n(Weight::Differs)), n(Weight::MayBreak));
     let mut out = match (r.command, verdict(r)) {
-        ("diff", _) if r.differences.is_empty() => format!("no differences{}", among(r)),
-        ("diff", "same") => format!("no differences that count{}; {}", among(r), plural(n(Weight::Harmless), "remark")),
-        ("diff", _) => format!("{}{}", plural(r.differences.len() as u64, "difference"), among(r)),
+        ("diff", "same") => format!("no differences{}", among(r, false)),
+        ("diff", _) => format!("{}{}", plural(heavy, "difference"), among(r, true)),
         (_, "incompatible") => {
-            let also = if light == 0 { String::new() } else { format!(", {} that may", count(light)) };
-            format!(
-                "incompatible: {} that QEMU would refuse or load wrongly{also}{}",
-                plural(heavy, "finding"),
-                among(r)
-            )
+            let also = if light == 0 { String::new() } else { format!(", {} that may,", count(light)) };
+            format!("incompatible: {} that QEMU refuses{also}{}", plural(heavy, "difference"), among(r, true))
         }
-        (_, "may-break") => format!("may break: {} that QEMU may refuse{}", plural(light, "finding"), among(r)),
-        _ => format!("compatible: nothing that QEMU would refuse was found{}", among(r)),
+        (_, "may-break") => {
+            format!("may break: {} that QEMU may refuse{}", plural(light, "difference"), among(r, true))
+        }
+        _ => format!("compatible: nothing that QEMU would refuse was found{}", among(r, false)),
     };
+    if r.command == "diff" && light > 0 {
+        out += &format!("; {} that may break", count(light));
+    }
+    if n(Weight::Harmless) > 0 {
+        out += &format!("; {} harmless", count(n(Weight::Harmless)));
+    }
     let mut aside = Vec::new();
     if !r.accepted.is_empty() {
         aside.push(format!("{} accepted", count(r.accepted.len() as u64)));
@@ -70,8 +77,8 @@ pub fn summary(r: &Report) -> String {
     out
 }
 
-/// Returns `in 5 of 42 sections`, with a gap before it.
-fn among(r: &Report) -> String {
+/// Returns `in 5 of 42 sections`, or just `in 42 sections`, with a gap before it.
+fn among(r: &Report, some: bool) -> String {
     let compared: BTreeSet<&str> = r.compared.iter().map(String::as_str).collect();
     if compared.is_empty() {
         return String::new();
@@ -79,7 +86,7 @@ fn among(r: &Report) -> String {
     let hit: BTreeSet<String> = r.differences.iter().filter(|d| !is_remark(d)).map(|d| label(&d.subject, r)).collect();
     let beside = hit.iter().filter(|l| !compared.contains(l.as_str())).count();
     let all = plural(compared.len().saturating_add(beside) as u64, "section");
-    if hit.is_empty() { format!(" in {all}") } else { format!(" in {} of {all}", count(hit.len() as u64)) }
+    if some && !hit.is_empty() { format!(" in {} of {all}", count(hit.len() as u64)) } else { format!(" in {all}") }
 }
 
 /// Tells whether a difference is about the file of accepted differences and not about the inputs.

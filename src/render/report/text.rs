@@ -66,8 +66,11 @@ fn difference(out: &mut dyn Write, d: &Difference, width: usize, weights: bool, 
     let taken = long.saturating_add(pad).saturating_add(used).saturating_add(2);
     let beside = change.filter(|c| taken.saturating_add(c.chars().count()) <= LINE);
     let mut message = Some(plain(&d.message)).filter(|_| !(says_no_more(d)));
-    let head =
-        if field.is_empty() { message.take().unwrap_or_default().into_owned() } else { paint(Role::Name, &field) };
+    let head = if field.is_empty() {
+        wrapped(&message.take().unwrap_or_default(), used).join(&format!("\n{indent}"))
+    } else {
+        paint(Role::Name, &field)
+    };
     match &beside {
         Some(c) if field.is_empty() => writeln!(out, "  {badge}{head}\n{indent}{}", paint(Role::Number, c))?,
         Some(c) => writeln!(out, "  {badge}{head}{}  {}", " ".repeat(pad), paint(Role::Number, c))?,
@@ -75,7 +78,9 @@ fn difference(out: &mut dyn Write, d: &Difference, width: usize, weights: bool, 
     }
     if let Some(m) = message {
         let role = if is_remark(d) { Role::Number } else { Role::Dim };
-        writeln!(out, "{indent}{}", paint(role, &m))?;
+        for line in wrapped(&m, indent.len()) {
+            writeln!(out, "{indent}{}", paint(role, &line))?;
+        }
     }
     if beside.is_none() {
         for (sign, side) in [("- ", &d.before), ("+ ", &d.after)] {
@@ -88,9 +93,32 @@ fn difference(out: &mut dyn Write, d: &Difference, width: usize, weights: bool, 
         writeln!(out, "{indent}{}", paint(Role::Dim, &format!("there: {}", plain(path))))?;
     }
     for line in &d.meaning {
-        writeln!(out, "{indent}{}", plain(line))?;
+        let deeper = indent.len().saturating_add(2);
+        writeln!(out, "{indent}{}", wrapped(&plain(line), deeper).join(&format!("\n{indent}  ")))?;
     }
     Ok(())
+}
+
+/// Breaks words into lines that leave room for what stands before them.
+fn wrapped(text: &str, indent: usize) -> Vec<String> {
+    let width = LINE.saturating_sub(indent);
+    let mut lines: Vec<String> = Vec::new();
+    let mut taken = width;
+    for word in text.split(' ') {
+        let long = word.chars().count();
+        match lines.last_mut() {
+            Some(line) if taken.saturating_add(long) < width => {
+                line.push(' ');
+                line.push_str(word);
+                taken = taken.saturating_add(long).saturating_add(1);
+            }
+            _ => {
+                lines.push(word.to_owned());
+                taken = long;
+            }
+        }
+    }
+    lines
 }
 
 /// Tells whether the message only repeats what both sides show: that the value of a field is another.
