@@ -1,5 +1,6 @@
 //! Opens the saved state of a QEMU virtual machine and decodes all of it.
 
+pub mod compat;
 pub mod container;
 pub mod decode;
 pub mod diag;

@@ -93,6 +93,7 @@ snapshots! {
     virtio: "virtio", "driven/driven-11.1.mig.zst";
     virtio_verbose: "virtio", "-v", "driven/driven-11.1.mig.zst", "--device", "virtio-blk";
     virtio_rings: "virtio", "--rings", "driven/driven-11.1.mig.zst";
+    virtio_jammed: "virtio", "--rings", "booted/jammed-11.1.mig.zst", "--device", "virtio-blk", "--device", "virtio-serial";
     virtio_ccw: "virtio", "s390x-11.1.mig";
     virtio_mmio: "virtio", "-v", "microvm-11.1.mig";
     state_by_pci_address: "state", "q35-11.1.mig", "--device", "00:08.0", "--field", "parent_obj.parent_obj.parent_obj.version_id";

@@ -150,6 +150,8 @@ pub enum Command {
     Virtio(VirtioArgs),
     /// Write guest memory in a format that other tools read.
     Extract(ExtractArgs),
+    /// Tell whether a target loads what was saved.
+    Compat(super::compat::CompatArgs),
 }
 
 /// The input of a subcommand.

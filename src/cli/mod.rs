@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod compat;
 mod cpu;
 mod devices;
 mod diff;
@@ -61,6 +62,7 @@ fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Some(Command::Pci(a)) => devices::pci(&a, out),
         Some(Command::Virtio(a)) => devices::virtio(&a, out),
         Some(Command::Extract(a)) => extract::run(&a, out),
+        Some(Command::Compat(a)) => compat::run(&a, out),
         None if args.dump.file.is_some() || args.dump.path.is_some() => dump::run(&args.dump, out),
         None => {
             Args::command().print_help()?;

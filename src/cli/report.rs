@@ -1,5 +1,4 @@
 //! What `diff` and `compat` have in common: what is accepted, how a report is printed, and the exit status.
-#![allow(dead_code, reason = "until diff and compat are commands")]
 
 use std::fs;
 use std::io::Write;

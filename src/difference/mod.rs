@@ -215,6 +215,8 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// What was accepted, with the reason.
     pub accepted: Vec<(Difference, String)>,
+    /// Whether people are shown only what matters: what is harmless is counted for them, not listed.
+    pub brief: bool,
     /// How many were passed over because of `--ignore`.
     pub ignored: u64,
     /// What was compared, for the last line and for JUnit's list of passed cases: `42 sections`, each by its label.

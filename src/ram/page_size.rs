@@ -27,11 +27,14 @@ pub fn guess_page_size(source: &dyn Source, payload: StreamOffset, section_id: u
         let mut c = Cursor::new(source, payload);
         let mut step = Steps { last: None, smallest: u64::MAX, pages: 0 };
         let mut sound = true;
+        let mut jumped = false;
         for _ in 0..LOOK {
             match r.record(&mut c, &mut step, false) {
-                Ok(true) => {}
-                Ok(false) if next_part(&mut c, section_id) => {}
+                Ok(true) => jumped = false,
+                Ok(false) if next_part(&mut c, section_id) => jumped = true,
                 Ok(false) => break,
+                // behind the last part, the bytes of a device looked like the header of a next one
+                Err(_) if jumped => break,
                 Err(_) => {
                     sound = false;
                     break;
@@ -92,5 +95,39 @@ impl PageSink for Steps {
 
     fn wants_data(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offset::FileOffset;
+    use crate::wire::MemorySource;
+
+    #[test]
+    fn device_data_that_looks_like_a_part_is_no_proof_against_a_size() {
+        // as in the stream of a lm3s6965evb, with pages of 1 KiB
+        let mut b = 0x2004_u64.to_be_bytes().to_vec();
+        b.extend(b"\x05flash\0\0\0\0\0\0\x20\0");
+        b.extend(0x10_u64.to_be_bytes());
+        b.extend(b"\x7e\0\0\0\x02\x02\0\0\0\x02");
+        b.extend(0x02_u64.to_be_bytes());
+        b.extend(b"\x05flash\0");
+        for page in 1..8_u64 {
+            b.extend((page << 10 | 0x22).to_be_bytes());
+            b.push(0);
+        }
+        b.extend(0x10_u64.to_be_bytes());
+        b.extend(b"\x7e\0\0\0\x02\x04 a device with \x02\0\0\0\x02 and what follows it");
+        let source = MemorySource::new(b);
+        let ctx = RamContext {
+            version: 4,
+            target_page: 4096,
+            ignore_shared: false,
+            mapped_ram: false,
+            page_size_mask: None,
+            stream_start: FileOffset(0),
+        };
+        assert_eq!(guess_page_size(&source, StreamOffset(0), 2, &ctx), Some(1024));
     }
 }

@@ -35,7 +35,8 @@ pub fn list(out: &mut dyn Write, devices: &[Shown<'_>], verbose: bool, paint: Pa
         }
         status(&mut l, d, verbose)?;
         features(&mut l, d, verbose)?;
-        config(&mut l, d, verbose)?;
+        fields(&mut l, "config", &d.config_fields, verbose)?;
+        fields(&mut l, "device", &d.own_fields, verbose)?;
         queues(&mut l, s, verbose)?;
     }
     Ok(())
@@ -108,13 +109,13 @@ fn shown(f: &ConfigField) -> String {
     }
 }
 
-fn config(l: &mut Lines<'_, '_>, d: &Device, verbose: bool) -> io::Result<()> {
-    let texts: Vec<String> = d.config_fields.iter().filter(|f| verbose || !f.value.is_zero()).map(shown).collect();
+fn fields(l: &mut Lines<'_, '_>, label: &str, list: &[ConfigField], verbose: bool) -> io::Result<()> {
+    let texts: Vec<String> = list.iter().filter(|f| verbose || !f.value.is_zero()).map(shown).collect();
     if texts.is_empty() {
         return Ok(());
     }
     let words: Vec<&str> = texts.iter().map(String::as_str).collect();
-    l.words_by("config", &words, ", ", "")
+    l.words_by(label, &words, ", ", "")
 }
 
 fn queues(l: &mut Lines<'_, '_>, s: &Shown<'_>, verbose: bool) -> io::Result<()> {
@@ -123,7 +124,21 @@ fn queues(l: &mut Lines<'_, '_>, s: &Shown<'_>, verbose: bool) -> io::Result<()>
     let count =
         if set_up == 0 { format!("{}, none set up", all.len()) } else { format!("{}, {set_up} set up", all.len()) };
     l.row("queues", &count)?;
+    let unused = |i: usize, q: &Queue| q.is_configured() && never_used(q, s.rings.get(i).and_then(Option::as_ref));
+    let mut skip = 0;
     for (i, q) in all.iter().enumerate().filter(|(_, q)| q.is_configured()) {
+        if i < skip {
+            continue;
+        }
+        // the many ports that a serial device could have
+        let run = all.iter().enumerate().skip(i).take_while(|(i, q)| unused(*i, q)).count();
+        if !verbose && run > 2 {
+            skip = i + run;
+            // without the rings, there may be buffers in wait
+            let what = if s.rings.is_empty() { "and not read yet" } else { "and never used" };
+            l.row(&format!("  {}-{}", q.index, skip - 1), &format!("{run} queues that were set up {what}"))?;
+            continue;
+        }
         let label = format!("  {}", q.index);
         let vector = q.vector.map(|v| format!(", vector {v}")).unwrap_or_default();
         l.row(&label, &format!("{}, size {}{vector}, read to {}{}", q.name, q.size, q.last_avail_idx, saved(q)))?;
@@ -131,7 +146,7 @@ fn queues(l: &mut Lines<'_, '_>, s: &Shown<'_>, verbose: bool) -> io::Result<()>
             places(l, q)?;
         }
         if let Some(Some(r)) = s.rings.get(i) {
-            ring(l, r)?;
+            ring(l, q, r)?;
         }
     }
     if verbose && set_up < all.len() {
@@ -151,6 +166,18 @@ fn queues(l: &mut Lines<'_, '_>, s: &Shown<'_>, verbose: bool) -> io::Result<()>
         l.row("  idle", &groups.iter().map(text).collect::<Vec<_>>().join(", "))?;
     }
     Ok(())
+}
+
+/// Tells whether nothing was ever put into a queue, as far as is known.
+fn never_used(q: &Queue, ring: Option<&Ring>) -> bool {
+    let in_ring = match ring {
+        None => false,
+        Some(Ring::Split(s)) => s.avail_idx != 0 || s.used_idx != 0 || !s.problems.is_empty(),
+        Some(Ring::Packed(p)) => p.pending_descriptors != 0 || !p.problems.is_empty(),
+        Some(Ring::Unreadable(_)) => true,
+    };
+    let taken = q.packed.is_some_and(|p| p.in_use != 0 || p.used_idx != 0 || !p.used_wrap || !p.avail_wrap);
+    q.last_avail_idx == 0 && q.saved_requests == 0 && !taken && !in_ring
 }
 
 fn saved(q: &Queue) -> String {
@@ -179,7 +206,7 @@ fn places(l: &mut Lines<'_, '_>, q: &Queue) -> io::Result<()> {
     l.row("", &format!("desc {:#x}, avail {:#x}, used {:#x}{computed}", q.desc, q.avail, q.used))
 }
 
-fn ring(l: &mut Lines<'_, '_>, r: &Ring) -> io::Result<()> {
+fn ring(l: &mut Lines<'_, '_>, q: &Queue, r: &Ring) -> io::Result<()> {
     match r {
         Ring::Split(s) => {
             let event = |e: Option<u16>| e.map(|e| format!(" (event {e})")).unwrap_or_default();
@@ -197,12 +224,12 @@ fn ring(l: &mut Lines<'_, '_>, r: &Ring) -> io::Result<()> {
                 ),
             )?;
             if s.problems.is_empty() {
-                l.row("", &health(s.pending.into(), s.in_flight.into(), "request"))?;
+                l.row("", &health(q, s.pending.into(), s.in_flight.into(), "request"))?;
             }
         }
         Ring::Packed(p) => {
             if p.problems.is_empty() {
-                l.row("", &health(p.pending, p.in_flight, "descriptor"))?;
+                l.row("", &health(q, p.pending, p.in_flight, "descriptor"))?;
             }
         }
         Ring::Unreadable(_) => {}
@@ -210,7 +237,19 @@ fn ring(l: &mut Lines<'_, '_>, r: &Ring) -> io::Result<()> {
     r.problems().iter().try_for_each(|p| l.problem(p))
 }
 
-fn health(pending: u32, in_flight: u32, unit: &str) -> String {
+fn health(q: &Queue, pending: u32, in_flight: u32, unit: &str) -> String {
+    if q.buffers {
+        let held = match in_flight {
+            0 => String::new(),
+            n if unit == "request" => format!(", {n} with the device"),
+            n => format!(", {} with the device", plural(n.into(), unit)),
+        };
+        return match pending {
+            0 => format!("no buffer waits to be filled{held}"),
+            1 => format!("1 buffer waits to be filled{held}"),
+            n => format!("{} wait to be filled{held}", plural(n.into(), "buffer")),
+        };
+    }
     match (pending, in_flight) {
         (0, 0) => "nothing pending, nothing in flight".to_owned(),
         (0, n) => format!("nothing pending, {} in flight: the device has them", plural(n.into(), unit)),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::state_json::{FindingJson, SCHEMA_VERSION, hex};
 use super::virtio::Shown;
 use crate::decode::virtio::rings::Ring;
-use crate::decode::virtio::{ConfigValue, Device, Feature, Queue, Transport, feature_name};
+use crate::decode::virtio::{ConfigField, ConfigValue, Device, Feature, Queue, Transport, feature_name};
 
 /// The document of `virtio --json`.
 #[derive(Serialize)]
@@ -35,7 +35,8 @@ struct DeviceJson<'a> {
     host_features_at_least: Vec<FeatureJson>,
     big_endian: bool,
     config_vector: Option<u16>,
-    config: ConfigJson,
+    config: ConfigJson<'a>,
+    state: Vec<FieldJson<'a>>,
     queues: Vec<QueueJson<'a>>,
     broken: bool,
     started: Option<bool>,
@@ -63,14 +64,14 @@ struct FeatureJson {
 }
 
 #[derive(Serialize)]
-struct ConfigJson {
+struct ConfigJson<'a> {
     hex: String,
-    fields: Vec<FieldJson>,
+    fields: Vec<FieldJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct FieldJson {
-    name: &'static str,
+struct FieldJson<'a> {
+    name: &'a str,
     value: FieldValue,
 }
 
@@ -85,6 +86,7 @@ enum FieldValue {
 struct QueueJson<'a> {
     index: u16,
     name: &'a str,
+    buffers: bool,
     size: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     suggested_size: Option<u32>,
@@ -151,8 +153,8 @@ fn device<'a>(s: &'a Shown<'a>) -> DeviceJson<'a> {
     let feature = |f: Feature| FeatureJson { bit: f.bit, name: f.name };
     let offered = |bit: &u32| FeatureJson { bit: *bit, name: feature_name(d.kind.id, *bit) };
     let wide = |v: u64| format!("{v:#018x}");
-    let fields = d.config_fields.iter().map(|f| FieldJson {
-        name: f.name,
+    let field = |f: &'a ConfigField| FieldJson {
+        name: &f.name,
         value: match &f.value {
             ConfigValue::Number(n, 8) => FieldValue::Text(wide(*n)),
             ConfigValue::Number(n, _) => FieldValue::Number(*n),
@@ -160,7 +162,7 @@ fn device<'a>(s: &'a Shown<'a>) -> DeviceJson<'a> {
             ConfigValue::Text(t) => FieldValue::Text(t.clone()),
             ConfigValue::Bytes(b) => FieldValue::Text(hex(b)),
         },
-    });
+    };
     DeviceJson {
         section: &d.section,
         instance_id: d.instance,
@@ -184,7 +186,8 @@ fn device<'a>(s: &'a Shown<'a>) -> DeviceJson<'a> {
         host_features_at_least: d.offered.iter().map(offered).collect(),
         big_endian: d.big_endian,
         config_vector: d.config_vector,
-        config: ConfigJson { hex: hex(&d.config), fields: fields.collect() },
+        config: ConfigJson { hex: hex(&d.config), fields: d.config_fields.iter().map(field).collect() },
+        state: d.own_fields.iter().map(field).collect(),
         queues: d.queues.iter().enumerate().map(|(i, q)| queue(q, s.rings.get(i).and_then(Option::as_ref))).collect(),
         broken: d.broken,
         started: d.started,
@@ -197,6 +200,7 @@ fn queue<'a>(q: &'a Queue, r: Option<&'a Ring>) -> QueueJson<'a> {
     QueueJson {
         index: q.index,
         name: &q.name,
+        buffers: q.buffers,
         size: q.size,
         suggested_size: q.suggested_size,
         configured: q.is_configured(),

@@ -23,7 +23,7 @@ ARGS = ["-machine", "q35", "-m", "1M", "-bios", "@blank-64k.bin@",
         "-device", "e1000,bus=br,addr=1,romfile=,mac=52:54:00:12:34:57,id=e0"]
 
 def wait_for(f):
-    for _ in range(200):
+    for _ in range(400):
         if f(): return
         time.sleep(0.05)
     raise RuntimeError("waited in vain")
@@ -124,21 +124,38 @@ def answered(vm, mine):
     last = drive(Qtest(mine))
     wait_for(lambda: vm.qmp("query-status")["status"] == "io-error")
     last()
+    return migrated(vm)
+
+def migrated(vm, rounds=0):
+    """The stream of a machine, and what QEMU says of PCI and virtio; a running one has so many passes over its memory."""
     answers = {"pci": vm.qmp("query-pci")}
     a, b = socket.socketpair(); vm.qmp("getfd", fd=b.fileno(), fdname="mig"); b.close()
     got = bytearray()
     def pull():
         while d := a.recv(1 << 16): got.extend(d)
     t = threading.Thread(target=pull); t.start()
-    vm.qmp("migrate", uri="fd:mig"); vm.wait(); t.join(30)
-    answers["virtio"] = []
+    if rounds: vm.qmp("migrate-set-parameters", max_bandwidth=24 << 20, downtime_limit=1)
+    vm.qmp("migrate", uri="fd:mig")
+    if rounds:
+        wait_for(lambda: vm.qmp("query-migrate").get("ram", {}).get("dirty-sync-count", 0) >= rounds)
+        vm.qmp("migrate-set-parameters", max_bandwidth=4 << 30, downtime_limit=5000)
+    vm.wait(); t.join(30)
+    answers["registers"] = vm.qmp("human-monitor-command", command_line="info registers -a").replace("\r", "")
+    devices = vm.qmp("x-query-virtio")
+    answers["virtio"] = [{"name": d["name"], "queues": queues(vm, d["path"])} for d in devices]
+    # QEMU 11.1 exits when it is asked for this, so it comes last
     try:
-        for d in vm.qmp("x-query-virtio"):
-            status = vm.qmp("x-query-virtio-status", path=d["path"])
-            queues = [vm.qmp("x-query-virtio-queue-status", path=d["path"], queue=i) for i in range(status["num-vqs"])]
-            answers["virtio"].append({"status": status, "queues": queues})
-    except RuntimeError as e: print("virtio:", str(e)[:200])
+        for d, said in zip(devices, answers["virtio"]): said["status"] = vm.qmp("x-query-virtio-status", path=d["path"])
+    except (RuntimeError, OSError) as e: print("virtio:", str(e)[:200])
     return bytes(got), answers
+
+def queues(vm, path):
+    out = []
+    while True:
+        try: out.append(vm.qmp("x-query-virtio-queue-status", path=path, queue=len(out)))
+        except RuntimeError as e:
+            if "gone" in str(e): raise
+            return out
 
 if __name__ == "__main__":
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -147,5 +164,6 @@ if __name__ == "__main__":
     for version, prefix in (x.split("=", 1) for x in a.qemu):
         stream, answers = make(prefix)
         fixtures.zst(stream, f"{a.out}/driven-{version}.mig.zst")
+        del answers["registers"]
         json.dump(answers, open(f"{a.out}/driven-{version}.json", "w"), indent=1)
         print(version, len(stream), os.path.getsize(f"{a.out}/driven-{version}.mig.zst"), len(answers["virtio"]), "virtio devices")

@@ -49,6 +49,7 @@ pub fn diff() -> Report {
         ..value(&cpu, "", "", "")
     };
     Report {
+        brief: false,
         command: "diff",
         inputs: ["states/before.mig".to_owned(), "/var/tmp/after 100%.mig".to_owned()],
         rules: OF_DIFF,
@@ -67,7 +68,7 @@ pub fn diff() -> Report {
             (value(&cpu, "env.tsc", "7", "9"), "the clock goes on".to_owned()),
         ],
         ignored: 1,
-        compared: ["configuration", "timer", "cpu", "cpu (1)", "i8259", "0000:00:02.0/virtio-net"]
+        compared: ["configuration", "timer (0)", "cpu (0)", "cpu (1)", "i8259 (0)", "0000:00:02.0/virtio-net (0)"]
             .map(str::to_owned)
             .to_vec(),
         faults: vec!["after.mig: fw_cfg: cannot be decoded\nat all".to_owned()],
@@ -102,6 +103,7 @@ pub fn compat() -> Report {
     let mut expired = one(&EXPIRED, Weight::Harmless, Subject::part("accepted", "known.toml:3"), "the entry expired");
     expired.before = None;
     Report {
+        brief: false,
         command: "compat",
         inputs: ["vm.mig".to_owned(), "qemu 7.2".to_owned()],
         rules: OF_COMPAT,
@@ -117,7 +119,7 @@ pub fn compat() -> Report {
             one(&SUBSECTION, Weight::Harmless, net.field("packed_ring"), "only read when it is used"),
             expired,
         ],
-        compared: vec!["0000:00:02.0/virtio-net".to_owned(), "i6300esb_wdt".to_owned()],
+        compared: vec!["0000:00:02.0/virtio-net (0)".to_owned(), "i6300esb_wdt (0)".to_owned()],
         ..Report::default()
     }
 }

@@ -165,7 +165,7 @@ fn pairs(dir: &Path) -> Vec<(String, PathBuf, String)> {
 
 #[test]
 fn every_register_of_the_monitor_is_ours() {
-    let mut dirs = vec![common::testdata().to_owned()];
+    let mut dirs = vec![common::testdata().to_owned(), common::testdata().join("booted")];
     if let Some(more) = std::env::var_os("SAVEVM_REGISTERS") {
         dirs.extend(std::env::split_paths(&more));
     }

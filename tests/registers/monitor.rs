@@ -43,7 +43,7 @@ pub fn registers(architecture: &str, lines: &[String]) -> Vec<Said> {
         a if a.starts_with("ppc") => lines.iter().flat_map(|l| ppc(l)).collect(),
         a if a.starts_with("mips") => lines.iter().flat_map(|l| mips(l)).collect(),
         "s390x" => lines.iter().flat_map(|l| s390x(l)).collect(),
-        a if a.starts_with("arm") || a == "aarch64" => lines.iter().flat_map(|l| arm(l)).collect(),
+        a if a.starts_with("arm") || a == "aarch64" => whole_vectors(lines).iter().flat_map(|l| arm(l)).collect(),
         a => panic!("{a}: no reader"),
     }
 }
@@ -119,6 +119,21 @@ fn x86(lines: &[String]) -> Vec<Said> {
     out
 }
 
+/// Joins vectors of which QEMU 7.2 prints a part in each line: `Z00[3-2]=1:2` and `[1-0]=3:4`.
+fn whole_vectors(lines: &[String]) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for line in lines {
+        match (line.split_once("]="), out.last_mut()) {
+            (Some((part, value)), Some(last)) if part.starts_with('[') => last.push_str(&format!(":{value}")),
+            (Some((part, value)), _) if part.starts_with('Z') => {
+                out.push(format!("{}={value}", part.split('[').next().unwrap()));
+            }
+            _ => out.push(line.clone()),
+        }
+    }
+    out
+}
+
 fn arm(line: &str) -> Vec<Said> {
     if let Some(v) = line.strip_prefix("FPSCR:") {
         return vec![digits("FPSCR", v.trim())];
@@ -139,6 +154,9 @@ fn arm(line: &str) -> Vec<Said> {
                 let level = rest.iter().find(|w| w.starts_with("EL")).unwrap();
                 out.push(words("PSTATE", &format!("{flags} {level}")));
             }
+            // it is part of PSTATE
+            ("BTYPE", _) => {}
+            ("SVCR", [v, ..]) => out.push(digits("SVCR", v)),
             (n, v) => out.push(digits(n, &v.concat().replace(':', ""))),
         }
     }

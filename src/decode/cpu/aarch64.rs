@@ -81,6 +81,12 @@ fn low(v: &Fields<'_>, i: usize) -> Vec<u64> {
     v.numbers(&format!("env.vfp.zregs[{i}].d")).into_iter().map(|n| n.low()).collect()
 }
 
+/// Returns the words of an element of an array of structures.
+fn part(f: &Fields<'_>, array: &str, i: usize, name: &str) -> Vec<u64> {
+    let words = f.elements(array).get(i).map(|e| Fields::new(e).numbers(name)).unwrap_or_default();
+    words.into_iter().map(|n| n.low()).collect()
+}
+
 fn wide(words: Vec<u64>) -> Option<Number> {
     let bits = u32::try_from(words.len()).ok()?.checked_mul(64)?;
     (bits != 0).then(|| Number::wide(bits, words))
@@ -101,7 +107,7 @@ fn scalable(f: &Fields<'_>) -> Group {
     let Some((v, s)) = f.sub("cpu/vfp").zip(f.sub("cpu/sve")) else { return g };
     for i in 0..32 {
         let mut words = low(&v, i);
-        words.extend(low(&s, i));
+        words.extend(part(&s, "env.vfp.zregs", i, "d"));
         // zeros on top are left out: two words, then four, eight …
         let used = words.iter().rposition(|w| *w != 0).map_or(0, |i| i.saturating_add(1));
         words.truncate(used.next_power_of_two().max(2));
@@ -114,7 +120,7 @@ fn predicates(f: &Fields<'_>) -> Group {
     let mut g = Group::new("sve_predicates", "SVE predicates", Form::Rows).detail();
     let Some(s) = f.sub("cpu/sve") else { return g };
     for i in 0..17 {
-        let words = s.numbers(&format!("env.vfp.pregs[{i}].p")).into_iter().map(|n| n.low()).collect();
+        let words = part(&s, "env.vfp.pregs", i, "p");
         g.add(if i == 16 { "FFR".to_owned() } else { format!("P{i:02}") }, wide(words));
     }
     g

@@ -116,7 +116,8 @@ impl Csrs<'_> {
                 let mxl = self.fields.u64("env.misa_mxl").checked_shl(top).unwrap_or(0);
                 Some(Number::new(extensions.low() | mxl, self.width))
             }
-            "mstatus" | "vsstatus" => self.view(name, |v| self.with_dirty(v)),
+            // not so `vsstatus`, which QEMU shows as it is stored (`read_vsstatus`)
+            "mstatus" => self.view(name, |v| self.with_dirty(v)),
             "sstatus" => self.view("mstatus", |v| self.with_dirty(v & SSTATUS)),
             "sie" => self.view("mie", |v| {
                 v & self.low("mideleg") & (S_INTERRUPTS | LOCAL) | self.own("sie", "mvien", "mideleg")
@@ -133,8 +134,9 @@ impl Csrs<'_> {
                 let given = v & self.low("hideleg");
                 (given & VS_INTERRUPTS) >> 1 | given & LOCAL
             }),
-            // VSXL is not kept: it is what the supervisor has
-            "hstatus" if self.width == 64 => self.view(name, |v| v & !(3 << 32) | 2 << 32),
+            // VSBE and VSXL are not kept: a guest is little-endian, and as wide as the supervisor (`read_hstatus`)
+            "hstatus" if self.width == 64 => self.view(name, |v| v & !(3 << 32 | 1 << 5) | 2 << 32),
+            "hstatus" => self.view(name, |v| v & !(1 << 5)),
             _ => self.stored(name),
         }
     }
@@ -196,7 +198,10 @@ fn protection(c: &Csrs<'_>) -> Group {
         g.add(format!("pmpcfg{index}"), Some(Number::new(n, c.width)));
     }
     for (i, e) in entries.iter().enumerate() {
-        g.add(format!("pmpaddr{i}"), Fields::new(e).cut("addr_reg", c.width));
+        // on a 64-bit target bits 2 to 55 of an address; the others read as 0
+        let address = Fields::new(e).cut("addr_reg", c.width);
+        let mask = if c.width == 64 { u64::MAX >> 10 } else { u64::MAX };
+        g.add(format!("pmpaddr{i}"), address.map(|n| Number::new(n.low() & mask, c.width)));
     }
     g
 }

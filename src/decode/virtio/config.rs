@@ -1,5 +1,7 @@
 //! Device configuration spaces, by kind (virtio 1.3, section 5).
 
+use std::borrow::Cow;
+
 use super::super::section::Registers;
 
 /// How a field is read.
@@ -10,11 +12,11 @@ enum Form {
     Text,
 }
 
-/// A field of a configuration space.
+/// A field of a configuration space, or of what a device remembers by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigField {
-    /// Its name in the specification.
-    pub name: &'static str,
+    /// Its name in the specification, or QEMU's.
+    pub name: Cow<'static, str>,
     /// What it holds.
     pub value: ConfigValue,
 }
@@ -172,8 +174,13 @@ fn input(r: Registers<'_>) -> Vec<ConfigField> {
         1 | 2 => ConfigValue::Text(text(data)),
         _ => ConfigValue::Bytes(data.to_vec()),
     };
-    let number = |name, v: u8| ConfigField { name, value: ConfigValue::Number(v.into(), 1) };
-    vec![number("select", select), number("subsel", subsel), number("size", size), ConfigField { name: "data", value }]
+    let number = |name: &'static str, v: u8| ConfigField { name: name.into(), value: ConfigValue::Number(v.into(), 1) };
+    vec![
+        number("select", select),
+        number("subsel", subsel),
+        number("size", size),
+        ConfigField { name: "data".into(), value },
+    ]
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -197,7 +204,7 @@ pub(super) fn fields(kind: u16, r: Registers<'_>) -> Vec<ConfigField> {
         8 => SCSI,
         9 => {
             let tag = text(r.bytes(2, usize::from(r.u16(0))));
-            return vec![ConfigField { name: "mount_tag", value: ConfigValue::Text(tag) }];
+            return vec![ConfigField { name: "mount_tag".into(), value: ConfigValue::Text(tag) }];
         }
         16 => GPU,
         18 => return input(r),
@@ -220,7 +227,7 @@ pub(super) fn fields(kind: u16, r: Registers<'_>) -> Vec<ConfigField> {
             (Form::Number, 8) => ConfigValue::Number(r.u64(at), 8),
             (Form::Number, _) => ConfigValue::Bytes(r.bytes(at, len).to_vec()),
         };
-        ConfigField { name, value }
+        ConfigField { name: name.into(), value }
     };
     table.iter().filter(|(_, at, len, _)| r.has(*at, *len)).map(field).collect()
 }

@@ -8,6 +8,7 @@
 mod config;
 mod features;
 mod kinds;
+mod own;
 mod queues;
 pub mod rings;
 
@@ -88,6 +89,8 @@ pub struct Device {
     pub config: Vec<u8>,
     /// Its fields.
     pub config_fields: Vec<ConfigField>,
+    /// What it remembers beside it, such as a network device's addresses.
+    pub own_fields: Vec<ConfigField>,
     /// The queues that the device has.
     pub queues: Vec<Queue>,
     /// Whether the device said that the driver did something wrong, and stopped.
@@ -236,6 +239,7 @@ fn device(section: &Section<'_>, virtio: &Node, guest_is_big_endian: bool) -> Op
             kind.id,
             Registers::new(config, big_endian && !config::is_always_little(kind.id)),
         ),
+        own_fields: virtio.child("device").map(|d| own::fields(kind.id, d)).unwrap_or_default(),
         queues: queues::queues(virtio, kind),
         broken: flag("virtio/broken", "broken").unwrap_or(false),
         started: flag("virtio/started", "started"),

@@ -10,6 +10,9 @@ pub struct Queue {
     pub index: u16,
     /// What it is for.
     pub name: String,
+    /// Whether the driver posts empty buffers here, which the device keeps until it has something for the guest: pending
+    /// ones are no backlog.
+    pub buffers: bool,
     /// The number of descriptors.
     pub size: u32,
     /// The number of descriptors that the device suggests, where it differs in a queue of the device.
@@ -95,9 +98,11 @@ pub(super) fn queues(virtio: &Node, kind: Kind) -> Vec<Queue> {
             }
         });
         let last = of(packed, "last_avail_idx").filter(|_| uses_packed).unwrap_or_else(|| number("last_avail_idx"));
+        let name = name(kind.id, i, own.len());
         Queue {
             index,
-            name: name(kind.id, i, own.len()),
+            buffers: takes_buffers(&name),
+            name,
             size,
             suggested_size: suggested.filter(|s| *s != size),
             desc,
@@ -179,6 +184,12 @@ fn name(kind: u16, index: usize, count: usize) -> String {
     }
 }
 
+/// Tells whether a queue of this name is for buffers that the device fills at its own time. The statistics of a balloon are one
+/// that it keeps until it is asked.
+fn takes_buffers(name: &str) -> bool {
+    matches!(name, "event" | "statistics" | "control receive") || name.starts_with("receive")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,5 +209,15 @@ mod tests {
         assert_eq!(name(3, 5, 64), "transmit1");
         assert_eq!(name(8, 4, 6), "request2");
         assert_eq!(name(2, 0, 1), "request0");
+    }
+
+    #[test]
+    fn queues_for_empty_buffers() {
+        let of = |kind, count| (0..count).filter(|i| takes_buffers(&name(kind, *i, count))).collect::<Vec<_>>();
+        assert_eq!(of(1, 5), [0, 2]);
+        assert_eq!(of(3, 6), [0, 2, 4]);
+        assert_eq!((of(2, 4), of(4, 1)), (vec![], vec![]));
+        assert_eq!((of(5, 3), of(8, 3), of(18, 2)), (vec![2], vec![1], vec![0]));
+        assert_eq!((of(19, 3), of(25, 4)), (vec![0, 2], vec![1, 3]));
     }
 }

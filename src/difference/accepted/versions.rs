@@ -21,6 +21,14 @@ fn numbers(text: &str) -> Result<(Version, usize), String> {
     Ok((Version(out), given))
 }
 
+impl Version {
+    /// Makes a version.
+    #[must_use]
+    pub const fn new(major: u32, minor: u32) -> Self {
+        Self([major, minor, 0])
+    }
+}
+
 impl FromStr for Version {
     type Err = String;
 

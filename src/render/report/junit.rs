@@ -66,7 +66,7 @@ pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
 fn cases(r: &Report) -> (Vec<String>, BTreeMap<String, Case<'_>>) {
     let mut names = Vec::new();
     let mut cases: BTreeMap<String, Case<'_>> = BTreeMap::new();
-    let differing = r.differences.iter().chain(r.accepted.iter().map(|(d, _)| d)).map(|d| label(&d.subject, r));
+    let differing = r.differences.iter().chain(r.accepted.iter().map(|(d, _)| d)).map(|d| label(&d.subject));
     for name in r.compared.iter().cloned().chain(differing) {
         cases.entry(name).or_insert_with_key(|name| {
             names.push(name.clone());
@@ -74,10 +74,10 @@ fn cases(r: &Report) -> (Vec<String>, BTreeMap<String, Case<'_>>) {
         });
     }
     for d in &r.differences {
-        cases.entry(label(&d.subject, r)).or_default().counting.push(d);
+        cases.entry(label(&d.subject)).or_default().counting.push(d);
     }
     for (d, reason) in &r.accepted {
-        cases.entry(label(&d.subject, r)).or_default().accepted.push((d, reason));
+        cases.entry(label(&d.subject)).or_default().accepted.push((d, reason));
     }
     (names, cases)
 }

@@ -83,7 +83,7 @@ fn among(r: &Report, some: bool) -> String {
     if compared.is_empty() {
         return String::new();
     }
-    let hit: BTreeSet<String> = r.differences.iter().filter(|d| !is_remark(d)).map(|d| label(&d.subject, r)).collect();
+    let hit: BTreeSet<String> = r.differences.iter().filter(|d| !is_remark(d)).map(|d| label(&d.subject)).collect();
     let beside = hit.iter().filter(|l| !compared.contains(l.as_str())).count();
     let all = plural(compared.len().saturating_add(beside) as u64, "section");
     if some && !hit.is_empty() { format!(" in {} of {all}", count(hit.len() as u64)) } else { format!(" in {all}") }
@@ -95,16 +95,8 @@ fn is_remark(d: &Difference) -> bool {
 }
 
 /// Returns the section's name with its instance, as the report's list of what was compared has it.
-fn label(s: &Subject, r: &Report) -> String {
-    let section = Subject { field: String::new(), ..s.clone() };
-    let short = section.to_string();
-    if let Some(n) = s.instance {
-        let full = format!("{} ({n})", s.section);
-        if full != short && r.compared.contains(&full) {
-            return full;
-        }
-    }
-    short
+fn label(s: &Subject) -> String {
+    s.instance.map_or_else(|| s.section.to_string(), |n| format!("{} ({n})", s.section))
 }
 
 /// Returns both sides on one line, `before -> after`, where there are both.

@@ -18,22 +18,53 @@ const FIELD: usize = 32;
 /// Those of the writer.
 pub fn print(out: &mut dyn Write, r: &Report, paint: Paint<'_>) -> io::Result<()> {
     let weights = r.differences.iter().any(|d| d.weight != Weight::Differs);
-    let mut rest = &r.differences[..];
-    while let Some(first) = rest.first() {
-        let title = label(&first.subject, r);
-        let n = rest.iter().take_while(|d| label(&d.subject, r) == title).count();
-        let (section, others) = rest.split_at(n.max(1));
-        rest = others;
-        writeln!(out, "{}", paint(Role::Title, &plain(&title)))?;
+    let is_shown = |d: &&Difference| !r.brief || d.weight != Weight::Harmless || is_remark(d);
+    let shown: Vec<&Difference> = r.differences.iter().filter(is_shown).collect();
+    for (titles, section) in sections(&shown) {
+        writeln!(out, "{}", paint(Role::Title, &plain(&titles)))?;
         let width = section.iter().map(|d| d.subject.field.chars().count()).filter(|w| *w <= FIELD).max().unwrap_or(0);
         for d in section {
             difference(out, d, width, weights, paint)?;
         }
     }
-    if !r.differences.is_empty() {
+    if !shown.is_empty() {
         writeln!(out)?;
     }
     last(out, r, paint)
+}
+
+/// Puts what is said of one section together, and sections of one name of which the same is said.
+fn sections<'a, 'd>(all: &'a [&'d Difference]) -> Vec<(String, &'a [&'d Difference])> {
+    let mut out: Vec<(Vec<String>, &[&Difference])> = Vec::new();
+    for section in all.chunk_by(|a, b| label(&a.subject) == label(&b.subject)) {
+        let Some(first) = section.first() else { continue };
+        let title = label(&first.subject);
+        match out.last_mut().filter(|(_, last)| same(last, section)) {
+            Some((titles, _)) => titles.push(title),
+            None => out.push((vec![title], section)),
+        }
+    }
+    let joined = |titles: Vec<String>| match titles.as_slice() {
+        [first, _, _, _, _, ..] => format!("{first} and {} more instances", titles.len().saturating_sub(1)),
+        _ => titles.join(", "),
+    };
+    out.into_iter().map(|(titles, section)| (joined(titles), section)).collect()
+}
+
+/// Tells whether the same is said of two instances.
+fn same(a: &[&Difference], b: &[&Difference]) -> bool {
+    let text = |s: &Option<crate::difference::Aspect>| s.as_ref().map(|s| s.text.clone());
+    let alike = |x: &Difference, y: &Difference| {
+        x.subject.section == y.subject.section
+            && x.subject.field == y.subject.field
+            && x.rule == y.rule
+            && x.weight == y.weight
+            && x.message == y.message
+            && x.meaning == y.meaning
+            && text(&x.before) == text(&y.before)
+            && text(&x.after) == text(&y.after)
+    };
+    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| alike(x, y))
 }
 
 /// Prints the summary.

@@ -27,6 +27,7 @@ fn device(features: u64, big_endian: bool) -> Device {
         config_vector: None,
         config: vec![],
         config_fields: vec![],
+        own_fields: vec![],
         queues: vec![],
         broken: false,
         started: None,
@@ -38,6 +39,7 @@ fn queue(last_avail_idx: u16, packed: Option<Packed>) -> Queue {
     Queue {
         index: 0,
         name: "request0".into(),
+        buffers: false,
         size: 4,
         suggested_size: None,
         desc: 0x1000,

@@ -1,0 +1,351 @@
+//! Whether a target reads what a stream has, field by field.
+//!
+//! A loader takes bytes, not names: `vmstate_load_state` in `migration/vmstate.c` reads each field that its own version and
+//! conditions ask for, one after the other. Names are used here only to find which field answers to which. Where they do
+//! not agree, the bytes are weighed against each other, so that a renamed field, one that was cut in two, or padding that
+//! took the place of a field, is no alarm.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
+
+use super::layout::{Layout, Slot, Source, total};
+use super::{names, rules};
+use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
+use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS};
+use crate::value::Layout as TypeLayout;
+
+/// How long the matching of names may take: a hostile description can make it quadratic.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is said of a field that agrees only if a condition of the target does.
+const CONDITION: &str = "the fields agree if the target's condition does, which the dump does not tell";
+
+/// Compares layouts and collects what it finds.
+pub struct Aligner<'a> {
+    /// The section that the findings are about.
+    pub subject: &'a Subject,
+    /// The numbers among the values of the saved section and of the target's, when these are streams: an array or buffer
+    /// whose length is among them has a length that the stream tells.
+    pub lengths: [HashSet<u64>; 2],
+    /// Whether neither machine has run yet, so that what differs is no work of the guest.
+    pub at_reset: bool,
+    /// What was found.
+    pub found: Vec<Difference>,
+}
+
+/// A mismatch that the rest of the same structure may make good.
+struct Mismatch {
+    path: String,
+    message: String,
+    sides: [Option<String>; 2],
+    weight: Weight,
+    saved: u64,
+    target: u64,
+}
+
+impl<'a> Aligner<'a> {
+    /// Makes one for a section, without values.
+    pub fn new(subject: &'a Subject) -> Self {
+        Self { subject, lengths: Default::default(), at_reset: false, found: Vec::new() }
+    }
+
+    /// Compares what is written with what is read; `version` is the one that the target's loader is told.
+    pub fn layouts(&mut self, path: &str, saved: &Layout, target: &Layout, version: Option<u32>, depth: usize) {
+        if depth >= MAX_DEPTH || self.found.len() >= MAX_DIAGNOSTICS {
+            return;
+        }
+        let reads = |s: &&Slot| target.source != Source::Dump || version.is_none_or(|v| s.since <= v);
+        let saved_slots: Vec<&Slot> = saved.slots.iter().collect();
+        let target_slots = names::without_alternatives(&saved_slots, target.slots.iter().filter(reads).collect());
+        let (here, there) = (names::of(&saved_slots, &target_slots), names::of(&target_slots, &saved_slots));
+        let deadline = Instant::now().checked_add(PATIENCE);
+        let ops = capture_diff_slices_deadline(Algorithm::Myers, &here, &there, deadline);
+        // a target that reads an older version than it writes may have conditions on the version that only a dump tells
+        let newer = target.source == Source::Stream && saved.version < target.version;
+        let mut wrong = Vec::new();
+        let mut left = (0, 0);
+        for op in ops {
+            let DiffOp::Equal { old_index, new_index, len } = op else { continue };
+            let here = (get(&saved_slots, left.0, old_index), get(&target_slots, left.1, new_index));
+            wrong.extend(self.region(path, here.0, here.1, newer));
+            left = (old_index.saturating_add(len), new_index.saturating_add(len));
+            let pairs = get(&saved_slots, old_index, left.0).iter().zip(get(&target_slots, new_index, left.1));
+            for (s, t) in pairs {
+                wrong.extend(self.slots(&join(path, &s.name), s, t, depth));
+            }
+        }
+        let rest = (get(&saved_slots, left.0, usize::MAX), get(&target_slots, left.1, usize::MAX));
+        wrong.extend(self.region(path, rest.0, rest.1, newer));
+        self.settle(wrong);
+        self.subsections(path, saved, target, depth);
+    }
+
+    /// Reports mismatches, unless they make each other good: what is read too little here is read there.
+    fn settle(&mut self, wrong: Vec<Mismatch>) {
+        let sum = |f: fn(&Mismatch) -> u64| wrong.iter().map(f).fold(0_u64, u64::saturating_add);
+        let even = wrong.len() > 1 && sum(|m| m.saved) == sum(|m| m.target);
+        for m in wrong {
+            if even {
+                let what = "the fields are cut otherwise, and are as many bytes together";
+                self.add(&rules::FIELD_NAME, Weight::Harmless, &m.path, what, m.sides);
+            } else {
+                self.add(&rules::LAYOUT, m.weight, &m.path, &m.message, m.sides);
+            }
+        }
+    }
+
+    fn subsections(&mut self, path: &str, saved: &Layout, target: &Layout, depth: usize) {
+        for s in &saved.subsections {
+            let path = join(path, &s.name);
+            let Some(t) = target.subsection(&s.name) else {
+                let (weight, message) = match (target.source, saved.source) {
+                    (Source::Dump, Source::Dump) => {
+                        (Weight::MayBreak, "the target does not know this subsection; it breaks when it is sent")
+                    }
+                    (Source::Dump, _) => (Weight::Breaks, "the target does not know this subsection"),
+                    (Source::Stream, _) if is_old(&s.name) => {
+                        (Weight::Harmless, "every QEMU since 5.2 knows this subsection, and sends it only when needed")
+                    }
+                    (Source::Stream, Source::Stream) if self.at_reset => (
+                        Weight::Breaks,
+                        "the target does not send this subsection; neither machine has run, so the target seems not to know it",
+                    ),
+                    (Source::Stream, _) => {
+                        (Weight::MayBreak, "the target's own stream does not have this subsection; it may not know it")
+                    }
+                };
+                self.add(&rules::SUBSECTION_UNKNOWN, weight, &path, message, [Some(describe(s)), None]);
+                continue;
+            };
+            if self.versions(&path, s, t) {
+                self.layouts(&path, s, t, s.version, depth.saturating_add(1));
+            }
+        }
+        if target.source == Source::Stream {
+            for t in target.subsections.iter().filter(|t| saved.subsection(&t.name).is_none()) {
+                let what = "the target sends this subsection itself; without it, it keeps its defaults";
+                let path = join(path, &t.name);
+                self.add(&rules::SUBSECTION_EXTRA, Weight::Harmless, &path, what, [None, Some(describe(t))]);
+            }
+        }
+    }
+
+    /// Compares the versions of a section or subsection; `false` when the target refuses it at sight.
+    pub fn versions(&mut self, path: &str, saved: &Layout, target: &Layout) -> bool {
+        let Some((v, newest)) = saved.version.zip(target.version) else { return true };
+        let sides = |target: String| [Some(format!("version {v}")), Some(target)];
+        if v > newest {
+            let what = format!("the stream has version {v}, the target reads up to {newest}");
+            self.add(&rules::VERSION_NEW, Weight::Breaks, path, &what, sides(format!("version {newest}")));
+            return false;
+        }
+        if let Some(oldest) = target.minimum.filter(|m| v < *m) {
+            let what = format!("the stream has version {v}, the target reads none older than {oldest}");
+            let range =
+                if oldest == newest { format!("version {newest}") } else { format!("versions {oldest} to {newest}") };
+            self.add(&rules::VERSION_OLD, Weight::Breaks, path, &what, sides(range));
+            return false;
+        }
+        if v < newest && target.minimum.is_none() {
+            let what =
+                format!("the stream has version {v}, the target writes {newest}; it may still read the older one");
+            self.add(&rules::VERSION_OTHER, Weight::MayBreak, path, &what, sides(format!("version {newest}")));
+        }
+        true
+    }
+
+    /// Compares two fields of the same name.
+    fn slots(&mut self, path: &str, saved: &Slot, target: &Slot, depth: usize) -> Option<Mismatch> {
+        if let (Some(s), Some(t)) = (saved.count, target.count)
+            && s != t
+            && !saved.is_variable()
+            && !target.is_variable()
+        {
+            let weight = self.weight_of_length(target, s, t)?;
+            return mismatch(path, weight, format!("the stream has {s} elements, the target reads {t}"), saved, target);
+        }
+        match (saved.inner.as_slice(), target.inner.as_slice()) {
+            ([], []) => self.leaves(path, saved, target),
+            ([], _) | (_, []) => {
+                let (s, t) = saved.bytes().zip(target.bytes())?;
+                if s == t || saved.is_variable() || target.is_variable() {
+                    return None;
+                }
+                let what = format!("the stream has {s} bytes, the target reads {t}");
+                mismatch(path, Weight::Breaks, what, saved, target)
+            }
+            (all, targets) => {
+                for (i, s) in all.iter().enumerate() {
+                    let Some(t) = targets.get(i).or(targets.first()) else { continue };
+                    let is_vstruct = saved.ty.as_ref().is_some_and(|ty| ty.name() == "vstruct");
+                    let told = if is_vstruct { s.version } else { t.version };
+                    self.layouts(path, s, t, told, depth.saturating_add(1));
+                }
+                None
+            }
+        }
+    }
+
+    /// Returns what another number of elements or bytes leads to; nothing when both streams tell their own number.
+    fn weight_of_length(&self, target: &Slot, s: u64, t: u64) -> Option<Weight> {
+        if target.ty.is_none() {
+            return Some(Weight::Breaks);
+        }
+        match (self.lengths[0].contains(&s), self.lengths[1].contains(&t)) {
+            (true, true) => None,
+            (false, false) => Some(Weight::Breaks),
+            _ => Some(Weight::MayBreak),
+        }
+    }
+
+    fn leaves(&mut self, path: &str, saved: &Slot, target: &Slot) -> Option<Mismatch> {
+        let (s, t) = saved.width.zip(target.width)?;
+        if s == t {
+            return None;
+        }
+        if saved.is_variable() || target.is_variable() {
+            // elements that a reader of the device's own takes one by one are all of one size: a TLB, registers
+            let array = saved.layout() == Some(TypeLayout::Custom) && saved.count > Some(1) && target.ty.is_some();
+            let what = format!("the stream has elements of {s} bytes, the target reads {t}");
+            return array.then(|| mismatch(path, Weight::Breaks, what, saved, target)).flatten();
+        }
+        if target.ty.is_none() && !saved.has_plain_size() {
+            return None;
+        }
+        let weight = match saved.layout() {
+            Some(TypeLayout::Bytes) | None if !saved.is_padding() => self.weight_of_length(target, s, t)?,
+            _ => Weight::Breaks,
+        };
+        mismatch(path, weight, format!("the stream has {s} bytes, the target reads {t}"), saved, target)
+    }
+
+    /// Weighs fields without a counterpart of the same name against each other.
+    fn region(&mut self, path: &str, saved: &[&Slot], target: &[&Slot], newer: bool) -> Option<Mismatch> {
+        let first = saved.first().or(target.first())?;
+        let place = join(path, &first.name);
+        let names = |slots: &[&Slot]| {
+            let all: Vec<String> = slots.iter().map(|s| format!("{} ({})", s.name, s.text())).collect();
+            (!all.is_empty()).then(|| all.join(", "))
+        };
+        let sides = [names(saved), names(target)];
+        let must = |slots: &[&Slot]| slots.iter().filter(|s| !s.conditional).map(|s| (*s).clone()).collect::<Vec<_>>();
+        let (written, needed) = (must(saved), must(target));
+        let maybe: Vec<Option<u64>> = saved.iter().chain(target).filter(|s| s.conditional).map(|s| s.bytes()).collect();
+        let vague = |slots: &[Slot]| slots.iter().any(|s| s.is_variable());
+        // special types have another size in memory than on the wire
+        let special = target.iter().any(|t| t.ty.is_none()) && saved.iter().any(|s| s.is_special());
+        let sums = total(&written).zip(total(&needed)).filter(|_| !vague(&written) && !vague(&needed) && !special);
+        let Some((has, reads)) = sums else {
+            let empty = saved.is_empty() && written.is_empty();
+            let (weight, what) = match empty || (target.is_empty() && vague(&written)) {
+                true => (Weight::MayBreak, "one side only has this field, which may be empty"),
+                false => (Weight::Harmless, "other names, and sizes on the wire that are not all known"),
+            };
+            self.add(&rules::FIELD_NAME, weight, &place, what, sides);
+            return None;
+        };
+        if has == reads {
+            if has > 0 {
+                self.add(&rules::FIELD_NAME, Weight::Harmless, &place, "other names, the same bytes", sides);
+            }
+            return None;
+        }
+        if is_sum_of(has.abs_diff(reads), &maybe) {
+            self.add(&rules::LAYOUT_CONDITION, Weight::Harmless, &place, CONDITION, sides);
+            return None;
+        }
+        // a description does not mention an array that is empty, and a dump does not tell it from a single field
+        let maybe_empty = saved.is_empty() && target.iter().all(|t| t.ty.is_none() && t.count.is_none());
+        if maybe_empty && target.iter().all(|t| !t.inner.is_empty()) {
+            let what = "the stream does not have these structures; an array that is empty looks like that";
+            self.add(&rules::LAYOUT_CONDITION, Weight::Harmless, &place, what, sides);
+            return None;
+        }
+        let what = match (saved.is_empty(), target.is_empty()) {
+            (false, true) => format!("the target does not read these {has} bytes"),
+            (true, false) => format!("the target reads {reads} bytes here that the stream does not have"),
+            _ => format!("the stream has {has} bytes here, the target reads {reads}"),
+        };
+        let (weight, unless) = if maybe_empty {
+            (Weight::MayBreak, ", unless this is an array that is empty")
+        } else if newer && saved.is_empty() {
+            (Weight::MayBreak, ", unless it does so for newer versions only")
+        } else {
+            (Weight::Breaks, "")
+        };
+        let message = what + unless;
+        Some(Mismatch { path: place, message, sides, weight, saved: has, target: reads })
+    }
+
+    /// Adds a finding about a field.
+    pub fn add(&mut self, rule: &'static Rule, weight: Weight, path: &str, message: &str, sides: [Option<String>; 2]) {
+        if self.found.len() >= MAX_DIAGNOSTICS {
+            return;
+        }
+        let [before, after] = sides.map(|s| s.map(|t| Aspect::new(short(t), None)));
+        let subject = self.subject.field(path);
+        self.found.push(Difference {
+            rule,
+            weight,
+            subject,
+            message: message.to_owned(),
+            before,
+            after,
+            meaning: Vec::new(),
+        });
+    }
+}
+
+fn mismatch(path: &str, weight: Weight, message: String, saved: &Slot, target: &Slot) -> Option<Mismatch> {
+    let sides = [Some(saved.text()), Some(target.text())];
+    let (s, t) = (saved.bytes().unwrap_or(0), target.bytes().unwrap_or(0));
+    Some(Mismatch { path: path.to_owned(), message, sides, weight, saved: s, target: t })
+}
+
+/// Subsections of vmsds that no dump has, which all of QEMU 5.2 to 11.1 know and send only when they are needed.
+fn is_old(name: &str) -> bool {
+    name.starts_with("spapr/cap/") || matches!(name, "cpu_common/exception_index" | "cpu_common/crash_occurred")
+}
+
+/// Tells whether a number is the sum of some of the parts; an unknown part may have any size.
+fn is_sum_of(number: u64, parts: &[Option<u64>]) -> bool {
+    if parts.iter().any(Option::is_none) {
+        return true;
+    }
+    let mut reached = vec![0_u64];
+    for p in parts.iter().take(MAX_PARTS).flatten() {
+        let more: Vec<u64> = reached.iter().filter_map(|r| r.checked_add(*p)).filter(|r| *r <= number).collect();
+        reached.extend(more);
+        reached.sort_unstable();
+        reached.dedup();
+        reached.truncate(MAX_SUMS);
+    }
+    reached.contains(&number)
+}
+
+/// Conditional fields that are tried in combination, and sums that are kept: QEMU's vmsds have some ten of the former.
+const MAX_PARTS: usize = 64;
+const MAX_SUMS: usize = 4_096;
+
+fn describe(l: &Layout) -> String {
+    l.version.map_or_else(|| "a subsection".to_owned(), |v| format!("subsection, version {v}"))
+}
+
+/// Cuts a text that lists many fields.
+fn short(text: String) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        Some((i, _)) => format!("{}…", text.get(..i).unwrap_or_default()),
+        None => text,
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+fn get<'s, 'a>(slots: &'s [&'a Slot], from: usize, to: usize) -> &'s [&'a Slot] {
+    slots.get(from..to.min(slots.len())).unwrap_or_default()
+}

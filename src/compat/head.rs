@@ -1,0 +1,176 @@
+//! What is not in device sections: machine, configuration, commands, footers, page size, RAM blocks.
+
+use std::collections::HashMap;
+
+use super::rules;
+use super::side::{Side, StreamFacts};
+use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
+use crate::names::Command;
+use crate::offset::StreamRange;
+
+/// Blocks that QEMU resizes when the stream has another size: the ROM files of firmware tables, which are named after
+/// their place in fw_cfg (`rom_add_blob` in `hw/core/loader.c` makes their memory resizable; others are fixed).
+const RESIZABLE: &str = "/rom@";
+
+fn add(
+    out: &mut Vec<Difference>,
+    rule: &'static Rule,
+    weight: Weight,
+    subject: Subject,
+    message: String,
+    [before, after]: [Option<Aspect>; 2],
+) {
+    out.push(Difference { rule, weight, subject, message, before, after, meaning: Vec::new() });
+}
+
+fn says(text: impl ToString, range: Option<StreamRange>) -> Option<Aspect> {
+    Some(Aspect::new(text.to_string(), range))
+}
+
+/// Compares all of it.
+pub fn compare(saved: &Side, target: &Side, knows_switchover: Option<bool>, out: &mut Vec<Difference>) {
+    machine(saved, target, out);
+    let Some(s) = &saved.stream else { return };
+    commands(s, target, knows_switchover, out);
+    let Some(t) = &target.stream else { return };
+    configuration(s, t, out);
+    if let (Some(a), Some(b)) = (s.footers, t.footers)
+        && a != b
+    {
+        let text = |has: bool| says(if has { "footers" } else { "no footers" }, None);
+        let what = if b {
+            "the target expects a footer behind each section, and the stream has none"
+        } else {
+            "the stream has footers, which the target takes for records of an unknown type"
+        };
+        add(out, &rules::FOOTER, Weight::Breaks, Subject::part("stream", "footers"), what.into(), [text(a), text(b)]);
+    }
+    if let (Some(a), Some(b)) = (s.page_size, t.page_size)
+        && a != b
+    {
+        let what = format!("pages of {a} bytes in the stream, of {b} on the target");
+        let sides = [says(a, None), says(b, None)];
+        add(out, &rules::PAGE_SIZE, Weight::Breaks, Subject::part("ram", "page_size"), what, sides);
+    }
+    if s.has_ram && t.has_ram {
+        blocks(s, t, out);
+    }
+}
+
+/// The target compares as many characters as the stream's name has (`configuration_post_load` in `migration/savevm.c`).
+fn machine(saved: &Side, target: &Side, out: &mut Vec<Difference>) {
+    let Some((a, b)) = saved.machine().zip(target.machine()) else { return };
+    if b.starts_with(a) {
+        return;
+    }
+    let (weight, what) = if target.stream.is_some() || target.machine.is_some() {
+        (Weight::Breaks, format!("the stream is of the machine type {a}, the target of {b}"))
+    } else {
+        // the vmsds are the same for every machine of a binary
+        (
+            Weight::Harmless,
+            format!("the dump was made for {b}; it holds for {a} too, if the binary has that machine type"),
+        )
+    };
+    let sides = [says(a, None), says(b, None)];
+    add(out, &rules::MACHINE, weight, Subject::part("configuration", "machine"), what, sides);
+}
+
+fn configuration(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
+    let subject = |field: &str| Subject::part("configuration", field);
+    let (a, b) = match (&s.configuration, &t.configuration) {
+        (Some(a), Some(b)) => (a, b),
+        (None, None) => return,
+        (a, b) => {
+            let text = |has: bool| says(if has { "a configuration section" } else { "none" }, None);
+            let what =
+                "one side sends a configuration section and the other does not expect one, or the other way round";
+            let sides = [text(a.is_some()), text(b.is_some())];
+            return add(out, &rules::CONFIGURATION, Weight::Breaks, subject(""), what.into(), sides);
+        }
+    };
+    if a.target_page_bits != b.target_page_bits && a.target_page_bits.is_some() && b.target_page_bits.is_some() {
+        let text = |bits: Option<u32>| says(bits.unwrap_or_default(), None);
+        let sides = [text(a.target_page_bits), text(b.target_page_bits)];
+        let what = "the sides have different target pages".to_owned();
+        add(out, &rules::CONFIGURATION, Weight::Breaks, subject("target_page_bits"), what, sides);
+    }
+    for (cap, has) in a.capabilities.iter().map(|c| (c, true)).chain(b.capabilities.iter().map(|c| (c, false))) {
+        if a.has_capability(cap) != b.has_capability(cap) {
+            let text = |on: bool| says(if on { "on" } else { "off" }, None);
+            let what = format!("the target must be started with {cap} {}", if has { "on" } else { "off" });
+            let field = format!("capabilities.{cap}");
+            add(out, &rules::CONFIGURATION, Weight::MayBreak, subject(&field), what, [text(has), text(!has)]);
+        }
+    }
+    if let (Some(x), Some(y)) = (a.uuid_text(), b.uuid_text())
+        && x != y
+    {
+        let what = "the target refuses another UUID where validate-uuid is on".to_owned();
+        let sides = [says(x, None), says(y, None)];
+        add(out, &rules::CONFIGURATION, Weight::MayBreak, subject("uuid"), what, sides);
+    }
+}
+
+/// `loadvm_process_command` in `migration/savevm.c` fails for every command it does not know. SWITCHOVER_START came with
+/// QEMU 10.0, which sends it for machine types newer than 9.2.
+fn commands(s: &StreamFacts, target: &Side, knows_switchover: Option<bool>, out: &mut Vec<Difference>) {
+    for (command, range) in &s.commands {
+        let known = match *command {
+            Command::SWITCHOVER_START => match (&target.stream, knows_switchover) {
+                // the same machine type sends it wherever it is known
+                (Some(t), _) if t.commands.iter().any(|(c, _)| *c == Command::SWITCHOVER_START) => continue,
+                (_, Some(true)) => continue,
+                (_, Some(false)) => false,
+                // the key came with 8.0, the command with 10.0
+                _ if target.dump.as_ref().is_some_and(|d| !d.has_counts && !d.cut) => false,
+                (Some(t), None) if t.configuration.is_some() && s.machine() == t.machine() => false,
+                _ => true,
+            },
+            c if c.name().is_some() => continue,
+            _ => true,
+        };
+        let (weight, what) = if known {
+            (
+                Weight::MayBreak,
+                "QEMU before 10.0 does not know this command, and nothing tells the target's version (--to-version does)",
+            )
+        } else {
+            (Weight::Breaks, "the target does not know this command")
+        };
+        let subject = Subject::part("commands", command.to_string());
+        add(out, &rules::COMMAND, weight, subject, what.into(), [says(command, Some(*range)), None]);
+    }
+}
+
+/// `parse_ramblocks` and `parse_ramblock` in `migration/ram.c`.
+fn blocks(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
+    let there: HashMap<&str, u64> = t.blocks.iter().map(|b| (b.name.as_str(), b.len)).collect();
+    let here: HashMap<&str, u64> = s.blocks.iter().map(|b| (b.name.as_str(), b.len)).collect();
+    let bytes = |n: u64| format!("{n} bytes");
+    for b in &s.blocks {
+        let subject = Subject::part("ram", b.name.clone());
+        let before = says(bytes(b.len), Some(b.entry));
+        match there.get(b.name.as_str()) {
+            None => {
+                let what = "the target has no RAM block of this name".to_owned();
+                add(out, &rules::RAM_MISSING, Weight::Breaks, subject, what, [before, None]);
+            }
+            Some(len) if *len != b.len => {
+                let resizable = b.name.starts_with(RESIZABLE);
+                let (weight, what) = if resizable {
+                    (Weight::Harmless, "the target resizes this block, up to a limit that only it knows")
+                } else {
+                    (Weight::Breaks, "the block has another size on the target, which does not resize it")
+                };
+                add(out, &rules::RAM_SIZE, weight, subject, what.into(), [before, says(bytes(*len), None)]);
+            }
+            Some(_) => {}
+        }
+    }
+    for b in t.blocks.iter().filter(|b| !here.contains_key(b.name.as_str())) {
+        let what = "the target has this block and the stream does not fill it".to_owned();
+        let subject = Subject::part("ram", b.name.clone());
+        add(out, &rules::RAM_EXTRA, Weight::Harmless, subject, what, [None, says(bytes(b.len), None)]);
+    }
+}

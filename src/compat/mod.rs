@@ -1,0 +1,70 @@
+//! `compat`: will a target load what a saved side wrote?
+//!
+//! A side is what a stream tells, what a `-dump-vmstate` file tells, or both. What is compared is the wire: sections and
+//! instances, versions, subsections, the bytes of the fields, RAM blocks, configuration, commands, and the values that a
+//! loader checks. Names and nesting help to find what answers to what, and are otherwise no matter.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod align;
+mod cpreg;
+mod dump;
+mod head;
+mod layout;
+mod names;
+mod pvr;
+mod rules;
+mod sections;
+mod side;
+mod virtio;
+
+pub use dump::Dump;
+pub use rules::RULES;
+pub use side::{Side, StreamFacts};
+
+use crate::difference::accepted::Version;
+use crate::difference::{Difference, Report};
+use crate::schema::Json;
+
+/// What the user knows of the target and the inputs do not tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// The target's QEMU version.
+    pub target_version: Option<Version>,
+}
+
+/// Compares the sides.
+#[must_use]
+pub fn compare(saved: &Side, target: &Side, known: Known) -> Report {
+    let mut out: Vec<Difference> = Vec::new();
+    let knows_switchover = known.target_version.map(|v| v >= Version::new(10, 0));
+    head::compare(saved, target, knows_switchover, &mut out);
+    let compared = match (saved, target) {
+        (Side { stream: Some(s), .. }, t) => sections::of_stream(s, t, &mut out),
+        (Side { dump: Some(s), .. }, Side { dump: Some(t), .. }) => sections::of_dumps(s, t, &mut out),
+        (Side { dump: Some(s), .. }, Side { stream: Some(t), .. }) => sections::of_dump(s, t, &mut out),
+        _ => Vec::new(),
+    };
+    let mut faults = Vec::new();
+    for side in [saved, target] {
+        faults.extend(side.stream.iter().flat_map(|s| s.faults.iter().cloned()));
+        if side.dump.as_ref().is_some_and(|d| d.cut) {
+            faults.push("the dump ends too early; the classes that it lacks could not be compared".to_owned());
+        }
+    }
+    Report { command: "compat", rules: RULES, differences: out, compared, faults, ..Report::default() }
+}
+
+/// Returns a whole number that stands under a key and fits.
+fn json_number(j: &Json, key: &str) -> Option<u32> {
+    j.key(key).and_then(Json::int).and_then(|n| u32::try_from(n).ok())
+}

@@ -1,0 +1,37 @@
+//! The processor version register of a PowerPC processor.
+//!
+//! `cpu_post_load` in `target/ppc/machine.c` refuses a version that the target's processor model does not match. Models
+//! match their own number; those of some families match the whole family.
+
+use super::rules;
+use super::side::SectionFacts;
+use crate::difference::{Aspect, Difference, Subject, Weight};
+use crate::value::{Node, Value};
+
+/// `SPR_PVR` in `target/ppc/cpu.h`.
+const PVR: usize = 287;
+
+/// Finds it in a processor's tree.
+pub fn of(root: &Node) -> Option<u64> {
+    let node = root.child("env.spr")?;
+    match &node.value {
+        Value::Array(a) => a.get(PVR).and_then(Node::as_u64),
+        _ => None,
+    }
+}
+
+/// Compares the versions of two processors.
+pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, out: &mut Vec<Difference>) {
+    let Some((a, b)) = saved.values.pvr.zip(target.values.pvr).filter(|(a, b)| a != b) else { return };
+    // the family of POWER10 ignores the revision
+    let weight = if a >> 16 == 0x80 && b >> 16 == 0x80 { Weight::MayBreak } else { Weight::Breaks };
+    out.push(Difference {
+        rule: &rules::PVR,
+        weight,
+        subject: subject.field(format!("env.spr[{PVR}]")),
+        message: "the processors have other version registers (PVR)".to_owned(),
+        before: Some(Aspect::new(format!("{a:#010x}"), Some(saved.range))),
+        after: Some(Aspect::new(format!("{b:#010x}"), Some(target.range))),
+        meaning: Vec::new(),
+    });
+}

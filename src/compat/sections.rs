@@ -1,0 +1,247 @@
+//! Section by section: is there one on the target, of a version that it reads, and with the same bytes?
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::align::Aligner;
+use super::dump::{Class, Dump};
+use super::layout::Layout;
+use super::side::{SectionFacts, Side, StreamFacts};
+use super::{cpreg, pvr, rules, virtio};
+use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
+
+/// Vmsds that QEMU registers without a device class, so that no dump has them. All such names in the streams of every
+/// machine type of QEMU 5.2, 7.2, 10.0 and 11.1, and some from its sources (`vmstate_register` and `register_savevm_live`).
+#[rustfmt::skip]
+static NEVER_DUMPED: &[&str] = &[
+    "PCIBUS", "acpi_build", "adb_bus", "ads7846", "aer915", "apic", "arm_timer", "audio", "cpu", "cpu_common",
+    "dma", "globalstate", "i2c_bus", "icount", "icp/server", "ide", "isa-ide", "kvm-tpr-opt", "lasips2",
+    "onenand", "or1k_timer", "ps2kbd", "ps2mouse", "pxa2xx_cm", "pxa2xx_i2s", "pxa2xx_keypad", "pxa2xx_lcdc",
+    "pxa2xx_mm", "pxa2xx_pm", "replay", "s390-skeys", "s390_css", "slirp", "spapr", "spapr_cpu", "spapr_iommu",
+    "stellaris_sys", "timer", "todclock", "tsc2005", "tsc2102", "tsc2301", "virt_acpi_build", "zipit-lcd",
+];
+
+fn is_never_dumped(vmsd: &str) -> bool {
+    NEVER_DUMPED.binary_search(&vmsd).is_ok()
+}
+
+/// Sections that are registered on every machine and sent only when something is in them (`vmstate_audio` in
+/// `audio/audio.c` and others with a condition on the whole).
+static NOT_ALWAYS_SENT: &[&str] = &["audio", "dirty-bitmap", "icount", "replay", "slirp"];
+
+/// Compares the sections of a stream with what the target has; returns the labels of those that were compared.
+pub fn of_stream(saved: &StreamFacts, target: &Side, out: &mut Vec<Difference>) -> Vec<String> {
+    let mut seen: HashMap<(Arc<str>, u32), usize> = HashMap::new();
+    let mut labels = Vec::with_capacity(saved.sections.len());
+    let mut unchecked = Vec::new();
+    let at_reset = saved.never_ran && target.stream.as_ref().is_some_and(|t| t.never_ran);
+    for section in &saved.sections {
+        let n = seen.entry((section.idstr.clone(), section.instance)).or_default();
+        let there = target.stream.as_ref().and_then(|t| t.find(&section.idstr, section.instance, *n));
+        *n = n.saturating_add(1);
+        labels.push(format!("{} ({})", section.idstr, section.instance));
+        one(section, there, target, at_reset, &mut unchecked, out);
+    }
+    not_told(unchecked, target.stream.is_some(), out);
+    if let Some(t) = &target.stream {
+        virtio::compare(saved, t, out);
+        for section in &t.sections {
+            if !seen.contains_key(&(section.idstr.clone(), section.instance)) {
+                let what = "the stream does not have this section; the target's device keeps its state after reset";
+                let subject = Subject::section(section.idstr.clone(), section.instance);
+                let after = Aspect::new(format!("version {}", section.version), Some(section.range));
+                push(out, &rules::SECTION_EXTRA, Weight::Harmless, subject, what.to_owned(), [None, Some(after)]);
+            }
+        }
+    }
+    labels
+}
+
+/// Says what the inputs leave open.
+fn not_told(mut sections: Vec<String>, has_stream: bool, out: &mut Vec<Difference>) {
+    sections.dedup();
+    let what = if has_stream {
+        "neither input tells how the target reads these; a description can be lent (--schema)"
+    } else {
+        sections.push("the RAM blocks".to_owned());
+        "a dump does not tell of these; a stream that the target wrote for the same machine does (--target-stream)"
+    };
+    if sections.is_empty() {
+        return;
+    }
+    let before = Some(Aspect::new(sections.join(", "), None));
+    push(out, &rules::UNCHECKED, Weight::MayBreak, Subject::part("stream", ""), what.to_owned(), [before, None]);
+}
+
+fn push(
+    out: &mut Vec<Difference>,
+    rule: &'static Rule,
+    weight: Weight,
+    subject: Subject,
+    message: String,
+    [before, after]: [Option<Aspect>; 2],
+) {
+    out.push(Difference { rule, weight, subject, message, before, after, meaning: Vec::new() });
+}
+
+fn one(
+    section: &SectionFacts,
+    there: Option<&SectionFacts>,
+    target: &Side,
+    at_reset: bool,
+    unchecked: &mut Vec<String>,
+    out: &mut Vec<Difference>,
+) {
+    let subject = Subject::section(section.idstr.clone(), section.instance);
+    let has = |text: String| Some(Aspect::new(text, Some(section.range)));
+    let version = || has(format!("version {}", section.version));
+    if target.stream.is_some() && there.is_none() {
+        let (weight, what) = if NOT_ALWAYS_SENT.contains(&&*section.idstr) {
+            (Weight::MayBreak, "the target does not send this section, but may know it")
+        } else {
+            (Weight::Breaks, "the target has no section of this name and instance")
+        };
+        return push(out, &rules::SECTION_UNKNOWN, weight, subject, what.to_owned(), [version(), None]);
+    }
+    if let Some(t) = there.filter(|t| section.version > t.version) {
+        let what = format!("the stream has version {}, the target reads up to {}", section.version, t.version);
+        let after = Some(Aspect::new(format!("version {}", t.version), Some(t.range)));
+        return push(out, &rules::VERSION_NEW, Weight::Breaks, subject, what, [version(), after]);
+    }
+    let Some(layout) = &section.layout else {
+        // live sections, and devices that QEMU saves by a function of their own, have nothing more to compare
+        if !section.live && !section.described {
+            unchecked.push(subject.to_string());
+        }
+        return;
+    };
+    let saved = Layout { version: Some(section.version), ..layout.clone() };
+    let written = there.and_then(|t| {
+        let l = t.layout.as_ref()?;
+        let target = Layout { version: Some(t.version), ..l.clone() };
+        // what a dump can tell is not concluded from a stream
+        let at_reset = at_reset && is_never_dumped(&saved.name);
+        Some(by_stream(&subject, &saved, &target, [&section.values.lengths, &t.values.lengths], at_reset))
+    });
+    let known = target.dump.as_ref().and_then(|d| by_dump(&subject, &saved, d, there.is_some()));
+    let found = match (known, written) {
+        // where the dump leaves a doubt, what the target wrote itself removes it
+        (Some(mut known), Some(written)) => {
+            let doubt = |d: &Difference| d.weight == Weight::MayBreak && d.rule == &rules::LAYOUT;
+            known.retain(|d| {
+                !doubt(d) || written.iter().any(|w| w.subject == d.subject && w.weight != Weight::Harmless)
+            });
+            Some(known)
+        }
+        (known, written) => known.or(written),
+    };
+    match found {
+        Some(mut found) => {
+            for d in &mut found {
+                if let Some(b) = &mut d.before {
+                    b.range.get_or_insert(section.range);
+                }
+                if let (Some(a), Some(t)) = (&mut d.after, there) {
+                    a.range.get_or_insert(t.range);
+                }
+            }
+            out.extend(found);
+        }
+        None => unchecked.push(subject.to_string()),
+    }
+    if let Some(t) = there {
+        cpreg::compare(&subject, section, t, out);
+        pvr::compare(&subject, section, t, out);
+    }
+}
+
+/// Compares with the classes of a dump; nothing when it does not say how the section is read.
+fn by_dump(subject: &Subject, saved: &Layout, dump: &Dump, exists: bool) -> Option<Vec<Difference>> {
+    let best = dump.with_vmsd(&saved.name).map(|c| against(subject, saved, c)).min_by_key(|found| {
+        let worst = found.iter().map(|d| d.weight).max();
+        (worst, found.len())
+    });
+    if best.is_some() || exists || dump.cut || is_never_dumped(&saved.name) {
+        return best;
+    }
+    let what = format!("the target's binary has no device with the vmsd {}", saved.name);
+    let mut out = Vec::new();
+    let before = saved.version.map(|v| Aspect::new(format!("version {v}"), None));
+    push(&mut out, &rules::SECTION_UNKNOWN, Weight::Breaks, subject.clone(), what, [before, None]);
+    Some(out)
+}
+
+fn against(subject: &Subject, saved: &Layout, class: &Class) -> Vec<Difference> {
+    let mut a = Aligner::new(subject);
+    if a.versions("", saved, &class.layout) {
+        a.layouts("", saved, &class.layout, saved.version, 0);
+    }
+    a.found
+}
+
+fn by_stream(
+    subject: &Subject,
+    saved: &Layout,
+    target: &Layout,
+    lengths: [&HashSet<u64>; 2],
+    at_reset: bool,
+) -> Vec<Difference> {
+    let mut a = Aligner::new(subject);
+    a.at_reset = at_reset;
+    a.lengths = lengths.map(Clone::clone);
+    if a.versions("", saved, target) {
+        a.layouts("", saved, target, saved.version, 0);
+    }
+    a.found
+}
+
+/// Compares two dumps, class by class.
+pub fn of_dumps(saved: &Dump, target: &Dump, out: &mut Vec<Difference>) -> Vec<String> {
+    let mut labels = Vec::with_capacity(saved.classes.len());
+    for class in &saved.classes {
+        let subject = Subject { section: class.name.as_str().into(), instance: None, field: String::new() };
+        labels.push(class.name.clone());
+        let same = target.class(&class.name).filter(|t| t.layout.name == class.layout.name);
+        let Some(there) = same.or_else(|| target.with_vmsd(&class.layout.name).next()) else {
+            if !target.cut {
+                let what = "the target's binary has no such device; it breaks where the machine has one".to_owned();
+                push(out, &rules::SECTION_UNKNOWN, Weight::MayBreak, subject, what, [None, None]);
+            }
+            continue;
+        };
+        let mut a = Aligner::new(&subject);
+        if a.versions("", &class.layout, &there.layout) {
+            a.layouts("", &class.layout, &there.layout, class.layout.version, 0);
+        }
+        out.extend(a.found);
+    }
+    labels
+}
+
+/// Compares what a binary may write with a stream that the target wrote: the sections that the target has.
+pub fn of_dump(saved: &Dump, target: &StreamFacts, out: &mut Vec<Difference>) -> Vec<String> {
+    let mut labels = Vec::new();
+    for t in &target.sections {
+        let Some(layout) = &t.layout else { continue };
+        let subject = Subject::section(t.idstr.clone(), t.instance);
+        let Some(class) = saved.with_vmsd(&layout.name).next() else { continue };
+        labels.push(format!("{} ({})", t.idstr, t.instance));
+        let there = Layout { version: Some(t.version), ..layout.clone() };
+        let mut a = Aligner::new(&subject);
+        if a.versions("", &class.layout, &there) {
+            a.layouts("", &class.layout, &there, class.layout.version, 0);
+        }
+        out.extend(a.found);
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_sorted() {
+        assert!(NEVER_DUMPED.is_sorted());
+    }
+}

@@ -1,0 +1,207 @@
+//! A side of the comparison: what a stream, a dump, or both tell of one QEMU.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::dump::Dump;
+use super::layout::Layout;
+use super::{cpreg, pvr};
+use crate::decode::{self, pci, virtio};
+use crate::error::Result;
+use crate::image::SaveImage;
+use crate::limits::MAX_DIAGNOSTICS;
+use crate::names::Command;
+use crate::offset::StreamRange;
+use crate::ram::RamBlock;
+use crate::schema::DeviceSchema;
+use crate::stream::{Configuration, Section};
+use crate::value::{Node, Value};
+
+/// What is known of one side; at least one of the two is there.
+#[derive(Debug, Default)]
+pub struct Side {
+    /// What it wrote.
+    pub stream: Option<StreamFacts>,
+    /// What its binary reads and writes.
+    pub dump: Option<Dump>,
+    /// The machine type, when the user names it.
+    pub machine: Option<String>,
+}
+
+/// What the values of a section say.
+#[derive(Debug, Default)]
+pub struct Values {
+    /// Numbers that may be the length of an array or a buffer.
+    pub lengths: HashSet<u64>,
+    /// The system registers of an ARM processor.
+    pub cpregs: Option<cpreg::List>,
+    /// The version register of a PowerPC processor.
+    pub pvr: Option<u64>,
+}
+
+impl Values {
+    fn of(root: &Node) -> Self {
+        Self { lengths: lengths(root), cpregs: cpreg::List::of(root), pvr: pvr::of(root) }
+    }
+}
+
+/// Returns the numbers in a tree that may be lengths.
+fn lengths(root: &Node) -> HashSet<u64> {
+    let mut out = HashSet::new();
+    root.walk(&mut |_, n| {
+        if let Value::Array(a) = &n.value
+            && a.len() > MAX_COUNTED
+        {
+            return false;
+        }
+        if let Some(v) = n.as_u64().filter(|v| *v <= MAX_LENGTH && out.len() < MAX_LENGTHS) {
+            out.insert(v);
+        }
+        true
+    });
+    out
+}
+
+/// Arrays with more elements than this are registers or the like, and hold no lengths; no length is larger than this; and
+/// as many different ones are kept of a section.
+const MAX_COUNTED: usize = 64;
+const MAX_LENGTH: u64 = 1 << 30;
+const MAX_LENGTHS: usize = 4_096;
+
+/// What a stream tells.
+#[derive(Debug, Default)]
+pub struct StreamFacts {
+    /// The configuration section.
+    pub configuration: Option<Configuration>,
+    /// The commands, in the order of the stream.
+    pub commands: Vec<(Command, StreamRange)>,
+    /// Whether sections have footers, when there is a section.
+    pub footers: Option<bool>,
+    /// The target page size in bytes.
+    pub page_size: Option<u64>,
+    /// Whether there is a `ram` section with a list of blocks.
+    pub has_ram: bool,
+    /// The RAM blocks.
+    pub blocks: Vec<RamBlock>,
+    /// The sections, in the order of the stream.
+    pub sections: Vec<SectionFacts>,
+    /// Whether the machine has not run yet: it was started with `-S`.
+    pub never_ran: bool,
+    /// The virtio devices.
+    pub virtio: Vec<virtio::Device>,
+    /// What could not be decoded.
+    pub faults: Vec<String>,
+    places: HashMap<(Arc<str>, u32), Vec<usize>>,
+}
+
+/// A section.
+#[derive(Debug)]
+pub struct SectionFacts {
+    /// Its name.
+    pub idstr: Arc<str>,
+    /// Its instance.
+    pub instance: u32,
+    /// The version in its header.
+    pub version: u32,
+    /// Its payload.
+    pub range: StreamRange,
+    /// Whether it is one of a live handler, which no description covers.
+    pub live: bool,
+    /// Whether a description mentions it.
+    pub described: bool,
+    /// Its layout, where it is described by a vmsd.
+    pub layout: Option<Layout>,
+    /// What its values say; trees are not kept, since all of them together may be large.
+    pub values: Values,
+}
+
+impl StreamFacts {
+    /// Gathers them.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn of(image: &SaveImage) -> Result<Self> {
+        let walk = image.walk();
+        let mut out = Self {
+            configuration: walk.configuration.clone(),
+            commands: walk.commands.iter().map(|c| (c.command, c.range)).collect(),
+            footers: walk.footers,
+            page_size: image.schema().and_then(|s| s.page_size),
+            has_ram: image.ram().is_some(),
+            blocks: image.ram_blocks().to_vec(),
+            ..Self::default()
+        };
+        out.faults.extend(walk.stopped.iter().map(ToString::to_string));
+        let (mut pci, mut virtio) = (pci::Devices::default(), virtio::Devices::new(image.machine()));
+        for section in &walk.sections {
+            let facts = out.section(image, section, &mut pci, &mut virtio)?;
+            out.places.entry((facts.idstr.clone(), facts.instance)).or_default().push(out.sections.len());
+            out.sections.push(facts);
+        }
+        out.virtio = virtio.finish(&pci.finish());
+        Ok(out)
+    }
+
+    fn section(
+        &mut self,
+        image: &SaveImage,
+        section: &Section,
+        pci: &mut pci::Devices,
+        virtio: &mut virtio::Devices,
+    ) -> Result<SectionFacts> {
+        let h = &section.header;
+        let live = h.kind != crate::names::RecordType::FULL;
+        let described = |d: &&DeviceSchema| !d.vmsd.name.is_empty();
+        let layout = image.device_schema(section).filter(described).map(|d| Layout::of_stream(&d.vmsd));
+        let mut values = Values::default();
+        if !live {
+            let device = image.device(section)?;
+            let room = MAX_DIAGNOSTICS.saturating_sub(self.faults.len());
+            self.faults.extend(device.decoded.errors.iter().take(room).map(ToString::to_string));
+            let root = device.root();
+            let vmsd = layout.as_ref().map_or("", |l| &l.name);
+            let given = decode::Section { idstr: &h.idstr, instance: h.instance_id, vmsd, root };
+            pci.add(&given);
+            virtio.add(&given);
+            values = Values::of(root);
+            let state = root.child("runstate").and_then(Node::as_bytes);
+            self.never_ran |= &*h.idstr == "globalstate" && state.is_some_and(|s| s.starts_with(b"prelaunch\0"));
+        }
+        Ok(SectionFacts {
+            idstr: h.idstr.clone(),
+            instance: h.instance_id,
+            version: h.version_id,
+            range: section.payload,
+            live,
+            described: image.device_schema(section).is_some(),
+            layout,
+            values,
+        })
+    }
+
+    /// Returns the machine type.
+    #[must_use]
+    pub fn machine(&self) -> Option<&str> {
+        self.configuration.as_ref().map(|c| c.machine.as_str())
+    }
+
+    /// Returns the section of a name and an instance, of several the n-th or the last: QEMU itself loads each into the first
+    /// that it finds (`find_se` in `migration/savevm.c`).
+    #[must_use]
+    pub fn find(&self, idstr: &Arc<str>, instance: u32, n: usize) -> Option<&SectionFacts> {
+        let all = self.places.get(&(idstr.clone(), instance))?;
+        self.sections.get(*all.get(n).or(all.last())?)
+    }
+}
+
+impl Side {
+    /// Returns the machine type.
+    #[must_use]
+    pub fn machine(&self) -> Option<&str> {
+        if self.machine.is_some() {
+            return self.machine.as_deref();
+        }
+        let configuration = self.stream.as_ref().and_then(|s| s.configuration.as_ref());
+        configuration.map(|c| c.machine.as_str()).or(self.dump.as_ref().and_then(|d| d.machine.as_deref()))
+    }
+}
