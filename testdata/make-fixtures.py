@@ -285,6 +285,8 @@ Files named on a command line: `blank-*.bin` zeros with `jmp $` at the reset vec
 byte in each page from 0x10000 to 0x2ffff for ever, `disk.raw` 1 MiB of numbered text lines and 2 MiB of zeros, `ram-1m.img` zeros, `snap.qcow2` an empty image.
 Regenerating gives the same structure, not the same bytes: clocks, random seeds and the pace of a running guest differ.
 `script` says whether QEMU 10.0's analyze-migration.py can read the file; its answer is then in `NAME.state.json.zst`.
+`dumps/` holds what `-dump-vmstate` of some versions says, cut by `dumps/trim.py` to the device classes that the streams here have; the streams were given to these versions, and
+`tests/compat.rs` has what they did.
 
 {LICENCE}
 

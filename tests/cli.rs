@@ -103,6 +103,13 @@ snapshots! {
     check_pages_sent_again: "check", "xbzrle-11.1.mig";
     check_without_description: "check", "novmdesc-10.0.mig";
     check_with_a_lent_description: "check", "novmdesc-10.0.mig", "--schema", "pc-10.0.mig";
+    compat_compatible: "compat", "microvm-7.2.mig", "microvm-11.1.mig";
+    compat_all: "compat", "microvm-7.2.mig", "microvm-11.1.mig", "--all";
+    compat_incompatible: "compat", "avr-uno-11.1.mig", "avr-uno-5.2.mig";
+    compat_may_break: "compat", "arm-lm3s811evb-5.2.mig", "arm-lm3s811evb-11.1.mig";
+    compat_both: "compat", "avr-uno-5.2.mig", "avr-uno-11.1.mig", "--both";
+    compat_github: "compat", "avr-uno-11.1.mig", "avr-uno-5.2.mig", "--format", "github";
+    compat_without_a_target: "compat", "avr-uno-11.1.mig";
     no_such_option: "info", "--frobnicate", "avr-uno-11.1.mig";
     no_such_format: "state", "avr-uno-11.1.mig", "--format", "xml";
     no_file_argument: "info";

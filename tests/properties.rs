@@ -60,6 +60,7 @@ fn damaged_fixtures() {
         for _ in 0..times(12) {
             props::walk::run(&damage(&mut random, &bytes));
             props::ram::run(&damage(&mut random, &records));
+            props::compat::run(&[&damage(&mut random, &bytes)[..], props::compat::BETWEEN, &bytes].concat());
             if !text.is_empty() {
                 let json = damage(&mut random, text);
                 props::description::run(&json);
@@ -68,5 +69,18 @@ fn damaged_fixtures() {
                 props::interp::run(&[&json[..], b"\0", payload].concat());
             }
         }
+    }
+}
+
+#[test]
+fn damaged_dumps() {
+    let mut random = Random(44);
+    let dump = include_bytes!("../testdata/dumps/riscv64-11.1.json.zst");
+    let dump = zstd::decode_all(&dump[..]).unwrap();
+    let stream = fixture("avr-uno-11.1");
+    for _ in 0..times(60) {
+        let damaged = damage(&mut random, &dump);
+        props::compat::run(&[&damaged[..], props::compat::BETWEEN, &dump].concat());
+        props::compat::run(&[&damaged[..], props::compat::BETWEEN, &stream].concat());
     }
 }

@@ -19,8 +19,7 @@ Examples:
   savevm-analyze check vm.mig                 is every byte accounted for
 
 Exit status:
-  0 complete             1 the answer is no
-  2 nothing usable       3 partial result, standard error says why";
+  0 complete   1 the answer is no   2 nothing usable   3 partial, see the errors";
 
 const USAGE: &str = "\
 savevm-analyze [OPTIONS] [FILE]

@@ -21,17 +21,22 @@ const MAX_DUMP_BYTES: u64 = 256 << 20;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  qemu-system-x86_64 -machine pc-q35-9.2 -dump-vmstate new.json      on the host that is to load it
+  qemu-system-x86_64 -machine pc-q35-9.2 -dump-vmstate new.json
+                                              on the host that is to load it
   savevm-analyze compat vm.mig new.json
-  savevm-analyze compat vm.mig new.json --target-stream new.mig      tells most: memory, processors, instances
+  savevm-analyze compat vm.mig new.json --target-stream new.mig
+                                              tells most: memory, processors
   savevm-analyze compat old.mig new.mig --both
   savevm-analyze compat vm.mig new.json --format sarif -o compat.sarif
 
-A dump tells every version, field and subsection that a binary knows, but only of devices: not of processors, timers, memory or
-commands. A stream of the target, saved from the same machine at any time (started with -S is enough), tells of those.
+A dump tells every version, field and subsection that a binary knows, but only
+of devices: not of processors, timers, memory or commands. A stream of the
+target, saved from the same machine at any time (started with -S is enough),
+tells of those.
 
 Exit status:
-  0 nothing is known that breaks    1 the target refuses it    2 nothing usable    3 part of it could not be compared")]
+  0 nothing is known that breaks    1 the target refuses it
+  2 nothing usable                  3 part of it could not be compared")]
 pub struct CompatArgs {
     /// What is to be loaded: a saved state, or the -dump-vmstate file of the QEMU that will write one; `-` is standard input.
     #[arg(value_name = "SAVED")]

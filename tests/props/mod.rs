@@ -1,5 +1,6 @@
 //! What holds for any bytes at all. Called with seeded data by `tests/properties.rs` and with better ones by `fuzz/`.
 
+pub mod compat;
 pub mod description;
 pub mod interp;
 pub mod ram;
