@@ -4,6 +4,7 @@ pub mod compat;
 pub mod container;
 pub mod decode;
 pub mod diag;
+pub mod diff;
 pub mod difference;
 pub mod error;
 pub mod handler;

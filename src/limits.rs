@@ -47,6 +47,9 @@ pub const MAX_LISTED: usize = 1 << 20;
 /// counted in the sums only. Real guests have some tens.
 pub const MAX_LIVE_NAMES: usize = 4_096;
 
+/// Differences that a comparison lists; each takes some 500 bytes. Real states of one machine differ in some hundreds.
+pub const MAX_DIFFERENCES: usize = 100_000;
+
 /// Diagnostics that are kept; further ones are only counted.
 pub const MAX_DIAGNOSTICS: usize = 1_000;
 

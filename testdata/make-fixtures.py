@@ -244,6 +244,15 @@ fx("cpu-riscv32-11.1", "11.1", "riscv32", "-machine virt -m 2M -bios none", "a p
 fx("cpu-mips64el-11.1", "11.1", "mips64el", "-machine malta -m 1M -bios @zero-4k.bin@", "a pattern in some of the registers", **SET)
 fx("cpu-s390x-11.1", "11.1", "s390x", "-machine s390-ccw-virtio -m 16M -smp 2 -bios @zero-4k.bin@", "a pattern in some of the registers", **SET)
 
+# Streams for comparisons, in same/: one machine type on several versions, and one machine saved four times, at least two seconds apart, since one whose clock
+# stands at the same second teaches nothing about it. Always compressed.
+Q = Q35.replace("-machine q35", "-machine TYPE")
+for t, versions in (("5.2", ("5.2", "7.2", "10.0")), ("7.2", ("7.2", "10.0", "11.1"))):
+    for q in versions: fx(f"same/q35-{t}-on-{q}", q, "x86_64", Q.replace("TYPE", f"pc-q35-{t}"), "one machine type on several versions", zst=True)
+for i in range(4):
+    fx(f"same/noise-q35-11.1-{i}", "11.1", "x86_64", "-machine q35 -m 1M " + B64, "one machine saved four times", zst=True, after=2.5)
+    fx(f"same/noise-pseries-11.1-{i}", "11.1", "ppc64", "-machine pseries -m 256M -bios @zero-4k.bin@", "one machine saved four times", zst=True, after=2.5)
+
 # ---------------------------------------------------------------- main
 LICENCE = """Licence of the contents: the streams were made by the recipe for this project and are given under the project's own licence, as far as anything in them can be
 protected at all. They hold the state of emulated devices at reset, RAM of zeros (or of the patterns which the recipe writes), ACPI tables
@@ -294,16 +303,17 @@ def main():
         if a.readme_only or not re.search(a.regex, f["name"]): continue
         if f["q"] not in q: print(f"{f['name']}: no QEMU {f['q']}, skipped"); continue
         if "-S" not in f["args"]: f["args"].append("-S")
+        os.makedirs(os.path.dirname(f"{a.out}/{f['name']}"), exist_ok=True); time.sleep(f.get("after", 0))
         try: data = make(f, q[f["q"]])
         except Exception as e: print(f"{f['name']}: FAILED {str(e)[:300]}", flush=True); bad = 1; continue
         p = f"{a.out}/{f['name']}.{f.get('ext', 'mig')}"
         for old in (p, p + ".zst", f"{a.out}/{f['name']}.state.json.zst"):
             if os.path.exists(old): os.unlink(old)
         if f.get("registers"): open(f"{a.out}/{f['name']}.registers.txt", "w").write(f["registers"])
-        if len(data) > 1 << 20 or f.get("registers"): zst(data, p + ".zst")
+        if len(data) > 1 << 20 or f.get("registers") or f.get("zst"): zst(data, p + ".zst")
         else: open(p, "wb").write(data)
         note = ""
-        if a.script and f.get("ext", "mig") == "mig":
+        if a.script and f.get("ext", "mig") == "mig" and "/" not in f["name"]:
             with tempfile.NamedTemporaryFile() as t:
                 t.write(data); t.flush(); r = subprocess.run([sys.executable, a.script, "-f", t.name, "-d", "state"], capture_output=True)
             if r.returncode == 0: zst(r.stdout, f"{a.out}/{f['name']}.state.json.zst"); note = "script ok"

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use super::diff::DiffArgs;
 use super::style::ColorWhen;
 use crate::container::Settings;
 
@@ -140,6 +141,8 @@ pub enum Command {
     Cpu(CpuArgs),
     /// Verify every structural rule, and that every byte is accounted for.
     Check(CheckArgs),
+    /// Compare two states: what changed, field by field.
+    Diff(Box<DiffArgs>),
     /// List the PCI devices: what they are, and what the guest made of them.
     Pci(PciArgs),
     /// Show the virtio devices: status, features, configuration, queues.

@@ -5,6 +5,7 @@ mod check;
 mod compat;
 mod cpu;
 mod devices;
+mod diff;
 mod dump;
 mod exit;
 mod extract;
@@ -56,6 +57,7 @@ fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Some(Command::Info(a)) => info::run(&a, out),
         Some(Command::State(a)) => state::run(&a, out),
         Some(Command::Cpu(a)) => cpu::run(&a, out),
+        Some(Command::Diff(a)) => diff::run(&a, out),
         Some(Command::Check(a)) => check::run(&a, out),
         Some(Command::Pci(a)) => devices::pci(&a, out),
         Some(Command::Virtio(a)) => devices::virtio(&a, out),

@@ -256,7 +256,7 @@ mod tests {
             (&["--format", "sarif"], "{\n    \"$schema\": \"https://docs.oasis-open.org/sarif/"),
             (&["--format", "markdown"], "### savevm-analyze diff: different\n"),
             (&["--format", "github"], "::error title=cpu > a::"),
-            (&["--format", "text"], "cpu\n  a  1 -> 2\n  b  1 -> 2\n\n2 differences\n"),
+            (&["--format", "text"], "cpu (0)\n  a  1 -> 2\n  b  1 -> 2\n\n2 differences\n"),
         ] {
             let (outcome, text) = finished(report(), line);
             assert!(outcome == Outcome::No && text.starts_with(begins), "{line:?}: {text}");
@@ -272,11 +272,11 @@ mod tests {
         let file = dir.path().join("r.json");
         let name = file.to_str().unwrap();
         let (_, text) = finished(report(), &["--json", "-o", name]);
-        assert!(text.starts_with("cpu\n") && text.ends_with("2 differences\n"), "{text}");
+        assert!(text.starts_with("cpu (0)\n") && text.ends_with("2 differences\n"), "{text}");
         assert!(fs::read_to_string(&file).unwrap().starts_with('{'));
         assert_eq!(refused(&["-o", name]), format!("{name} exists; give --force to overwrite it"));
         assert_eq!(finished(report(), &["-o", name, "--force"]).1, "2 differences\n");
-        assert!(fs::read_to_string(&file).unwrap().starts_with("cpu\n"));
+        assert!(fs::read_to_string(&file).unwrap().starts_with("cpu (0)\n"));
     }
 
     #[test]
@@ -286,7 +286,7 @@ mod tests {
         let name = file.to_str().unwrap();
         assert_eq!(finished(report(), &["--ignore", "cpu > b", "--write-accepted", name]).0, Outcome::No);
         let (outcome, text) = finished(report(), &["--accepted", name]);
-        assert_eq!((outcome, &*text), (Outcome::No, "cpu\n  b  1 -> 2\n\n1 difference; 1 accepted\n"));
+        assert_eq!((outcome, &*text), (Outcome::No, "cpu (0)\n  b  1 -> 2\n\n1 difference; 1 accepted\n"));
         assert!(refused(&["--write-accepted", name]).contains("give it with --accepted too"));
 
         // what stands there stays as it is written, and what it lacks is added

@@ -100,6 +100,7 @@ impl Subject {
     pub fn matches(&self, pattern: &str) -> bool {
         let pattern = pattern.trim();
         let below = |text: &str| {
+            let text = &widened(pattern, text);
             if matches_glob(pattern, text) {
                 return true;
             }
@@ -114,6 +115,39 @@ impl Subject {
         }
         self.instance.is_some_and(|n| below(&format!("{} ({n}){tail}", self.section)))
     }
+}
+
+/// Puts the pattern's ranges into a text where those of the text lie within them: an entry for `config[0x04..0x07]` means
+/// `config[0x05]` too, and one for `regs[0..15]` means `regs[3..5]`. Brackets are matched in order, as far as the pattern has
+/// no wildcards.
+fn widened<'t>(pattern: &str, text: &'t str) -> std::borrow::Cow<'t, str> {
+    let fixed = pattern.split(['*', '?']).next().unwrap_or_default();
+    if !fixed.contains("..") {
+        return text.into();
+    }
+    let mut out = String::new();
+    let (mut p, mut t) = (fixed, text);
+    while let (Some((_, ranged)), Some((before, found))) = (p.split_once('['), t.split_once('[')) {
+        let (Some((wide, rest)), Some((narrow, tail))) = (ranged.split_once(']'), found.split_once(']')) else { break };
+        let inside = match (bounds(wide), bounds(narrow)) {
+            (Some(w), Some(n)) => wide.contains("..") && w.0 <= n.0 && n.1 <= w.1 && w.2 == n.2,
+            _ => false,
+        };
+        out.extend([before, "[", if inside { wide } else { narrow }, "]"]);
+        (p, t) = (rest, tail);
+    }
+    out.push_str(t);
+    out.into()
+}
+
+/// Returns first and last index of a range or of a single one, and whether they are of bytes.
+fn bounds(text: &str) -> Option<(u64, u64, bool)> {
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    let number = |s: &str| match s.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => s.parse().ok(),
+    };
+    Some((number(from)?, number(to)?, from.starts_with("0x")))
 }
 
 impl fmt::Display for Subject {
@@ -229,6 +263,31 @@ mod tests {
         }
         assert_eq!(Subject::section("cpu", 0).to_string(), "cpu");
         assert!(Subject::part("configuration", "machine").matches("configuration > machine"));
+    }
+
+    #[test]
+    fn a_range_means_what_lies_within_it() {
+        let m = |pattern: &str, field: &str| Subject::section("rtc", 0).field(field).matches(pattern);
+        for (pattern, field) in [
+            ("rtc (0) > cmos[0x04..0x0b]", "cmos[0x05]"),
+            ("rtc > cmos[0x04..0x0b]", "cmos[0x04..0x0b]"),
+            ("rtc > regs[0..15]", "regs[3..5]"),
+            ("rtc > regs[0..15].x", "regs[3].x"),
+            ("rtc > a[0..3]", "a[2].b[7]"),
+            ("rtc > env.cr[0].x[1..4]", "env.cr[0].x[2]"),
+        ] {
+            assert!(m(pattern, field), "{pattern} {field}");
+        }
+        for (pattern, field) in [
+            ("rtc > cmos[0x04..0x0b]", "cmos[0x04..0x0c]"),
+            ("rtc > cmos[0x04..0x0b]", "cmos[0x03]"),
+            ("rtc > cmos[0x04..0x0b]", "cmos[5]"),
+            ("rtc > regs[0..15].x", "regs[3].y"),
+            ("rtc > regs[4]", "regs[3..5]"),
+            ("rtc > a[1..2].b[0..3]", "a[1].b[4]"),
+        ] {
+            assert!(!m(pattern, field), "{pattern} {field}");
+        }
     }
 
     #[test]

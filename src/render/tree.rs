@@ -33,9 +33,8 @@ pub struct TreeOptions<'p> {
     pub paint: Paint<'p>,
 }
 
-/// Elements and bytes that are printed of long arrays and buffers without `all`.
+/// Elements that are printed of long arrays without `all`.
 const SOME_ELEMENTS: usize = 16;
-const SOME_BYTES: usize = 24;
 
 /// Columns that the values of an array may take beside its name; more are broken into lines below it.
 const LINE: usize = 80;
@@ -82,7 +81,7 @@ pub fn print(out: &mut dyn Write, node: &Node, label: &str, depth: usize, o: &Tr
         }
         _ => {
             let ty = paint(Role::Dim, node.ty.name());
-            writeln!(out, "{place}{indent}{name} = {}  {ty}{problem}", paint(Role::Number, &value(node, o.all)))
+            writeln!(out, "{place}{indent}{name} = {}  {ty}{problem}", paint(Role::Number, &node.text(o.all)))
         }
     }
 }
@@ -144,7 +143,7 @@ fn array_line(out: &mut dyn Write, a: &[Node], head: &str, indent: &str, o: &Tre
     let ty = a.first().map_or("", |n| n.ty.name());
     let mut runs: Vec<(String, usize)> = Vec::new();
     for n in a {
-        let v = value(n, o.all);
+        let v = n.text(o.all);
         match runs.last_mut() {
             Some((last, count)) if *last == v => *count += 1,
             _ => runs.push((v, 1)),
@@ -164,41 +163,4 @@ fn array_line(out: &mut dyn Write, a: &[Node], head: &str, indent: &str, o: &Tre
         }
     }
     more(out, texts.len() - shown, &format!("{indent}  "), o)
-}
-
-/// Returns a value in words.
-fn value(n: &Node, all: bool) -> String {
-    let width = usize::try_from(n.range.len() * 2).unwrap_or(0).min(16);
-    match &n.value {
-        Value::Bool(b) => b.to_string(),
-        Value::Int(v) if *v < 0 => format!("{v}"),
-        Value::Int(v) if (10..).contains(v) => format!("0x{v:0width$x} ({v})"),
-        Value::Int(v) => format!("{v}"),
-        Value::Uint(v) => format!("0x{v:0width$x}"),
-        Value::Timer(None) => "not armed".to_owned(),
-        Value::Timer(Some(ns)) => format!("{ns} ns"),
-        Value::Text(t) => format!("{t:?}"),
-        Value::Null => "NULL".to_owned(),
-        Value::Present => "present".to_owned(),
-        Value::Bytes(b) | Value::Opaque(b) => bytes(b.as_slice(), all),
-        Value::Struct(_) | Value::Array(_) => String::new(),
-    }
-}
-
-/// Returns bytes in hexadecimal, or as text where they are text, cut where they are many.
-fn bytes(b: &[u8], all: bool) -> String {
-    if b.is_empty() {
-        return "empty".to_owned();
-    }
-    if b.iter().all(|c| *c == 0) {
-        return format!("{} × 00", b.len());
-    }
-    let text = b.iter().rposition(|c| *c != 0).map_or(b, |i| &b[..=i]);
-    if text.len() > 3 && text.iter().all(|c| c.is_ascii_graphic() || *c == b' ') {
-        return format!("{:?} ({} bytes)", String::from_utf8_lossy(text), b.len());
-    }
-    let shown = if all { b.len() } else { b.len().min(SOME_BYTES) };
-    let hex: Vec<String> = b[..shown].iter().map(|c| format!("{c:02x}")).collect();
-    let rest = if shown < b.len() { format!(" … ({} bytes)", b.len()) } else { String::new() };
-    hex.join(" ") + &rest
 }

@@ -1,4 +1,4 @@
-//! Where pages go: memory images, raw or by guest-physical address.
+//! Where pages go: memory images, raw or by guest-physical address; some pages, or a hash of each, kept in memory.
 //!
 //! A sink gets pages in the order of the stream ([`crate::ram::PageSink`]), finds their place by a [`Plan`], and hands the
 //! bytes to a thread that writes, so that reading the stream and writing the image overlap.
@@ -18,6 +18,7 @@ mod copy;
 mod file_names;
 mod guest_pages;
 mod image_files;
+mod page_hashes;
 mod page_images;
 mod plan;
 mod writer;
@@ -25,5 +26,6 @@ mod writer;
 pub use file_names::file_names;
 pub use guest_pages::GuestPages;
 pub use image_files::{ImageFiles, Whole};
+pub use page_hashes::{BlockHashes, PageHash, PageHashes};
 pub use page_images::{BlockReport, PageImages, Planner, Report};
 pub use plan::{Plan, Segment};

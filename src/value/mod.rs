@@ -15,6 +15,7 @@ mod blob;
 mod coverage;
 mod field_type;
 mod path;
+mod text;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub use blob::Blob;
 pub use coverage::{Uncovered, uncovered};
 pub use field_type::{FieldType, Layout};
 pub use path::{FieldPath, matches_glob};
+pub use text::bytes_text;
 
 use crate::offset::StreamRange;
 

@@ -10,6 +10,7 @@ mod coprocessor;
 mod fields;
 mod interrupts;
 mod mips;
+mod names;
 mod ppc;
 mod register;
 mod riscv;
@@ -23,6 +24,7 @@ mod x86_vectors;
 use crate::value::Node;
 
 use fields::Fields;
+pub use names::{Named, register_of};
 pub use register::{Form, Group, Number, Register};
 
 /// A processor.

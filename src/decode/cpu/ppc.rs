@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::register::{Form, Group, Number};
 use super::{Decoded, Input};
 
-static MSR: &[(u32, &str)] = &[
+pub static MSR: &[(u32, &str)] = &[
     (63, "SF"),
     (60, "HV"),
     (40, "TM"),
@@ -117,6 +117,11 @@ static MORE: &[(usize, &str)] = &[
     (1013, "DABR"),
     (1023, "PIR"),
 ];
+
+/// Returns the name of a special purpose register.
+pub fn spr_name(n: usize) -> Option<&'static str> {
+    SPRS.iter().chain(MORE).find(|(i, _)| *i == n).map(|(_, name)| *name)
+}
 
 pub fn decode(i: &Input<'_>) -> Decoded {
     let f = &i.cpu;

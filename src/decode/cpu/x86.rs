@@ -105,6 +105,53 @@ const HF_LMA: u32 = 14;
 const HF_CS64: u32 = 15;
 const HF_SMM: u32 = 19;
 
+/// Returns the register that a field is, with the names of its bits; `path` has the subsection and the index, `field` no
+/// index.
+pub fn register(
+    path: &str,
+    field: &str,
+    index: Option<usize>,
+    wide: bool,
+) -> Option<(&'static str, &'static [(u32, &'static str)])> {
+    let segment = |suffix: &str| {
+        let n = path.strip_prefix("env.segs[")?.strip_suffix(suffix)?.parse::<usize>().ok()?;
+        [
+            ["ES", "ES base"],
+            ["CS", "CS base"],
+            ["SS", "SS base"],
+            ["DS", "DS base"],
+            ["FS", "FS base"],
+            ["GS", "GS base"],
+        ]
+        .get(n)
+        .and_then(|names| names.get(usize::from(suffix.ends_with("base"))))
+        .copied()
+    };
+    let number = |name| Some((name, &[][..]));
+    match path {
+        "env.eip" => number(if wide { "RIP" } else { "EIP" }),
+        "env.eflags" => Some((if wide { "RFLAGS" } else { "EFLAGS" }, FLAGS)),
+        "env.cr[0]" => Some(("CR0", CR0)),
+        "env.cr[2]" => number("CR2"),
+        "env.cr[3]" => number("CR3"),
+        "env.cr[4]" => Some(("CR4", CR4)),
+        "env.xcr0" => Some(("XCR0", x86_vectors::FEATURES)),
+        "env.efer" | "cpu/efer32.env.efer" => Some(("EFER", EFER)),
+        _ if field == "env.regs" => {
+            let (_, long, short) = GENERAL.iter().find(|(i, ..)| Some(*i) == index)?;
+            number(if wide { long } else { short })
+        }
+        _ => {
+            let msr = MSRS.iter().find(|(_, sub, name)| match sub.is_empty() {
+                true => path == *name,
+                false => path.strip_prefix(sub).and_then(|p| p.strip_prefix('.')) == Some(name),
+            });
+            let name = msr.map(|(n, ..)| *n).or_else(|| segment("].selector")).or_else(|| segment("].base"))?;
+            number(name)
+        }
+    }
+}
+
 pub fn decode(i: &Input<'_>) -> Decoded {
     let f = &i.cpu;
     let wide = f.number("env.eip").is_none_or(|n| n.bits == 64);

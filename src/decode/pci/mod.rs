@@ -10,6 +10,7 @@ mod caps;
 mod classes;
 mod header;
 mod ids;
+mod registers;
 mod tree;
 
 pub use address::{Address, Root, Slot};
@@ -17,6 +18,7 @@ pub use caps::{Capability, Detail, ExtendedCapability};
 pub use classes::{capability, class, extended_capability, link_speed, port_type};
 pub use header::{Bar, BarKind, Bridge, Window};
 pub use ids::{device as device_name, vendor as vendor_name};
+pub use registers::{NamedRegister, register};
 pub use tree::{Branch, tree};
 
 use super::Section;

@@ -177,6 +177,12 @@ pub(super) fn on(kind: u16, low: u64, high: u64) -> Vec<Feature> {
     (0..128).filter(is_set).map(|bit| Feature { bit, name: name(kind, bit) }).collect()
 }
 
+/// Returns the name of a bit of the device status.
+#[must_use]
+pub fn status_name(bit: u32) -> Option<&'static str> {
+    STATUS.iter().find(|(b, _)| *b == bit).map(|(_, n)| *n)
+}
+
 /// Bits of the device status.
 pub(super) static STATUS: &[(u32, &str)] = &[
     (0, "ACKNOWLEDGE"),

@@ -65,6 +65,12 @@ pub(super) fn by_name(name: &str) -> Option<Kind> {
     KINDS.iter().find(|k| k.name == name).copied().or_else(other)
 }
 
+/// Finds the kind of device that a section is of, by its name or that of its vmsd.
+#[must_use]
+pub fn of_section(idstr: &str, vmsd: &str) -> Option<Kind> {
+    by_name(idstr.rsplit('/').next().unwrap_or_default()).or_else(|| by_name(vmsd))
+}
+
 /// Finds a kind by the identity of a PCI device: modern ones have 0x1040 and the kind, transitional ones the kind as the
 /// number of the subsystem.
 pub(super) fn by_pci(vendor: u16, device: u16, subsystem: u16) -> Option<Kind> {

@@ -13,8 +13,8 @@ mod queues;
 pub mod rings;
 
 pub use config::{ConfigField, ConfigValue};
-pub use features::{EVENT_IDX, Feature, RING_PACKED, VERSION_1, name as feature_name};
-pub use kinds::Kind;
+pub use features::{EVENT_IDX, Feature, RING_PACKED, VERSION_1, name as feature_name, status_name};
+pub use kinds::{Kind, of_section as kind_of};
 pub use queues::{Packed, Queue};
 
 use super::Section;

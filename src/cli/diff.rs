@@ -1,0 +1,207 @@
+//! `diff`: what changed between two states.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+
+use super::args::{HowArgs, ProgressHow};
+use super::exit::{Failure, Outcome, say};
+use super::open;
+use super::progress::Progress;
+use super::report::{self, ReportArgs};
+use crate::container;
+use crate::diag::Severity;
+use crate::diff::{self, Input, Options, learn, memory};
+use crate::difference::Report;
+use crate::difference::accepted::Accepted;
+use crate::error::Error;
+use crate::image::{OpenOptions, SaveImage};
+use crate::render::tree::Role;
+use crate::sink::PageHashes;
+
+/// Arguments of `diff`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  savevm-analyze diff before.mig after.mig
+  savevm-analyze diff before.mig after.mig --device cpu --memory
+  savevm-analyze diff --learn a1.mig a2.mig a3.mig --save-mask noise.toml
+  savevm-analyze diff before.mig after.mig --accepted noise.toml
+
+Exit status:
+  0 nothing differs    1 something differs    2 nothing usable    3 a part could not be compared")]
+pub struct DiffArgs {
+    /// The first state; `-` is standard input.
+    #[arg(value_name = "BEFORE", required_unless_present = "learn", requires = "after")]
+    pub before: Option<PathBuf>,
+    /// The second state; one of the two may be standard input.
+    #[arg(value_name = "AFTER")]
+    pub after: Option<PathBuf>,
+    /// Only sections whose name, or vmsd name, matches; also `configuration`, `commands`, `ram`, `stream`. May be given
+    /// several times.
+    #[arg(short, long, value_name = "GLOB")]
+    pub device: Vec<String>,
+    /// Compare guest memory too, page by page, and the commands beside it.
+    ///
+    /// Each state is read once, and some 20 bytes are kept for each page. A state with XBZRLE pages is read twice, which standard
+    /// input cannot be. What other live sections hold (disks, dirty bitmaps, the hash table of pseries, the storage
+    /// attributes of s390x) is not compared.
+    #[arg(short, long)]
+    pub memory: bool,
+    /// Two or more states of the same machine between which nothing happened that matters: what differs among them is noise
+    /// and is accepted. Stands behind BEFORE and AFTER.
+    ///
+    /// Fields are accepted whole, buffers by words of four bytes, arrays by the range of elements seen, lists whole when their
+    /// length varies. A mask does not catch what happened to be the same in all of these states, nor noise in a device that
+    /// they do not have; and it hides a real change of what it covers. More states make it better.
+    #[arg(long, value_name = "STATE", num_args = 2..)]
+    pub learn: Vec<PathBuf>,
+    /// Write what was learned as accepted differences, for --accepted.
+    #[arg(long, value_name = "FILE", requires = "learn")]
+    pub save_mask: Option<PathBuf>,
+    /// Show progress of --memory: a bar on a terminal, JSON lines, or nothing.
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    pub progress: ProgressHow,
+    #[command(flatten)]
+    pub how: HowArgs,
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// A state that was read, with its pages where they are compared.
+struct State {
+    name: String,
+    image: SaveImage,
+    pages: Option<PageHashes>,
+}
+
+/// Runs `diff`.
+pub fn run(a: &DiffArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
+    a.report.check()?;
+    let files = || a.before.iter().chain(&a.after).chain(&a.learn);
+    if files().filter(|f| f.as_os_str() == "-").count() > 1 {
+        return Err(Failure::Usage("standard input can be one of the states, not several".to_owned()));
+    }
+    let options = Options { devices: a.device.clone() };
+    let learned = if a.learn.is_empty() { None } else { Some(mask(a, &options)?) };
+    if let (Some((mask, _)), Some(file)) = (&learned, &a.save_mask) {
+        let text = mask.to_string();
+        open::write_new(file, a.report.force, &mut |w| Ok(w.write_all(text.as_bytes())?))?;
+    }
+    let (Some(before), Some(after)) = (&a.before, &a.after) else {
+        let Some((mask, whole)) = learned else { return Ok(Outcome::Complete) };
+        if a.save_mask.is_none() {
+            write!(out, "{mask}")?;
+        }
+        return Ok(if whole { Outcome::Complete } else { Outcome::Partial });
+    };
+    let (x, y) = both(a, before, after)?;
+    let mut report = differences(&x, &y, &options)?;
+    if report.compared.is_empty() {
+        return Err(nothing_matches(&x.image));
+    }
+    if let Some((mask, _)) = &learned {
+        learn::apply(mask, &mut report);
+    }
+    report::finish(report, &a.report, out)
+}
+
+fn nothing_matches(image: &SaveImage) -> Failure {
+    let names: Vec<&str> = image.walk().sections.iter().map(|s| &*s.header.idstr).collect();
+    Failure::Usage(format!("nothing matches; the sections are: {}", names.join(", ")))
+}
+
+/// Compares the states that are to be learned from; tells too whether all of each could be read.
+fn mask(a: &DiffArgs, options: &Options) -> Result<(Accepted, bool), Failure> {
+    let states =
+        a.learn.iter().map(|f| state(a, f, &Progress::start(ProgressHow::None))).collect::<Result<Vec<_>, _>>()?;
+    states.iter().for_each(warn);
+    let mut mask = learn::Mask::default();
+    let mut whole = true;
+    for (i, j) in learn::pairs(states.len()) {
+        let (Some(x), Some(y)) = (states.get(i), states.get(j)) else { continue };
+        let report = differences(x, y, options)?;
+        whole &= report.faults.is_empty();
+        report.faults.iter().for_each(|f| say(Role::Problem, "error", f));
+        mask.learn(&report);
+    }
+    Ok((mask.finish(states.len()), whole))
+}
+
+fn differences(x: &State, y: &State, options: &Options) -> Result<Report, Failure> {
+    let (a, b) = (Input { name: &x.name, image: &x.image }, Input { name: &y.name, image: &y.image });
+    let mut report = diff::compare(a, b, options)?;
+    if let (Some(p), Some(q)) = (&x.pages, &y.pages)
+        && options.wants("ram", "")
+    {
+        memory::compare(p, q, &mut report);
+    }
+    Ok(report)
+}
+
+/// Reads both states; with their memory, at the same time.
+fn both(a: &DiffArgs, before: &Path, after: &Path) -> Result<(State, State), Failure> {
+    let quiet = Progress::start(ProgressHow::None);
+    let (x, y) = if a.memory {
+        let progress = Progress::start(a.progress);
+        // the bar is that of the larger one
+        let size = |f: &Path| std::fs::metadata(f).map_or(0, |m| m.len());
+        let first = size(before) > size(after);
+        let (of_x, of_y) = if first { (&progress, &quiet) } else { (&quiet, &progress) };
+        let read = std::thread::scope(|s| {
+            let other = s.spawn(|| state(a, before, of_x));
+            let y = state(a, after, of_y);
+            let x = other.join().unwrap_or_else(|_| Err(Failure::Usage("the reading thread ended".to_owned())));
+            (x, y)
+        });
+        progress.finish();
+        (read.0?, read.1?)
+    } else {
+        (state(a, before, &quiet)?, state(a, after, &quiet)?)
+    };
+    warn(&x);
+    warn(&y);
+    Ok((x, y))
+}
+
+/// Reads one state.
+fn state(a: &DiffArgs, file: &Path, progress: &Progress) -> Result<State, Failure> {
+    let name = file.display().to_string();
+    let named = |f: Failure| match f {
+        Failure::Library(e) if e.path().is_none() => Failure::Library(e.within(name.clone())),
+        f => f,
+    };
+    if !a.memory {
+        let image = open::devices(file, &a.how).map_err(named)?;
+        return Ok(State { name, image, pages: None });
+    }
+    let walk = |pages: &mut PageHashes| -> Result<SaveImage, Failure> {
+        let OpenOptions { lent, settings, .. } = open::options(&a.how)?;
+        let container = progress.watch(container::open(file, &settings)?);
+        let options = OpenOptions { full: true, lent, settings, pages: Some(pages) };
+        Ok(SaveImage::walk_container(container, options)?)
+    };
+    let mut pages = PageHashes::new();
+    let image = walk(&mut pages).map_err(named)?;
+    if pages.is_incomplete() && name != "-" {
+        let kept = super::extract::temporary(a.how.tmpdir.as_deref())
+            .map_err(|e| Error::io("cannot make a temporary file", e))?;
+        let mut again = pages.again(kept);
+        walk(&mut again)?;
+        pages = again;
+    }
+    Ok(State { name, image, pages: Some(pages) })
+}
+
+/// Says what makes the comparison of a state weaker than it could be.
+fn warn(s: &State) {
+    let warn = |what: &str| say(Role::Name, "warning", &format!("{}: {what}", s.name));
+    for d in s.image.walk().found.list().iter().filter(|d| d.severity == Severity::Warning) {
+        warn(&open::described(d));
+    }
+    if s.image.schema().is_none() && s.image.device_sections().next().is_some() {
+        warn("the stream has no description: its device sections are compared as bytes. Lend one with --schema");
+    }
+    s.image.container().remarks().iter().for_each(|r| warn(r));
+}

@@ -1,0 +1,75 @@
+//! What changed between two states.
+//!
+//! Sections are matched by name and instance, structures inside them by the descriptions, fields by name: what a state
+//! means is compared, not where it stands. See [`compare`] for the devices, [`memory`] for the pages and [`learn`] for
+//! what changes by itself.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod array;
+mod found;
+pub mod learn;
+mod meaning;
+pub mod memory;
+pub mod rules;
+mod sections;
+mod sequence;
+mod stream;
+mod tree;
+
+use crate::difference::Report;
+use crate::error::Result;
+use crate::image::SaveImage;
+use crate::value::matches_glob;
+
+/// What is compared.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Only sections whose name, or whose vmsd's name, matches one of these; empty for all that there is.
+    pub devices: Vec<String>,
+}
+
+impl Options {
+    /// Tells whether a section, or a part of the stream beside the sections, is compared; `vmsd` may be empty.
+    #[must_use]
+    pub fn wants(&self, name: &str, vmsd: &str) -> bool {
+        let hit = |g: &String| matches_glob(g, name) || (!vmsd.is_empty() && matches_glob(g, vmsd));
+        self.devices.is_empty() || self.devices.iter().any(hit)
+    }
+}
+
+/// An input with the name that the user gave it.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The state.
+    pub image: &'a SaveImage,
+}
+
+/// Compares two states: configuration, commands, list of RAM blocks, sections and the trees of the device sections.
+///
+/// # Errors
+/// `Io`. What cannot be decoded is compared as bytes, and is among the report's faults.
+pub fn compare(a: Input<'_>, b: Input<'_>, options: &Options) -> Result<Report> {
+    let mut report = Report {
+        command: "diff",
+        inputs: [a.name.to_owned(), b.name.to_owned()],
+        rules: rules::RULES,
+        ..Report::default()
+    };
+    stream::faults(a, &mut report);
+    stream::faults(b, &mut report);
+    stream::compare(a.image, b.image, options, &mut report);
+    sections::compare(a, b, options, &mut report)?;
+    Ok(report)
+}

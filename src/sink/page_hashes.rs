@@ -1,0 +1,355 @@
+//! What pages hold in the end, as a hash of 128 bits each: for those who ask whether pages are the same.
+//!
+//! Costs 16 bytes a page that came, and about 3 bytes of administration. XBZRLE is a difference to content that is not kept:
+//! such pages are listed, and a second walk that keeps these alone ([`PageHashes::again`]) finishes the work.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::page_images::is_zero;
+use super::writer::inflate;
+use crate::error::{Error, ErrorKind, Result};
+use crate::offset::{RamOffset, StreamOffset};
+use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink, apply_xbzrle};
+use crate::wire::Source;
+
+/// Pages of a chunk: few, so that a record of nine bytes which names a page far away costs little.
+const CHUNK: usize = 16;
+const CHUNK_SHIFT: u32 = 4;
+/// Bytes of a mapped-ram file that are read at a time.
+const RUN: usize = 256 << 10;
+
+/// What a page holds; two pages with the same number hold the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageHash(u128);
+
+impl PageHash {
+    /// Nothing was sent of it.
+    pub const UNSENT: Self = Self(0);
+    /// Zeros.
+    pub const ZERO: Self = Self(1);
+    /// Something was sent that cannot be decoded.
+    pub const BAD: Self = Self(2);
+
+    fn of(page: &[u8]) -> Self {
+        if is_zero(page) { Self::ZERO } else { Self(xxh3_128(page).max(3)) }
+    }
+}
+
+/// The pages of a block.
+#[derive(Debug, Default)]
+pub struct BlockHashes {
+    /// The name.
+    pub name: String,
+    /// The length in bytes.
+    pub len: u64,
+    /// Whether what was not sent is zero: in a mapped-ram file.
+    pub mapped: bool,
+    /// Whether the stream left it out on purpose (`x-ignore-shared`).
+    pub absent: bool,
+    index: HashMap<u64, usize>,
+    chunks: Vec<[PageHash; CHUNK]>,
+    last: Option<(u64, usize)>,
+}
+
+impl BlockHashes {
+    /// Returns the numbers of the chunks in which something was sent, in order; page = chunk × [`BlockHashes::CHUNK`] + i.
+    #[must_use]
+    pub fn chunks(&self) -> Vec<u64> {
+        let mut out: Vec<u64> = self.index.keys().copied().collect();
+        out.sort_unstable();
+        out
+    }
+
+    /// Pages of a chunk.
+    pub const CHUNK: u64 = CHUNK as u64;
+
+    /// Returns what a page holds.
+    #[must_use]
+    pub fn page(&self, page: u64) -> PageHash {
+        let chunk = self.index.get(&(page >> CHUNK_SHIFT)).and_then(|i| self.chunks.get(*i));
+        match chunk.and_then(|c| c.get(within(page))).copied().unwrap_or_default() {
+            PageHash::UNSENT if self.mapped => PageHash::ZERO,
+            h => h,
+        }
+    }
+
+    fn slot(&mut self, page: u64) -> Option<&mut PageHash> {
+        let number = page >> CHUNK_SHIFT;
+        let i = match self.last.filter(|(n, _)| *n == number) {
+            Some((_, i)) => i,
+            None => {
+                let next = self.chunks.len();
+                let i = *self.index.entry(number).or_insert(next);
+                if i == next {
+                    self.chunks.push([PageHash::UNSENT; CHUNK]);
+                }
+                self.last = Some((number, i));
+                i
+            }
+        };
+        self.chunks.get_mut(i)?.get_mut(within(page))
+    }
+}
+
+fn within(page: u64) -> usize {
+    usize::try_from(page & (BlockHashes::CHUNK.wrapping_sub(1))).unwrap_or_default()
+}
+
+/// Hashes the pages of a stream.
+#[derive(Default)]
+pub struct PageHashes {
+    blocks: Vec<BlockHashes>,
+    target_page: u64,
+    /// Pages that came as XBZRLE, and where their content is kept in the second walk.
+    differences: HashMap<(usize, u64), Option<u64>>,
+    keep: Option<File>,
+    slots: u64,
+    zlib: Option<flate2::Decompress>,
+    bad: u64,
+    why: String,
+}
+
+impl PageHashes {
+    /// Begins.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns the sink for a second walk over the same stream, when the first could not know all pages.
+    #[must_use]
+    pub fn again(&self, keep: File) -> Self {
+        let differences = self.differences.keys().map(|k| (*k, None)).collect();
+        Self { keep: Some(keep), differences, ..Self::default() }
+    }
+
+    /// Tells whether a second walk is needed.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.keep.is_none() && !self.differences.is_empty()
+    }
+
+    /// Returns the blocks in the order of the stream.
+    #[must_use]
+    pub fn blocks(&self) -> &[BlockHashes] {
+        &self.blocks
+    }
+
+    /// Returns the target page size.
+    #[must_use]
+    pub fn target_page(&self) -> u64 {
+        self.target_page.max(1)
+    }
+
+    /// Returns how many records could not be decoded, and why not the first.
+    #[must_use]
+    pub fn bad(&self) -> Option<(u64, &str)> {
+        (self.bad > 0).then_some((self.bad, self.why.as_str()))
+    }
+
+    fn number(&self, offset: u64) -> u64 {
+        offset.checked_div(self.target_page).unwrap_or_default()
+    }
+
+    fn page_bytes(&self) -> usize {
+        usize::try_from(self.target_page).unwrap_or(4096)
+    }
+
+    fn broken(&mut self, why: String) -> PageHash {
+        self.bad = self.bad.saturating_add(1);
+        if self.why.is_empty() {
+            self.why = why;
+        }
+        PageHash::BAD
+    }
+
+    fn set(&mut self, block: usize, page: u64, hash: PageHash) {
+        if let Some(slot) = self.blocks.get_mut(block).and_then(|b| b.slot(page)) {
+            *slot = hash;
+        }
+    }
+
+    /// Keeps the content of a page to which a difference comes later.
+    fn keep(&mut self, key: (usize, u64), content: &[u8]) -> Result<()> {
+        let failed = |e| Error::io("cannot write a temporary file", e);
+        let Some(file) = &mut self.keep else { return Ok(()) };
+        let Some(slot) = self.differences.get_mut(&key) else { return Ok(()) };
+        let at = *slot.get_or_insert_with(|| {
+            let n = self.slots;
+            self.slots = self.slots.saturating_add(1);
+            n
+        });
+        file.seek(SeekFrom::Start(at.saturating_mul(content.len() as u64))).map_err(failed)?;
+        file.write_all(content).map_err(failed)
+    }
+
+    /// Returns the last content of a page; zeros, when nothing was sent of it.
+    fn kept(&mut self, key: (usize, u64)) -> Result<Vec<u8>> {
+        let mut content = vec![0; self.page_bytes()];
+        let (Some(file), Some(Some(at))) = (&mut self.keep, self.differences.get(&key)) else { return Ok(content) };
+        let failed = |e| Error::io("cannot read a temporary file", e);
+        file.seek(SeekFrom::Start(at.saturating_mul(content.len() as u64))).map_err(failed)?;
+        file.read_exact(&mut content).map_err(failed)?;
+        Ok(content)
+    }
+
+    fn content(&mut self, key: (usize, u64), content: &[u8]) -> Result<PageHash> {
+        if !self.differences.is_empty() && self.keep.is_some() {
+            self.keep(key, content)?;
+        }
+        Ok(PageHash::of(content))
+    }
+}
+
+impl PageSink for PageHashes {
+    fn blocks(&mut self, list: &BlockList<'_>) -> Result<()> {
+        if !self.blocks.is_empty() {
+            return Err(Error::new(ErrorKind::Unsupported, "a second list of RAM blocks (COLO) is not compared"));
+        }
+        self.target_page = list.target_page.max(1);
+        let block = |b: &crate::ram::RamBlock| BlockHashes {
+            name: b.name.clone(),
+            len: b.len,
+            mapped: b.mapped.is_some_and(|m| !m.is_absent()),
+            absent: b.mapped.is_some_and(|m| m.is_absent()),
+            ..BlockHashes::default()
+        };
+        self.blocks = list.blocks.iter().map(block).collect();
+        Ok(())
+    }
+
+    fn page(&mut self, at: PageAt, page: Page<'_>) -> Result<()> {
+        let number = self.number(at.offset.0);
+        let key = (at.block, number);
+        let size = self.page_bytes();
+        let hash = match page {
+            Page::Fill(0) if self.keep.is_none() || !self.differences.contains_key(&key) => PageHash::ZERO,
+            Page::Fill(byte) => self.content(key, &vec![byte; size])?,
+            Page::Normal(data) => self.content(key, data)?,
+            Page::Compressed(z) => {
+                let zlib = self.zlib.get_or_insert_with(|| flate2::Decompress::new(true));
+                match inflate(zlib, z, size) {
+                    Ok(data) => self.content(key, &data)?,
+                    Err(why) => self.broken(why),
+                }
+            }
+            Page::Xbzrle(_) if self.keep.is_none() => {
+                self.differences.insert(key, None);
+                PageHash::BAD
+            }
+            Page::Xbzrle(difference) => {
+                let mut content = self.kept(key)?;
+                match apply_xbzrle(difference, &mut content) {
+                    Ok(()) => self.content(key, &content)?,
+                    Err(why) => self.broken(why),
+                }
+            }
+        };
+        self.set(at.block, number, hash);
+        Ok(())
+    }
+
+    fn mapped(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
+        let size = self.page_bytes().max(1);
+        let mut buf = vec![0; RUN.max(size)];
+        let whole = buf.len().saturating_sub(buf.len().checked_rem(size).unwrap_or(0));
+        let mut done = 0_u64;
+        while done < run.bytes {
+            let n = usize::try_from(run.bytes.saturating_sub(done)).unwrap_or(whole).min(whole);
+            let piece = buf.get_mut(..n).unwrap_or_default();
+            let at = run.at.0.saturating_add(done);
+            let got = source.read_full(at, piece).map_err(|e| Error::io("cannot read the stream", e))?;
+            if got < n {
+                let here = StreamOffset(at.saturating_add(got as u64));
+                return Err(Error::truncated(here, "expected the pages of a mapped-ram file, found its end"));
+            }
+            let first = self.number(run.offset.0.saturating_add(done));
+            for (i, page) in piece.chunks(size).enumerate() {
+                let number = first.saturating_add(i as u64);
+                self.set(run.block, number, PageHash::of(page));
+            }
+            done = done.saturating_add(n as u64);
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self, block: usize, start: RamOffset, bytes: u64) -> Result<()> {
+        let (first, end) = (self.number(start.0), self.number(start.0.saturating_add(bytes)));
+        let Some(b) = self.blocks.get_mut(block) else { return Ok(()) };
+        let (low, high) = (first >> CHUNK_SHIFT, end >> CHUNK_SHIFT);
+        let wide = high.saturating_sub(low) > b.index.len() as u64;
+        // whichever is fewer: the chunks of the range, or those that there are
+        let numbers: Vec<u64> = if wide {
+            b.index.keys().copied().filter(|n| (low..=high).contains(n)).collect()
+        } else {
+            (low..=high).filter(|n| b.index.contains_key(n)).collect()
+        };
+        for n in numbers {
+            let base = n.saturating_mul(BlockHashes::CHUNK);
+            let Some(chunk) = b.index.get(&n).and_then(|i| b.chunks.get_mut(*i)) else { continue };
+            for (i, page) in chunk.iter_mut().enumerate() {
+                if (first..end).contains(&base.saturating_add(i as u64)) {
+                    *page = PageHash::UNSENT;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(page: u64) -> PageAt {
+        PageAt { block: 0, offset: RamOffset(page * 4096), stream: StreamOffset(0) }
+    }
+
+    fn sink(keep: Option<&PageHashes>) -> PageHashes {
+        let mut s = keep.map_or_else(PageHashes::new, |k| k.again(tempfile::tempfile().unwrap()));
+        s.target_page = 4096;
+        s.blocks = vec![BlockHashes { len: 1 << 40, ..BlockHashes::default() }];
+        s
+    }
+
+    #[test]
+    fn the_last_content_counts() {
+        let mut s = sink(None);
+        let page = vec![7; 4096];
+        s.page(at(5), Page::Normal(&page)).unwrap();
+        s.page(at(6), Page::Fill(7)).unwrap();
+        s.page(at(1 << 28), Page::Fill(0)).unwrap();
+        let b = &s.blocks[0];
+        assert_eq!(b.page(5), b.page(6));
+        assert_eq!((b.page(1 << 28), b.page(7)), (PageHash::ZERO, PageHash::UNSENT));
+        assert_eq!(b.chunks.len(), 2);
+        s.page(at(5), Page::Normal(&[0; 4096])).unwrap();
+        assert_eq!(s.blocks[0].page(5), PageHash::ZERO);
+        s.discard(0, RamOffset(5 * 4096), 4096).unwrap();
+        assert_eq!((s.blocks[0].page(5), s.blocks[0].page(6) == PageHash::UNSENT), (PageHash::UNSENT, false));
+        s.discard(0, RamOffset(0), u64::MAX).unwrap();
+        assert_eq!(s.blocks[0].page(6), PageHash::UNSENT);
+    }
+
+    #[test]
+    fn a_second_walk_knows_differences() {
+        let walk = |s: &mut PageHashes| {
+            s.page(at(1), Page::Normal(&[7; 4096])).unwrap();
+            s.page(at(1), Page::Xbzrle(&[2, 1, 9])).unwrap();
+            s.page(at(1), Page::Xbzrle(&[3, 1, 8])).unwrap();
+        };
+        let mut first = sink(None);
+        walk(&mut first);
+        assert!(first.is_incomplete());
+        let mut second = sink(Some(&first));
+        walk(&mut second);
+        assert!(!second.is_incomplete() && second.bad().is_none());
+        let mut page = [7; 4096];
+        (page[2], page[3]) = (9, 8);
+        assert_eq!(second.blocks[0].page(1), PageHash::of(&page));
+    }
+}
