@@ -13,9 +13,8 @@ use crate::container::Settings;
 const EXAMPLES: &str = "\
 Examples:
   savevm-analyze -f vm.mig                    what analyze-migration.py prints
-  savevm-analyze -f vm.mig --extract-ram      one sparse file per RAM block
   savevm-analyze info vm.mig                  what is in the file
-  savevm-analyze cpu vm.mig                   the registers of all processors
+  savevm-analyze diff before.mig after.mig    what changed
   savevm-analyze check vm.mig                 is every byte accounted for
 
 Exit status:
@@ -139,16 +138,16 @@ pub enum Command {
     State(StateArgs),
     /// Show the processors: registers by name, flags spelt out, interrupt controllers, clocks.
     Cpu(CpuArgs),
-    /// Verify every structural rule, and that every byte is accounted for.
-    Check(CheckArgs),
-    /// Compare two states: what changed, field by field.
-    Diff(Box<DiffArgs>),
     /// List the PCI devices: what they are, and what the guest made of them.
     Pci(PciArgs),
     /// Show the virtio devices: status, features, configuration, queues.
     Virtio(VirtioArgs),
+    /// Verify every structural rule, and that every byte is accounted for.
+    Check(CheckArgs),
     /// Write guest memory in a format that other tools read.
     Extract(ExtractArgs),
+    /// Compare two states: what changed, field by field.
+    Diff(Box<DiffArgs>),
     /// Tell whether a target loads what was saved.
     Compat(super::compat::CompatArgs),
 }

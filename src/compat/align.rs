@@ -228,7 +228,11 @@ impl<'a> Aligner<'a> {
         let first = saved.first().or(target.first())?;
         let place = join(path, &first.name);
         let names = |slots: &[&Slot]| {
-            let all: Vec<String> = slots.iter().map(|s| format!("{} ({})", s.name, s.text())).collect();
+            let mut all: Vec<String> =
+                slots.iter().take(MAX_NAMES).map(|s| format!("{} ({})", s.name, s.text())).collect();
+            if let Some(more) = slots.len().checked_sub(MAX_NAMES).filter(|n| *n > 0) {
+                all.push(format!("{more} more"));
+            }
             (!all.is_empty()).then(|| all.join(", "))
         };
         let sides = [names(saved), names(target)];
@@ -285,7 +289,21 @@ impl<'a> Aligner<'a> {
 
     /// Adds a finding about a field.
     pub fn add(&mut self, rule: &'static Rule, weight: Weight, path: &str, message: &str, sides: [Option<String>; 2]) {
-        if self.found.len() >= MAX_DIAGNOSTICS {
+        if self.found.len() > MAX_DIAGNOSTICS {
+            return;
+        }
+        if self.found.len() == MAX_DIAGNOSTICS {
+            let message = format!("more than {MAX_DIAGNOSTICS} findings; what follows is not compared");
+            let subject = self.subject.clone();
+            self.found.push(Difference {
+                rule: &rules::TOO_MANY,
+                weight: Weight::MayBreak,
+                subject,
+                message,
+                before: None,
+                after: None,
+                meaning: Vec::new(),
+            });
             return;
         }
         let [before, after] = sides.map(|s| s.map(|t| Aspect::new(short(t), None)));
@@ -332,6 +350,9 @@ fn is_sum_of(number: u64, parts: &[Option<u64>]) -> bool {
 /// Conditional fields that are tried in combination, and sums that are kept: QEMU's vmsds have some ten of the former.
 const MAX_PARTS: usize = 64;
 const MAX_SUMS: usize = 4_096;
+
+/// Fields that a finding names.
+const MAX_NAMES: usize = 8;
 
 fn describe(l: &Layout) -> String {
     l.version.map_or_else(|| "a subsection".to_owned(), |v| format!("subsection, version {v}"))

@@ -34,6 +34,7 @@ rules! {
     LAYOUT_CONDITION = "layout-condition", "The target reads a field under a condition that the dump does not tell.";
     FIELD_NAME = "field-name", "The fields have other names or are cut otherwise; the bytes are as many.";
     LIST_LENGTH = "list-length", "A list is longer than the target can take.";
+    TOO_MANY = "too-many", "There is more to say than is listed.";
     CPREG = "cpreg-list", "The stream has ARM system registers that the target does not know.";
     PVR = "processor-version", "The processors are of other versions, which the target refuses unless it counts them as one family.";
     VIRTIO_FEATURES = "virtio-features", "The guest uses virtio features that the target's device may not offer.";

@@ -9,6 +9,7 @@ use super::layout::Layout;
 use super::side::{SectionFacts, Side, StreamFacts};
 use super::{cpreg, pvr, rules, virtio};
 use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
+use crate::limits::MAX_DIFFERENCES;
 
 /// Vmsds that QEMU registers without a device class, so that no dump has them. All such names in the streams of every
 /// machine type of QEMU 5.2, 7.2, 10.0 and 11.1, and some from its sources (`vmstate_register` and `register_savevm_live`).
@@ -38,6 +39,11 @@ pub fn of_stream(saved: &StreamFacts, target: &Side, out: &mut Vec<Difference>) 
     let mut unchecked = Vec::new();
     let at_reset = saved.never_ran && target.stream.as_ref().is_some_and(|t| t.never_ran);
     for section in &saved.sections {
+        if out.len() > MAX_DIFFERENCES {
+            let what = format!("more than {MAX_DIFFERENCES} findings; what follows is not compared");
+            push(out, &rules::TOO_MANY, Weight::MayBreak, Subject::part("stream", ""), what, [None, None]);
+            return labels;
+        }
         let n = seen.entry((section.idstr.clone(), section.instance)).or_default();
         let there = target.stream.as_ref().and_then(|t| t.find(&section.idstr, section.instance, *n));
         *n = n.saturating_add(1);
