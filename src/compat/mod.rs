@@ -49,7 +49,7 @@ pub fn compare(saved: &Side, target: &Side, known: Known) -> Report {
     let knows_switchover = known.target_version.map(|v| v >= Version::new(10, 0));
     head::compare(saved, target, knows_switchover, &mut out);
     let compared = match (saved, target) {
-        (Side { stream: Some(s), .. }, t) => sections::of_stream(s, t, &mut out),
+        (Side { stream: Some(s), .. }, t) => sections::of_stream(s, t, known.target_version, &mut out),
         (Side { dump: Some(s), .. }, Side { dump: Some(t), .. }) => sections::of_dumps(s, t, &mut out),
         (Side { dump: Some(s), .. }, Side { stream: Some(t), .. }) => sections::of_dump(s, t, &mut out),
         _ => Vec::new(),

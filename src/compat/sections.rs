@@ -8,6 +8,7 @@ use super::dump::{Class, Dump};
 use super::layout::Layout;
 use super::side::{SectionFacts, Side, StreamFacts};
 use super::{cpreg, pvr, rules, virtio};
+use crate::difference::accepted::Version;
 use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
 use crate::limits::MAX_DIFFERENCES;
 
@@ -33,7 +34,12 @@ fn is_never_dumped(vmsd: &str) -> bool {
 static NOT_ALWAYS_SENT: &[&str] = &["audio", "dirty-bitmap", "icount", "replay", "slirp"];
 
 /// Compares the sections of a stream with what the target has; returns the labels of those that were compared.
-pub fn of_stream(saved: &StreamFacts, target: &Side, out: &mut Vec<Difference>) -> Vec<String> {
+pub fn of_stream(
+    saved: &StreamFacts,
+    target: &Side,
+    version: Option<Version>,
+    out: &mut Vec<Difference>,
+) -> Vec<String> {
     let mut seen: HashMap<(Arc<str>, u32), usize> = HashMap::new();
     let mut labels = Vec::with_capacity(saved.sections.len());
     let mut unchecked = Vec::new();
@@ -50,9 +56,9 @@ pub fn of_stream(saved: &StreamFacts, target: &Side, out: &mut Vec<Difference>) 
         labels.push(format!("{} ({})", section.idstr, section.instance));
         one(section, there, target, at_reset, &mut unchecked, out);
     }
+    virtio::compare(saved, target.stream.as_ref(), version, out);
     not_told(unchecked, target.stream.is_some(), out);
     if let Some(t) = &target.stream {
-        virtio::compare(saved, t, out);
         for section in &t.sections {
             if !seen.contains_key(&(section.idstr.clone(), section.instance)) {
                 let what = "the stream does not have this section; the target's device keeps its state after reset";
