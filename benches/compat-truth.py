@@ -6,7 +6,7 @@
     compat-truth.py dump  --root ... --out DIR                          what -dump-vmstate says, once for each version and arch
     compat-truth.py load  --root ... --out DIR                          every stream on every version: DIR/truth.tsv
     compat-truth.py summary --out DIR                                   the counts of truth.tsv, and its failures in classes
-    compat-truth.py score BIN --out DIR --target dump|stream|both       BIN's answers against the truth
+    compat-truth.py score BIN --out DIR --target dump|stream|both       BIN's answers against the truth; --say 7.2=7.2.22
     compat-truth.py score --checker vmstate-static-checker.py --out DIR the same for QEMU's script
 
 A root is a directory with a whole tree in it, to which chroot goes (root's rights are needed), or / for this machine's
@@ -451,9 +451,10 @@ def summary(a):
 # score
 
 
-def ask_tool(binary, target, files):
+def ask_tool(binary, target, files, version):
     """(answer, text of the findings). The answer is the verdict, where "may-break" wants a finding other than `unchecked`."""
     command = [binary, "compat", *(word.format(**files) for word in TARGETS[target]), "--format", "json"]
+    command += ["--to-version", version] if version else []
     r = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     try:
         document = json.loads(r.stdout)
@@ -498,7 +499,7 @@ def score(a):
         else:
             files = {"stream": stream_path(a.out, source, arch, machine), "dump": dumps[1]}
             files["target"] = stream_path(a.out, target, arch, machine)
-            answers[key(r)] = ask_tool(os.path.abspath(a.binary), a.target, files)
+            answers[key(r)] = ask_tool(os.path.abspath(a.binary), a.target, files, dict(a.say).get(target))
 
     locks = collections.defaultdict(threading.Lock)
     at_once(a.jobs, one, [(r,) for r in rows])
@@ -561,6 +562,7 @@ def main():
             c.add_argument("binary", nargs="?", metavar="BIN")
             c.add_argument("--checker", metavar="SCRIPT", help="judge vmstate-static-checker.py on the dumps instead")
             c.add_argument("--target", choices=list(TARGETS), default="dump")
+            c.add_argument("--say", action="append", default=[], type=root, metavar="NAME=VERSION", help="tell BIN the version of a target")
             c.add_argument("--suspect", action="store_true", help="count the pairs whose controls fail too")
             c.add_argument("--controls", action="store_true", help="count the controls too")
             c.add_argument("--wrong", default="wrong.tsv", metavar="FILE")

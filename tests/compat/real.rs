@@ -150,3 +150,25 @@ fn queues_that_10_0_saves_larger_than_they_are() {
     assert_eq!(verdict(&[&saved, &old, "--to-version", "7.2"]), ("compatible".to_owned(), 0));
     assert_eq!(verdict(&[&new, &saved]).1, 0, "a smaller queue is no matter");
 }
+
+#[test]
+fn queues_that_are_larger_than_the_device() {
+    // QEMU 11.1: "VQ 0 vring.num 1024 exceeds allocated max 256"; the streams of 5.2 and 7.2 it loads
+    let run = Run::new("queues-dump");
+    let dump = dump(&run, "x86_64", "11.1");
+    let own = common::fixture("q35-11.1");
+    let found = |stream: &str, more: &[&str]| {
+        let stream = common::fixture(stream);
+        let mut all = run.findings(&[&[stream.to_str().unwrap(), dump.to_str().unwrap()], more].concat());
+        all.retain(|f| f.contains("virtio-queue-size"));
+        all
+    };
+    let weights = |found: &[String], weight: &str| !found.is_empty() && found.iter().all(|f| f.starts_with(weight));
+    let with_stream = ["--target-stream", own.to_str().unwrap(), "--to-version", "11.1.3"];
+    assert!(weights(&found("q35-10.0", &with_stream), "breaks "));
+    assert!(weights(&found("q35-10.0", &with_stream[..2]), "may-break "), "without a version");
+    assert!(weights(&found("q35-10.0", &with_stream[2..]), "may-break "), "without the sizes");
+    assert!(found("q35-10.0", &["--to-version", "10.0.13"]).is_empty(), "10.0 loads its own stream");
+    assert!(found("q35-5.2", &with_stream).is_empty() && found("q35-7.2", &with_stream).is_empty());
+    assert!(found("pc-10.0", &[]).is_empty(), "no virtio device");
+}
