@@ -130,7 +130,9 @@ fn commands(s: &StreamFacts, target: &Side, knows_switchover: Option<bool>, out:
             c if c.name().is_some() => continue,
             _ => true,
         };
-        let (weight, what) = if known {
+        let (weight, what) = if command.name().is_none() {
+            (Weight::MayBreak, "no QEMU up to 11.1 knows this command; one that does not know it refuses the stream")
+        } else if known {
             (
                 Weight::MayBreak,
                 "QEMU before 10.0 does not know this command, and nothing tells the target's version (--to-version does)",

@@ -21,8 +21,9 @@ static NEVER_DUMPED: &[&str] = &[
     "i82558b", "i82559a", "i82559b", "i82559c", "i82559er", "i82562", "i82801", "icount", "icp/server", "ide",
     "ipmi-bmc-sim", "ipmi-interface", "ipmi-interface-isa-bt", "isa-ide", "kvm-tpr-opt", "lasips2", "onenand",
     "or1k_timer", "ps2kbd", "ps2mouse", "pxa2xx_cm", "pxa2xx_i2s", "pxa2xx_keypad", "pxa2xx_lcdc", "pxa2xx_mm",
-    "pxa2xx_pm", "replay", "s390-skeys", "s390_css", "slirp", "spapr", "spapr_cpu", "spapr_iommu", "stellaris_sys",
-    "timer", "todclock", "tsc2005", "tsc2102", "tsc2301", "virt_acpi_build", "virtio-mem-device-early", "zipit-lcd",
+    "pxa2xx_pm", "replay", "s390-skeys", "s390_css", "slirp", "spapr", "spapr_cpu", "spapr_drc", "spapr_iommu",
+    "stellaris_sys", "timer", "todclock", "tsc2005", "tsc2102", "tsc2301", "virt_acpi_build",
+    "virtio-mem-device-early", "zipit-lcd",
 ];
 
 fn is_never_dumped(vmsd: &str) -> bool {

@@ -116,7 +116,8 @@ fn difference(out: &mut dyn Write, d: &Difference, width: usize, weights: bool, 
     if beside.is_none() {
         for (sign, side) in [("- ", &d.before), ("+ ", &d.after)] {
             if let Some(s) = side {
-                writeln!(out, "{indent}{}{}", paint(Role::Dim, sign), plain(&s.text))?;
+                let text = wrapped(&plain(&s.text), indent.len().saturating_add(sign.len()));
+                writeln!(out, "{indent}{}{}", paint(Role::Dim, sign), text.join(&format!("\n{indent}  ")))?;
             }
         }
     }
