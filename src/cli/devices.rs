@@ -9,10 +9,8 @@ use crate::decode::virtio::rings;
 use crate::decode::{Section, pci, virtio};
 use crate::image::{OpenOptions, SaveImage};
 use crate::render::pci::Level;
-use crate::render::pci_json::PciDocument;
 use crate::render::state_json::FindingJson;
 use crate::render::virtio::Shown;
-use crate::render::virtio_json::VirtioDocument;
 use crate::render::{self};
 use crate::sink::GuestPages;
 
@@ -74,7 +72,7 @@ pub fn pci(a: &PciArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     }
     if a.json {
         let (findings, complete) = findings(&image, found);
-        let document = PciDocument::new(image.machine(), &devices, findings, complete && problems.is_empty());
+        let document = render::pci_json::document(image.machine(), &devices, findings, complete && problems.is_empty());
         render::pretty(&mut *out, &document)?;
     } else if a.tree {
         render::pci::buses(out, &all, &style::paint)?;
@@ -114,7 +112,8 @@ pub fn virtio(a: &VirtioArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         .collect();
     if a.json {
         let (findings, complete) = findings(&image, found);
-        let document = VirtioDocument::new(image.machine(), &devices, findings, complete && problems.is_empty());
+        let document =
+            render::virtio_json::document(image.machine(), &devices, findings, complete && problems.is_empty());
         render::pretty(&mut *out, &document)?;
     } else {
         render::virtio::list(out, &devices, a.verbose, &style::paint)?;

@@ -6,18 +6,13 @@
 //! took the place of a field, is no alarm.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
-
-use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
 use super::layout::{Layout, Slot, Source, total};
 use super::{names, rules};
+use crate::difference::sequence::{Step, align};
 use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS};
 use crate::value::Layout as TypeLayout;
-
-/// How long the matching of names may take: a hostile description can make it quadratic.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is said of a field that agrees only if a condition of the target does.
 const CONDITION: &str = "the fields agree if the target's condition does, which the dump does not tell";
@@ -55,26 +50,24 @@ impl<'a> Aligner<'a> {
 
     /// Compares what is written with what is read; `version` is the one that the target's loader is told.
     pub fn layouts(&mut self, path: &str, saved: &Layout, target: &Layout, version: Option<u32>, depth: usize) {
-        if depth >= MAX_DEPTH || self.found.len() >= MAX_DIAGNOSTICS {
+        if depth >= MAX_DEPTH || self.found.len() > MAX_DIAGNOSTICS {
             return;
         }
         let reads = |s: &&Slot| target.source != Source::Dump || version.is_none_or(|v| s.since <= v);
         let saved_slots: Vec<&Slot> = saved.slots.iter().collect();
         let target_slots = names::without_alternatives(&saved_slots, target.slots.iter().filter(reads).collect());
         let (here, there) = (names::of(&saved_slots, &target_slots), names::of(&target_slots, &saved_slots));
-        let deadline = Instant::now().checked_add(PATIENCE);
-        let ops = capture_diff_slices_deadline(Algorithm::Myers, &here, &there, deadline);
+        let (here, there): (Vec<&str>, Vec<&str>) =
+            (here.iter().map(|n| &**n).collect(), there.iter().map(|n| &**n).collect());
         // a target that reads an older version than it writes may have conditions on the version that only a dump tells
         let newer = target.source == Source::Stream && saved.version < target.version;
         let mut wrong = Vec::new();
         let mut left = (0, 0);
-        for op in ops {
-            let DiffOp::Equal { old_index, new_index, len } = op else { continue };
-            let here = (get(&saved_slots, left.0, old_index), get(&target_slots, left.1, new_index));
-            wrong.extend(self.region(path, here.0, here.1, newer));
-            left = (old_index.saturating_add(len), new_index.saturating_add(len));
-            let pairs = get(&saved_slots, old_index, left.0).iter().zip(get(&target_slots, new_index, left.1));
-            for (s, t) in pairs {
+        for step in align(&here, &there) {
+            let Step::Both(i, j) = step else { continue };
+            wrong.extend(self.region(path, get(&saved_slots, left.0, i), get(&target_slots, left.1, j), newer));
+            left = (i.saturating_add(1), j.saturating_add(1));
+            if let (Some(s), Some(t)) = (saved_slots.get(i), target_slots.get(j)) {
                 wrong.extend(self.slots(&join(path, &s.name), s, t, depth));
             }
         }
@@ -295,28 +288,11 @@ impl<'a> Aligner<'a> {
         if self.found.len() == MAX_DIAGNOSTICS {
             let message = format!("more than {MAX_DIAGNOSTICS} findings; what follows is not compared");
             let subject = self.subject.clone();
-            self.found.push(Difference {
-                rule: &rules::TOO_MANY,
-                weight: Weight::MayBreak,
-                subject,
-                message,
-                before: None,
-                after: None,
-                meaning: Vec::new(),
-            });
+            self.found.push(Difference::new(&rules::TOO_MANY, Weight::MayBreak, subject, message, [None, None]));
             return;
         }
-        let [before, after] = sides.map(|s| s.map(|t| Aspect::new(short(t), None)));
-        let subject = self.subject.field(path);
-        self.found.push(Difference {
-            rule,
-            weight,
-            subject,
-            message: message.to_owned(),
-            before,
-            after,
-            meaning: Vec::new(),
-        });
+        let sides = sides.map(|s| s.map(|t| Aspect::new(short(t), None)));
+        self.found.push(Difference::new(rule, weight, self.subject.field(path), message, sides));
     }
 }
 

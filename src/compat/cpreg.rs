@@ -7,8 +7,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::rules;
 use super::side::SectionFacts;
+use super::{push, rules};
 use crate::difference::{Aspect, Difference, Subject, Weight};
 use crate::value::{Node, Value};
 
@@ -55,15 +55,8 @@ pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, o
     };
     let mut add = |weight: Weight, list: &[u64], message: String, before: bool| {
         let text = Aspect::new(names(list), Some(if before { saved.range } else { target.range }));
-        out.push(Difference {
-            rule: &rules::CPREG,
-            weight,
-            subject: subject.field(INDEXES),
-            message,
-            before: before.then(|| text.clone()),
-            after: (!before).then_some(text),
-            meaning: Vec::new(),
-        });
+        let sides = if before { [Some(text), None] } else { [None, Some(text)] };
+        push(out, &rules::CPREG, weight, subject.field(INDEXES), message, sides);
     };
     if !unknown.is_empty() {
         let what = format!("the target does not know {} of the stream's system registers", unknown.len());

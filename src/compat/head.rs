@@ -2,26 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::rules;
 use super::side::{Side, StreamFacts};
-use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
+use super::{push, rules};
+use crate::difference::{Aspect, Difference, Subject, Weight};
 use crate::names::Command;
 use crate::offset::StreamRange;
 
 /// Blocks that QEMU resizes when the stream has another size: the ROM files of firmware tables, which are named after
 /// their place in fw_cfg (`rom_add_blob` in `hw/core/loader.c` makes their memory resizable; others are fixed).
 const RESIZABLE: &str = "/rom@";
-
-fn add(
-    out: &mut Vec<Difference>,
-    rule: &'static Rule,
-    weight: Weight,
-    subject: Subject,
-    message: String,
-    [before, after]: [Option<Aspect>; 2],
-) {
-    out.push(Difference { rule, weight, subject, message, before, after, meaning: Vec::new() });
-}
 
 fn says(text: impl ToString, range: Option<StreamRange>) -> Option<Aspect> {
     Some(Aspect::new(text.to_string(), range))
@@ -43,14 +32,14 @@ pub fn compare(saved: &Side, target: &Side, knows_switchover: Option<bool>, out:
         } else {
             "the stream has footers, which the target takes for records of an unknown type"
         };
-        add(out, &rules::FOOTER, Weight::Breaks, Subject::part("stream", "footers"), what.into(), [text(a), text(b)]);
+        push(out, &rules::FOOTER, Weight::Breaks, Subject::part("stream", "footers"), what, [text(a), text(b)]);
     }
     if let (Some(a), Some(b)) = (s.page_size, t.page_size)
         && a != b
     {
         let what = format!("pages of {a} bytes in the stream, of {b} on the target");
         let sides = [says(a, None), says(b, None)];
-        add(out, &rules::PAGE_SIZE, Weight::Breaks, Subject::part("ram", "page_size"), what, sides);
+        push(out, &rules::PAGE_SIZE, Weight::Breaks, Subject::part("ram", "page_size"), what, sides);
     }
     if s.has_ram && t.has_ram {
         blocks(s, t, out);
@@ -73,7 +62,7 @@ fn machine(saved: &Side, target: &Side, out: &mut Vec<Difference>) {
         )
     };
     let sides = [says(a, None), says(b, None)];
-    add(out, &rules::MACHINE, weight, Subject::part("configuration", "machine"), what, sides);
+    push(out, &rules::MACHINE, weight, Subject::part("configuration", "machine"), what, sides);
 }
 
 fn configuration(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
@@ -86,21 +75,21 @@ fn configuration(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
             let what =
                 "one side sends a configuration section and the other does not expect one, or the other way round";
             let sides = [text(a.is_some()), text(b.is_some())];
-            return add(out, &rules::CONFIGURATION, Weight::Breaks, subject(""), what.into(), sides);
+            return push(out, &rules::CONFIGURATION, Weight::Breaks, subject(""), what, sides);
         }
     };
     if a.target_page_bits != b.target_page_bits && a.target_page_bits.is_some() && b.target_page_bits.is_some() {
         let text = |bits: Option<u32>| says(bits.unwrap_or_default(), None);
         let sides = [text(a.target_page_bits), text(b.target_page_bits)];
         let what = "the sides have different target pages".to_owned();
-        add(out, &rules::CONFIGURATION, Weight::Breaks, subject("target_page_bits"), what, sides);
+        push(out, &rules::CONFIGURATION, Weight::Breaks, subject("target_page_bits"), what, sides);
     }
     for (cap, has) in a.capabilities.iter().map(|c| (c, true)).chain(b.capabilities.iter().map(|c| (c, false))) {
         if a.has_capability(cap) != b.has_capability(cap) {
             let text = |on: bool| says(if on { "on" } else { "off" }, None);
             let what = format!("the target must be started with {cap} {}", if has { "on" } else { "off" });
             let field = format!("capabilities.{cap}");
-            add(out, &rules::CONFIGURATION, Weight::MayBreak, subject(&field), what, [text(has), text(!has)]);
+            push(out, &rules::CONFIGURATION, Weight::MayBreak, subject(&field), what, [text(has), text(!has)]);
         }
     }
     if let (Some(x), Some(y)) = (a.uuid_text(), b.uuid_text())
@@ -108,7 +97,7 @@ fn configuration(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
     {
         let what = "the target refuses another UUID where validate-uuid is on".to_owned();
         let sides = [says(x, None), says(y, None)];
-        add(out, &rules::CONFIGURATION, Weight::MayBreak, subject("uuid"), what, sides);
+        push(out, &rules::CONFIGURATION, Weight::MayBreak, subject("uuid"), what, sides);
     }
 }
 
@@ -141,7 +130,7 @@ fn commands(s: &StreamFacts, target: &Side, knows_switchover: Option<bool>, out:
             (Weight::Breaks, "the target does not know this command")
         };
         let subject = Subject::part("commands", command.to_string());
-        add(out, &rules::COMMAND, weight, subject, what.into(), [says(command, Some(*range)), None]);
+        push(out, &rules::COMMAND, weight, subject, what, [says(command, Some(*range)), None]);
     }
 }
 
@@ -156,7 +145,7 @@ fn blocks(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
         match there.get(b.name.as_str()) {
             None => {
                 let what = "the target has no RAM block of this name".to_owned();
-                add(out, &rules::RAM_MISSING, Weight::Breaks, subject, what, [before, None]);
+                push(out, &rules::RAM_MISSING, Weight::Breaks, subject, what, [before, None]);
             }
             Some(len) if *len != b.len => {
                 let resizable = b.name.starts_with(RESIZABLE);
@@ -165,7 +154,7 @@ fn blocks(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
                 } else {
                     (Weight::Breaks, "the block has another size on the target, which does not resize it")
                 };
-                add(out, &rules::RAM_SIZE, weight, subject, what.into(), [before, says(bytes(*len), None)]);
+                push(out, &rules::RAM_SIZE, weight, subject, what, [before, says(bytes(*len), None)]);
             }
             Some(_) => {}
         }
@@ -173,6 +162,6 @@ fn blocks(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
     for b in t.blocks.iter().filter(|b| !here.contains_key(b.name.as_str())) {
         let what = "the target has this block and the stream does not fill it".to_owned();
         let subject = Subject::part("ram", b.name.clone());
-        add(out, &rules::RAM_EXTRA, Weight::Harmless, subject, what, [None, says(bytes(b.len), None)]);
+        push(out, &rules::RAM_EXTRA, Weight::Harmless, subject, what, [None, says(bytes(b.len), None)]);
     }
 }

@@ -32,7 +32,7 @@ pub use rules::RULES;
 pub use side::{Side, StreamFacts};
 
 use crate::difference::accepted::Version;
-use crate::difference::{Difference, Report};
+use crate::difference::{Aspect, Difference, Report, Rule, Subject, Weight};
 use crate::schema::Json;
 
 /// What the user knows of the target and the inputs do not tell.
@@ -67,4 +67,16 @@ pub fn compare(saved: &Side, target: &Side, known: Known) -> Report {
 /// Returns a whole number that stands under a key and fits.
 fn json_number(j: &Json, key: &str) -> Option<u32> {
     j.key(key).and_then(Json::int).and_then(|n| u32::try_from(n).ok())
+}
+
+/// Adds a finding.
+fn push(
+    out: &mut Vec<Difference>,
+    rule: &'static Rule,
+    weight: Weight,
+    subject: Subject,
+    message: impl Into<String>,
+    sides: [Option<Aspect>; 2],
+) {
+    out.push(Difference::new(rule, weight, subject, message, sides));
 }

@@ -3,8 +3,8 @@
 //! `cpu_post_load` in `target/ppc/machine.c` refuses a version that the target's processor model does not match. Models
 //! match their own number; those of some families match the whole family.
 
-use super::rules;
 use super::side::SectionFacts;
+use super::{push, rules};
 use crate::difference::{Aspect, Difference, Subject, Weight};
 use crate::value::{Node, Value};
 
@@ -25,13 +25,8 @@ pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, o
     let Some((a, b)) = saved.values.pvr.zip(target.values.pvr).filter(|(a, b)| a != b) else { return };
     // the family of POWER10 ignores the revision
     let weight = if a >> 16 == 0x80 && b >> 16 == 0x80 { Weight::MayBreak } else { Weight::Breaks };
-    out.push(Difference {
-        rule: &rules::PVR,
-        weight,
-        subject: subject.field(format!("env.spr[{PVR}]")),
-        message: "the processors have other version registers (PVR)".to_owned(),
-        before: Some(Aspect::new(format!("{a:#010x}"), Some(saved.range))),
-        after: Some(Aspect::new(format!("{b:#010x}"), Some(target.range))),
-        meaning: Vec::new(),
-    });
+    let side = |v: u64, range| Some(Aspect::new(format!("{v:#010x}"), Some(range)));
+    let message = "the processors have other version registers (PVR)";
+    let sides = [side(a, saved.range), side(b, target.range)];
+    push(out, &rules::PVR, weight, subject.field(format!("env.spr[{PVR}]")), message, sides);
 }

@@ -1,42 +1,31 @@
 //! The kinds of findings of `compat`; their words are part of the interface.
 
-use crate::difference::Rule;
-
-macro_rules! rules {
-    ($($(#[$doc:meta])* $name:ident = $id:literal, $what:literal;)*) => {
-        $(
-            #[doc = $what]
-            pub static $name: Rule = Rule { id: $id, what: $what };
-        )*
-        /// Every rule of `compat`.
-        pub static RULES: &[&Rule] = &[$(&$name),*];
-    };
-}
+use crate::difference::rules;
 
 rules! {
-    MACHINE = "machine-type", "The two sides are of different machine types.";
-    CONFIGURATION = "configuration", "The configuration section is there on one side only, or says something else.";
-    COMMAND = "command", "The stream has a command that the target does not know.";
-    FOOTER = "section-footers", "Section footers are there on one side only.";
-    PAGE_SIZE = "target-page-size", "The target page sizes differ.";
-    RAM_MISSING = "ram-block-unknown", "The target has no RAM block of this name.";
-    RAM_SIZE = "ram-block-size", "The RAM block has another size on the target.";
-    RAM_EXTRA = "ram-block-not-sent", "The target has a RAM block that the stream does not fill.";
-    SECTION_UNKNOWN = "section-unknown", "The target has no such section, or no such instance of it.";
-    SECTION_EXTRA = "section-not-sent", "The target has a section that the stream does not have; it keeps its state after reset.";
-    UNCHECKED = "unchecked", "Neither input tells how the target reads these parts.";
-    VERSION_NEW = "version-too-new", "The stream has a newer version than the target knows.";
-    VERSION_OLD = "version-too-old", "The stream has an older version than the target's oldest.";
-    VERSION_OTHER = "version-other", "The versions differ, and nothing tells whether the target still reads the older one.";
-    SUBSECTION_UNKNOWN = "subsection-unknown", "The stream has a subsection that the target does not know.";
-    SUBSECTION_EXTRA = "subsection-not-sent", "The target has sent a subsection that the stream does not have.";
-    LAYOUT = "layout", "The fields of the two sides have different sizes, so that what follows is misread.";
-    LAYOUT_CONDITION = "layout-condition", "The target reads a field under a condition that the dump does not tell.";
-    FIELD_NAME = "field-name", "The fields have other names or are cut otherwise; the bytes are as many.";
-    LIST_LENGTH = "list-length", "A list is longer than the target can take.";
-    TOO_MANY = "too-many", "There is more to say than is listed.";
-    CPREG = "cpreg-list", "The stream has ARM system registers that the target does not know.";
-    PVR = "processor-version", "The processors are of other versions, which the target refuses unless it counts them as one family.";
-    VIRTIO_QUEUE = "virtio-queue-size", "A virtio queue is larger than the target's device has room for.";
-    VIRTIO_FEATURES = "virtio-features", "The guest uses virtio features that the target's device may not offer.";
+    MACHINE = "machine-type": "The two sides are of different machine types.";
+    CONFIGURATION = "configuration": "The configuration section is there on one side only, or says something else.";
+    COMMAND = "command": "The stream has a command that the target does not know.";
+    FOOTER = "section-footers": "Section footers are there on one side only.";
+    PAGE_SIZE = "target-page-size": "The target page sizes differ.";
+    RAM_MISSING = "ram-block-unknown": "The target has no RAM block of this name.";
+    RAM_SIZE = "ram-block-size": "The RAM block has another size on the target.";
+    RAM_EXTRA = "ram-block-not-sent": "The target has a RAM block that the stream does not fill.";
+    SECTION_UNKNOWN = "section-unknown": "The target has no such section, or no such instance of it.";
+    SECTION_EXTRA = "section-not-sent": "The target has a section that the stream does not have; it keeps its state after reset.";
+    UNCHECKED = "unchecked": "Neither input tells how the target reads these parts.";
+    VERSION_NEW = "version-too-new": "The stream has a newer version than the target knows.";
+    VERSION_OLD = "version-too-old": "The stream has an older version than the target's oldest.";
+    VERSION_OTHER = "version-other": "The versions differ, and nothing tells whether the target still reads the older one.";
+    SUBSECTION_UNKNOWN = "subsection-unknown": "The stream has a subsection that the target does not know.";
+    SUBSECTION_EXTRA = "subsection-not-sent": "The target has sent a subsection that the stream does not have.";
+    LAYOUT = "layout": "The fields of the two sides have different sizes, so that what follows is misread.";
+    LAYOUT_CONDITION = "layout-condition": "The target reads a field under a condition that the dump does not tell.";
+    FIELD_NAME = "field-name": "The fields have other names or are cut otherwise; the bytes are as many.";
+    LIST_LENGTH = "list-length": "A list is longer than the target can take.";
+    TOO_MANY = "too-many": "There is more to say than is listed.";
+    CPREG = "cpreg-list": "The stream has ARM system registers that the target does not know.";
+    PVR = "processor-version": "The processors are of other versions, which the target refuses unless it counts them as one family.";
+    VIRTIO_QUEUE = "virtio-queue-size": "A virtio queue is larger than the target's device has room for.";
+    VIRTIO_FEATURES = "virtio-features": "The guest uses virtio features that the target's device may not offer.";
 }

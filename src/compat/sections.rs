@@ -7,9 +7,9 @@ use super::align::Aligner;
 use super::dump::{Class, Dump};
 use super::layout::Layout;
 use super::side::{SectionFacts, Side, StreamFacts};
-use super::{cpreg, pvr, rules, virtio};
+use super::{cpreg, push, pvr, rules, virtio};
 use crate::difference::accepted::Version;
-use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
+use crate::difference::{Aspect, Difference, Subject, Weight};
 use crate::limits::MAX_DIFFERENCES;
 
 /// Vmsds that QEMU registers without a device class, so that no dump has them. All such names in the streams of every
@@ -86,17 +86,6 @@ fn not_told(mut sections: Vec<String>, has_stream: bool, out: &mut Vec<Differenc
     }
     let before = Some(Aspect::new(sections.join(", "), None));
     push(out, &rules::UNCHECKED, Weight::MayBreak, Subject::part("stream", ""), what.to_owned(), [before, None]);
-}
-
-fn push(
-    out: &mut Vec<Difference>,
-    rule: &'static Rule,
-    weight: Weight,
-    subject: Subject,
-    message: String,
-    [before, after]: [Option<Aspect>; 2],
-) {
-    out.push(Difference { rule, weight, subject, message, before, after, meaning: Vec::new() });
 }
 
 fn one(

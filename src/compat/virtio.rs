@@ -90,14 +90,10 @@ fn queues(
             "the queue is saved as the largest there can be, as by QEMU 10.0; QEMU 11.1 refuses that of a device with smaller ones"
         }
     };
-    Some(Difference {
-        rule: &rules::VIRTIO_QUEUE,
-        weight: if known { Weight::Breaks } else { Weight::MayBreak },
-        subject: Subject::section(d.section.as_str(), d.instance)
-            .field(format!("virtio.vq[{}].vring.num", first.index)),
-        message: format!("{message}{others}"),
-        before: Some(Aspect::new(first.size.to_string(), place(saved, d))),
-        after: room(first).map(|size| Aspect::new(size.to_string(), None)),
-        meaning: Vec::new(),
-    })
+    let weight = if known { Weight::Breaks } else { Weight::MayBreak };
+    let subject =
+        Subject::section(d.section.as_str(), d.instance).field(format!("virtio.vq[{}].vring.num", first.index));
+    let before = Aspect::new(first.size.to_string(), place(saved, d));
+    let after = room(first).map(|size| Aspect::new(size.to_string(), None));
+    Some(Difference::new(&rules::VIRTIO_QUEUE, weight, subject, format!("{message}{others}"), [Some(before), after]))
 }

@@ -22,7 +22,6 @@ mod meaning;
 pub mod memory;
 pub mod rules;
 mod sections;
-mod sequence;
 mod stream;
 mod tree;
 

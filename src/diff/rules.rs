@@ -1,16 +1,6 @@
 //! The kinds of differences that `diff` tells apart.
 
-use crate::difference::Rule;
-
-macro_rules! rules {
-    ($($name:ident = $id:literal: $what:literal;)+) => {
-        $(#[doc = $what]
-        pub static $name: Rule = Rule { id: $id, what: $what };)+
-
-        /// Every rule of `diff`.
-        pub static RULES: &[&Rule] = &[$(&$name),+];
-    };
-}
+use crate::difference::rules;
 
 rules! {
     MACHINE = "machine": "The machine type is another.";
@@ -56,16 +46,4 @@ rules! {
     RAM_ONLY_BEFORE = "ram-only-before": "Pages of guest memory are in the first stream only.";
     RAM_ONLY_AFTER = "ram-only-after": "Pages of guest memory are in the second stream only.";
     TOO_MANY = "too-many": "There are more differences than are listed.";
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rules_have_names_of_their_own() {
-        let ids: std::collections::HashSet<_> = RULES.iter().map(|r| r.id).collect();
-        assert_eq!(ids.len(), RULES.len());
-        assert!(RULES.iter().all(|r| r.what.ends_with('.')));
-    }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::found::{Found, Raw, Side};
 use super::meaning::Meaning;
-use super::sequence::increasing;
 use super::stream::differs;
 use super::tree::Comparer;
 use super::{Input, Options, array, rules};
+use crate::difference::sequence::increasing;
 use crate::difference::{Aspect, Difference, Report, Subject};
 use crate::error::Result;
 use crate::image::{Device, SaveImage};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::rules;
-use super::sequence::{Step, align};
 use super::{Input, Options};
 use crate::diag::Severity;
+use crate::difference::sequence::{Step, align};
 use crate::difference::{Aspect, Difference, Report, Rule, Subject, Weight};
 use crate::image::SaveImage;
 use crate::limits::MAX_DIFFERENCES;
@@ -23,8 +23,7 @@ pub fn differs(
     before: Option<Aspect>,
     after: Option<Aspect>,
 ) -> Difference {
-    let meaning = Vec::new();
-    Difference { rule, weight: Weight::Differs, subject, message: message.into(), before, after, meaning }
+    Difference::new(rule, Weight::Differs, subject, message, [before, after])
 }
 
 /// Adds what keeps an input from being compared whole.

@@ -6,7 +6,7 @@ use super::array;
 use super::found::{Found, Raw, Side};
 use super::meaning::{Change, Meaning};
 use super::rules;
-use super::sequence::{Step, align};
+use crate::difference::sequence::{Step, align};
 use crate::value::{Layout, Node, Record, Value};
 
 /// Fields between two that match, among which renamed ones are sought, on each side.

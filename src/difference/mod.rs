@@ -14,21 +14,17 @@
 )]
 
 pub mod accepted;
+mod rules;
+pub(crate) mod sequence;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use rules::Rule;
+pub(crate) use rules::rules;
+
 use crate::offset::StreamRange;
 use crate::value::matches_glob;
-
-/// A kind of difference: a stable word, and what it means in general.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// The word, such as `field-value`; part of the interface.
-    pub id: &'static str,
-    /// One sentence for the lists of rules that SARIF wants, and for the documentation.
-    pub what: &'static str,
-}
 
 /// What a difference leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -200,6 +196,20 @@ pub struct Difference {
     pub after: Option<Aspect>,
     /// What the change means where a decoder knows: `Command: bus master off -> on`.
     pub meaning: Vec<String>,
+}
+
+impl Difference {
+    /// Makes one without a meaning.
+    #[must_use]
+    pub fn new(
+        rule: &'static Rule,
+        weight: Weight,
+        subject: Subject,
+        message: impl Into<String>,
+        [before, after]: [Option<Aspect>; 2],
+    ) -> Self {
+        Self { rule, weight, subject, message: message.into(), before, after, meaning: Vec::new() }
+    }
 }
 
 /// All that a comparison found.

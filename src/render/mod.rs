@@ -2,6 +2,7 @@
 
 pub mod cpu;
 pub mod cpu_json;
+pub mod devices_json;
 pub mod human;
 #[cfg(feature = "cli")]
 pub mod info;

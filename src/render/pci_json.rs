@@ -2,21 +2,12 @@
 
 use serde::Serialize;
 
-use super::state_json::{FindingJson, SCHEMA_VERSION};
+use super::devices_json::DevicesDocument;
+use super::state_json::FindingJson;
 use crate::decode::pci::{
     Address, Bar, Bridge, Capability, Detail, Device, ExtendedCapability, MsixEntry, Window, capability, device_name,
     extended_capability, link_speed, port_type, vendor_name,
 };
-
-/// The document of `pci --json`.
-#[derive(Serialize)]
-pub struct PciDocument<'a> {
-    schema_version: u32,
-    machine: Option<&'a str>,
-    devices: Vec<DeviceJson<'a>>,
-    complete: bool,
-    diagnostics: Vec<FindingJson>,
-}
 
 #[derive(Serialize)]
 struct DeviceJson<'a> {
@@ -183,18 +174,15 @@ enum DetailJson {
     Subsystem(SubsystemJson),
 }
 
-impl<'a> PciDocument<'a> {
-    /// Gathers the document.
-    #[must_use]
-    pub fn new(
-        machine: Option<&'a str>,
-        devices: &[&'a Device],
-        diagnostics: Vec<FindingJson>,
-        complete: bool,
-    ) -> Self {
-        let devices = devices.iter().map(|d| device(d)).collect();
-        Self { schema_version: SCHEMA_VERSION, machine, devices, complete, diagnostics }
-    }
+/// Gathers the document of `pci --json`.
+#[must_use]
+pub fn document<'a>(
+    machine: Option<&'a str>,
+    devices: &[&'a Device],
+    diagnostics: Vec<FindingJson>,
+    complete: bool,
+) -> DevicesDocument<'a, impl Serialize> {
+    DevicesDocument::new(machine, devices.iter().map(|d| device(d)).collect(), diagnostics, complete)
 }
 
 fn device(d: &Device) -> DeviceJson<'_> {

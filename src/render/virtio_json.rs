@@ -2,20 +2,11 @@
 
 use serde::Serialize;
 
-use super::state_json::{FindingJson, SCHEMA_VERSION, hex};
+use super::devices_json::DevicesDocument;
+use super::state_json::{FindingJson, hex};
 use super::virtio::Shown;
 use crate::decode::virtio::rings::Ring;
 use crate::decode::virtio::{ConfigField, ConfigValue, Device, Feature, Queue, Transport, feature_name};
-
-/// The document of `virtio --json`.
-#[derive(Serialize)]
-pub struct VirtioDocument<'a> {
-    schema_version: u32,
-    machine: Option<&'a str>,
-    devices: Vec<DeviceJson<'a>>,
-    complete: bool,
-    diagnostics: Vec<FindingJson>,
-}
 
 #[derive(Serialize)]
 struct DeviceJson<'a> {
@@ -134,18 +125,15 @@ struct RingJson<'a> {
     problems: &'a [String],
 }
 
-impl<'a> VirtioDocument<'a> {
-    /// Gathers the document.
-    #[must_use]
-    pub fn new(
-        machine: Option<&'a str>,
-        devices: &'a [Shown<'a>],
-        diagnostics: Vec<FindingJson>,
-        complete: bool,
-    ) -> Self {
-        let devices = devices.iter().map(device).collect();
-        Self { schema_version: SCHEMA_VERSION, machine, devices, complete, diagnostics }
-    }
+/// Gathers the document of `virtio --json`.
+#[must_use]
+pub fn document<'a>(
+    machine: Option<&'a str>,
+    devices: &'a [Shown<'a>],
+    diagnostics: Vec<FindingJson>,
+    complete: bool,
+) -> DevicesDocument<'a, impl Serialize> {
+    DevicesDocument::new(machine, devices.iter().map(device).collect(), diagnostics, complete)
 }
 
 fn device<'a>(s: &'a Shown<'a>) -> DeviceJson<'a> {

@@ -110,15 +110,7 @@ impl Entry {
     /// Returns what is to be said of the entry; `hit` tells whether it would have matched something that counts now.
     fn remark(&self, fate: Fate, hit: bool, c: &Conditions) -> Option<Difference> {
         let say = |rule: &'static Rule, weight: Weight, message: String| {
-            Some(Difference {
-                rule,
-                weight,
-                subject: Subject::part("accepted", self.place()),
-                message,
-                before: None,
-                after: None,
-                meaning: Vec::new(),
-            })
+            Some(Difference::new(rule, weight, Subject::part("accepted", self.place()), message, [None, None]))
         };
         let path = &self.path;
         match fate {

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+
 /// One step through two sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -16,12 +18,12 @@ pub enum Step {
     After(usize),
 }
 
-/// The table of the longest common subsequence has this many cells at most; longer sequences are matched by name and
+/// The longest common subsequence is sought in a field of this many cells at most; longer sequences are matched by name and
 /// occurrence, which finds the same unless a name repeats.
-const MAX_CELLS: usize = 1 << 16;
+const MAX_CELLS: usize = 1 << 22;
 
 /// Aligns two sequences. What is in both and outside of the longest common order has moved.
-pub fn align<K: Eq + Hash + Copy>(a: &[K], b: &[K]) -> Vec<Step> {
+pub fn align<K: Eq + Hash + Ord + Copy>(a: &[K], b: &[K]) -> Vec<Step> {
     let front = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let (ra, rb) = (a.get(front..).unwrap_or_default(), b.get(front..).unwrap_or_default());
     let back = ra.iter().rev().zip(rb.iter().rev()).take_while(|(x, y)| x == y).count();
@@ -77,39 +79,17 @@ fn merge(na: usize, nb: usize, pairs: &[Pair], base: usize, out: &mut Vec<Step>)
 }
 
 /// The longest common subsequence.
-fn common<K: Eq>(a: &[K], b: &[K]) -> Vec<(usize, usize)> {
-    let width = b.len().saturating_add(1);
-    let mut best = vec![0_u32; width.saturating_mul(a.len().saturating_add(1))];
-    let cell = |i: usize, j: usize| i.saturating_mul(width).saturating_add(j);
-    for (i, x) in a.iter().enumerate().rev() {
-        for (j, y) in b.iter().enumerate().rev() {
-            let get = |i: usize, j: usize| best.get(cell(i, j)).copied().unwrap_or(0);
-            let (di, dj) = (i.saturating_add(1), j.saturating_add(1));
-            let v = if x == y { get(di, dj).saturating_add(1) } else { get(di, j).max(get(i, dj)) };
-            if let Some(c) = best.get_mut(cell(i, j)) {
-                *c = v;
-            }
-        }
-    }
-    let (mut i, mut j) = (0, 0);
-    let mut out = Vec::new();
-    while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
-        let get = |i: usize, j: usize| best.get(cell(i, j)).copied().unwrap_or(0);
-        let (di, dj) = (i.saturating_add(1), j.saturating_add(1));
-        if x == y {
-            out.push((i, j));
-            (i, j) = (di, dj);
-        } else if get(di, j) >= get(i, dj) {
-            i = di;
-        } else {
-            j = dj;
-        }
-    }
-    out
+fn common<K: Eq + Hash + Ord>(a: &[K], b: &[K]) -> Vec<(usize, usize)> {
+    let ops = capture_diff_slices(Algorithm::Myers, a, b);
+    let equal = ops.into_iter().filter_map(|op| match op {
+        DiffOp::Equal { old_index, new_index, len } => Some((old_index, new_index, len)),
+        _ => None,
+    });
+    equal.flat_map(|(i, j, n)| (0..n).map(move |k| (i.saturating_add(k), j.saturating_add(k)))).collect()
 }
 
 /// Adds the pairs outside of the common order: the same name, left over on both sides.
-fn with_moved<K: Eq + Hash + Copy>(a: &[K], b: &[K], common: Vec<(usize, usize)>) -> Vec<Pair> {
+fn with_moved<K: Eq + Hash + Ord + Copy>(a: &[K], b: &[K], common: Vec<(usize, usize)>) -> Vec<Pair> {
     let mut in_a = vec![false; a.len()];
     let mut in_b = vec![false; b.len()];
     for (i, j) in &common {
@@ -128,7 +108,7 @@ fn with_moved<K: Eq + Hash + Copy>(a: &[K], b: &[K], common: Vec<(usize, usize)>
 }
 
 /// Matches the n-th of a name with the n-th of that name; what breaks the order has moved.
-fn by_occurrence<K: Eq + Hash + Copy>(a: &[K], b: &[K]) -> Vec<Pair> {
+fn by_occurrence<K: Eq + Hash + Ord + Copy>(a: &[K], b: &[K]) -> Vec<Pair> {
     let mut places: HashMap<K, Vec<usize>> = HashMap::new();
     for (j, k) in b.iter().enumerate().rev() {
         places.entry(*k).or_default().push(j);
