@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use divan::counter::BytesCount;
+use savevm_analyze::budget::Budget;
 use savevm_analyze::container::Container;
 use savevm_analyze::image::{OpenOptions, SaveImage};
-use savevm_analyze::offset::FileOffset;
 use savevm_analyze::ram::{PageStats, apply_xbzrle};
 use savevm_analyze::wire::MemorySource;
 
@@ -38,14 +38,14 @@ fn stream(mib: usize) -> Vec<u8> {
 
 fn container(bytes: Vec<u8>) -> Container {
     let source = Arc::new(MemorySource::new(bytes));
-    Container { layers: Vec::new(), stream_start: FileOffset(0), in_place: true, source }
+    Container::raw(source)
 }
 
 #[divan::bench]
 fn walk_page_records(b: divan::Bencher<'_, '_>) {
     let c = container(stream(64));
     b.counter(BytesCount::new(64_u64 << 20)).bench(|| {
-        let mut stats = PageStats::default();
+        let mut stats = PageStats::new(&Budget::default());
         let options = OpenOptions { full: true, pages: Some(&mut stats), ..OpenOptions::default() };
         SaveImage::walk_container(c.clone(), options).map(|i| i.walk().accounted)
     });

@@ -128,6 +128,12 @@ impl Error {
         self
     }
 
+    /// Adds how the memory limit is raised.
+    #[must_use]
+    pub(crate) fn memory_hint(self) -> Self {
+        self.hint("--max-memory raises the limit")
+    }
+
     /// Returns what sort of obstacle this is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::budget::Charge;
 use crate::container::{self, Container, Settings};
 use crate::diag::{Diagnostics, Severity};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler;
 use crate::interp::{self, Decoded};
-use crate::limits::MAX_SECTION_BYTES;
+use crate::limits::{MAX_SECTION_BYTES, PASS_OVER};
 use crate::machine::{Facts, VirtioMem};
 use crate::names::{Command, RecordType};
 use crate::offset::{FileOffset, StreamOffset, StreamRange};
-use crate::ram::{PageSink, PageStats, RamBlock, RamContext, RamReader, guess_page_size};
+use crate::ram::{PageSink, RamBlock, RamContext, RamReader, guess_page_size};
 use crate::schema::{DeviceSchema, Schema};
-use crate::stream::{self, Context, Depth, Fact, LiveSection, Payloads, Section, SectionHeader, Walk};
+use crate::stream::{self, Context, Depth, Fact, LiveSection, Payloads, Section, SectionHeader, Walk, WalkOptions};
 use crate::value::{Blob, FieldPath, FieldType, Node, Value};
 use crate::wire::Cursor;
 
@@ -33,6 +34,9 @@ pub struct SaveImage {
 pub struct OpenOptions<'a> {
     /// Walk every record; otherwise the device sections are found from the end and guest memory is not read.
     pub full: bool,
+    /// How many bytes of guest memory are read rather than passed over, where a question is about devices:
+    /// [`PASS_OVER`] if nothing is given.
+    pub pass_over: Option<u64>,
     /// A description from elsewhere, for a stream without one.
     pub lent: Option<Arc<Schema>>,
     /// How the wrappers are opened.
@@ -49,6 +53,7 @@ pub struct Device<'a> {
     pub payload: Blob,
     /// Its tree, with errors and quirk; without a description one opaque node.
     pub decoded: Decoded,
+    _charge: Charge,
 }
 
 impl SaveImage {
@@ -67,17 +72,25 @@ impl SaveImage {
     /// # Errors
     /// When not even the stream's header can be read.
     pub fn walk_container(container: Container, options: OpenOptions<'_>) -> Result<Self> {
-        let OpenOptions { full, lent, pages, settings: _ } = options;
-        let depth = if full || pages.is_some() { Depth::Full } else { Depth::Devices };
+        let OpenOptions { full, lent, pages, pass_over, settings: _ } = options;
+        let pass_over = pass_over.unwrap_or(PASS_OVER);
+        let depth = if full || pages.is_some() { Depth::Full } else { Depth::Devices { pass_over } };
+        let how = WalkOptions { depth, lent: lent.as_deref(), budget: container.budget.clone() };
         let mut nothing = CountNothing;
         let mut readers = Readers {
             live: HashMap::new(),
             ram: None,
+            guessed_page_size: None,
             pages: pages.unwrap_or(&mut nothing),
             stream_start: container.stream_start,
         };
-        let mut walk = stream::walk(container.source.as_ref(), depth, lent.as_deref(), &mut readers);
+        let mut walk = stream::walk(container.source.as_ref(), &how, &mut readers);
+        let guessed = readers.guessed_page_size.take();
         let (live, ram) = readers.finish();
+        let mut ram = ram;
+        if let Some((page_size, header)) = guessed {
+            judge_guess(&mut walk, ram.as_mut(), page_size, header);
+        }
         if walk.header.is_none() {
             let e = walk.stopped.take();
             return Err(e.unwrap_or_else(|| Error::new(ErrorKind::NotASaveImage, "no stream header")));
@@ -144,13 +157,14 @@ impl SaveImage {
     /// # Errors
     /// `Io`. A section that cannot be decoded, or is too long to be held in memory, is no error: its tree says so.
     pub fn device<'a>(&'a self, section: &'a Section) -> Result<Device<'a>> {
+        let mut charge = self.container.budget.charge("device sections");
         let payload = match &section.kept {
             Some(kept) => Ok(kept.clone()),
-            None => self.payload(section.payload),
+            None => charge.set(section.payload.len()).and_then(|()| self.payload(section.payload)),
         };
         let payload = match payload {
             Err(e) if e.kind() == ErrorKind::Io && !self.container.source.is_transient() => return Err(e),
-            Err(e) => return Ok(unread(section, with_file_offset(e, &self.container))),
+            Err(e) => return Ok(unread(section, with_file_offset(e, &self.container), charge)),
             Ok(bytes) => bytes,
         };
         let idstr = &section.header.idstr;
@@ -167,7 +181,7 @@ impl SaveImage {
             }
         };
         let errors = decoded.errors.into_iter().map(|e| with_file_offset(e, &self.container)).collect();
-        Ok(Device { section, payload, decoded: Decoded { errors, ..decoded } })
+        Ok(Device { section, payload, decoded: Decoded { errors, ..decoded }, _charge: charge })
     }
 
     /// Returns the machine type, where the stream says it.
@@ -228,7 +242,7 @@ impl Device<'_> {
 }
 
 /// Makes the tree of a section whose bytes are not at hand.
-fn unread(section: &Section, e: Error) -> Device<'_> {
+fn unread(section: &Section, e: Error, charge: Charge) -> Device<'_> {
     let record = Node::new(
         section.header.idstr.clone(),
         FieldType::new("struct"),
@@ -237,7 +251,7 @@ fn unread(section: &Section, e: Error) -> Device<'_> {
     );
     let root = record.with_problem(e.message());
     let errors = vec![e.at(section.payload.start).within(section.header.label())];
-    Device { section, payload: Blob::new(Vec::new()), decoded: Decoded { root, errors, quirk: None } }
+    Device { section, payload: Blob::new(Vec::new()), decoded: Decoded { root, errors, quirk: None }, _charge: charge }
 }
 
 fn with_file_offset(e: Error, c: &Container) -> Error {
@@ -247,10 +261,36 @@ fn with_file_offset(e: Error, c: &Container) -> Error {
     }
 }
 
+/// Compares the target page size that was guessed with the one that the description states.
+fn judge_guess(walk: &mut Walk, ram: Option<&mut RamReader>, guessed: u64, header: StreamRange) {
+    let stated = walk.description.as_ref().and_then(|d| d.schema.page_size);
+    if let (Some(p), Some(ram)) = (stated, ram)
+        && ram.take_page_size(p)
+    {
+        return;
+    }
+    let (severity, code, what) = match stated {
+        Some(p) if p == guessed => return,
+        Some(p) => (
+            Severity::Warning,
+            "page-size",
+            format!("the description states a target page size of {p}, the first records fit {guessed}"),
+        ),
+        None => (
+            Severity::Note,
+            "page-size-guessed",
+            format!("target page size not recorded; guessed {guessed} from the first RAM records"),
+        ),
+    };
+    walk.found.add(severity, code, Some(header), Some("ram"), what);
+}
+
 /// The readers of payloads that no description covers.
 struct Readers<'s> {
     live: HashMap<u32, Box<dyn LiveSection>>,
     ram: Option<(u32, RamReader)>,
+    /// The target page size, if it was guessed, and the header of the `ram` section.
+    guessed_page_size: Option<(u64, StreamRange)>,
     pages: &'s mut dyn PageSink,
     stream_start: FileOffset,
 }
@@ -280,13 +320,14 @@ impl Readers<'_> {
             stream_start: self.stream_start,
         };
         let bits = config.and_then(|c| c.target_page_bits).and_then(|b| 1_u64.checked_shl(b));
-        let known = ctx.described_page_size.or(bits).or(ctx.advise.map(|(_, p)| p));
-        ram.target_page = match known.filter(|p| p.is_power_of_two() && (256..=1 << 20).contains(p)) {
+        let sound = |p: &u64| p.is_power_of_two() && (256..=1 << 20).contains(p);
+        // the description comes after the memory, and one at the end of the file may be another stream's
+        ram.target_page = match bits.or(ctx.advise.map(|(_, p)| p)).filter(sound) {
             Some(p) => p,
             None => {
-                let p = guess_page_size(c.source(), h.range.end, h.section_id, &ram).unwrap_or(4096);
-                let what = format!("nothing states the target page size; {p} fits the first records");
-                found.add(Severity::Note, "page-size-guessed", Some(h.range), Some("ram"), what);
+                let guess = guess_page_size(c.source(), h.range.end, h.section_id, &ram);
+                let p = guess.or(ctx.described_page_size.filter(sound)).unwrap_or(4096);
+                self.guessed_page_size = Some((p, h.range));
                 p
             }
         };
@@ -345,17 +386,11 @@ impl PageSink for CountNothing {
         Ok(())
     }
 
-    fn wants_data(&self) -> bool {
+    fn wants_pages(&self) -> bool {
         false
     }
-}
 
-/// Opens a file and counts its pages: the walk behind `info` and `check`.
-///
-/// # Errors
-/// As [`SaveImage::open`].
-pub fn open_counted(path: &Path, lent: Option<Arc<Schema>>, settings: Settings) -> Result<(SaveImage, PageStats)> {
-    let mut stats = PageStats::default();
-    let image = SaveImage::open(path, OpenOptions { full: true, lent, settings, pages: Some(&mut stats) })?;
-    Ok((image, stats))
+    fn wants(&self, _: crate::ram::PageAt, _: crate::ram::Form) -> bool {
+        false
+    }
 }

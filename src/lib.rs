@@ -1,5 +1,6 @@
 //! Opens the saved state of a QEMU virtual machine and decodes all of it.
 
+pub mod budget;
 pub mod compat;
 pub mod container;
 pub mod decode;
@@ -9,6 +10,7 @@ pub mod difference;
 pub mod error;
 pub mod handler;
 pub mod image;
+pub mod inspect;
 pub mod interp;
 pub mod limits;
 pub mod machine;

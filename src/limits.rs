@@ -29,6 +29,20 @@ pub const MAX_FIELDS: usize = 8 << 20;
 /// How much of the end of a file is searched for the description.
 pub const MAX_VMDESC_SEARCH: u64 = MAX_VMDESC_BYTES + (16 << 20);
 
+/// How far after the first device section the description is searched, where the end of the source is not this stream's.
+/// Device state has some 100 KiB to some 10 MiB; more than this comes only from vendor VFIO data and virtio-gpu.
+pub const MAX_DEVICE_STATE_SEARCH: u64 = 256 << 20;
+
+/// The same for a device section before any live section: few streams have no live section, and all of those are small.
+pub const MAX_EARLY_SEARCH: u64 = 4 << 20;
+
+/// Guest memory that is read although the question is about devices: reading the heads of this many pages takes some
+/// milliseconds, and proves that the device sections at the end are this stream's.
+pub const PASS_OVER: u64 = 64 << 20;
+
+/// How much before the device sections is searched for another stream when guest memory is passed over.
+pub const MAX_LAST_LOOK: u64 = 16 << 20;
+
 /// How far back from a known section start the header of the section before it is searched, when the description's
 /// sizes do not lead to it.
 pub const MAX_HEADER_SEARCH: u64 = 64 << 20;

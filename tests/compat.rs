@@ -310,7 +310,7 @@ planted! {
     capability: |s, _| s.capabilities.push("x-ignore-shared"),
         stream ["may-break configuration configuration > capabilities.x-ignore-shared"], dump [],
         both ["may-break configuration configuration > capabilities.x-ignore-shared"];
-    page_bits: |s, t| { s.page_bits = Some(12); t.page_bits = Some(14); },
+    page_bits: |s, t| { s.page_bits = Some(12); t.page_bits = Some(11); },
         stream ["breaks configuration configuration > target_page_bits"], dump [],
         both ["breaks configuration configuration > target_page_bits"];
     uuid: |s, t| { s.uuid = Some(1); t.uuid = Some(2); },

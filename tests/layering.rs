@@ -8,15 +8,15 @@ static LEVELS: &[&[&str]] = &[
     &["offset", "limits"],
     // an error has a place
     &["error"],
-    // a finding can be made of an error
-    &["diag"],
+    // a finding can be made of an error, and a refused charge is one
+    &["diag", "budget"],
     &["wire", "names", "value"],
     &["container", "schema", "difference"],
     &["stream"],
     &["interp", "ram", "handler"],
     &["machine", "decode"],
     &["sink", "image"],
-    &["diff", "compat"],
+    &["diff", "compat", "inspect"],
     &["render"],
     &["cli"],
     &["main", "synth"],

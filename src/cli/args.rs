@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::parser::ValueSource;
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::diff::DiffArgs;
 use super::style::ColorWhen;
+use crate::budget::Budget;
 use crate::container::Settings;
 
 const EXAMPLES: &str = "\
@@ -110,13 +112,41 @@ pub struct HowArgs {
     /// Where temporary files go, where there is no way without them.
     #[arg(long, value_name = "DIR")]
     pub tmpdir: Option<PathBuf>,
+    /// Memory that the input may make the program use, such as 512M or 4G. Without it: 96 MiB and twice the size of the
+    /// input, at most half of what is available.
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub max_memory: Option<u64>,
+    /// Shared by all inputs of the command.
+    #[arg(skip)]
+    budget: OnceLock<Budget>,
 }
 
 impl HowArgs {
     /// Returns what the library needs to know of it.
     pub fn settings(&self) -> Settings {
-        Settings { snapshot: self.snapshot.clone(), offset: self.offset.unwrap_or(0), tmpdir: self.tmpdir.clone() }
+        let budget = self.budget.get_or_init(|| self.max_memory.map_or_else(Budget::default, Budget::of));
+        Settings {
+            snapshot: self.snapshot.clone(),
+            offset: self.offset.unwrap_or(0),
+            tmpdir: self.tmpdir.clone(),
+            budget: budget.clone(),
+        }
     }
+}
+
+/// Reads a number of bytes with an optional unit K, M, G or T.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let shift = match text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase().as_str() {
+        "" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        "t" | "tib" => 40,
+        unit => return Err(format!("expected a unit K, M, G or T, found {unit:?}")),
+    };
+    let n: u64 = digits.parse().map_err(|e| format!("expected a number of bytes: {e}"))?;
+    n.checked_mul(1 << shift).ok_or_else(|| "more bytes than 64 bits count".to_owned())
 }
 
 /// What `--dump` prints.
@@ -255,6 +285,9 @@ Exit status:
 pub struct CheckArgs {
     #[command(flatten)]
     pub input: InputArgs,
+    /// Do not decode compressed and XBZRLE pages.
+    #[arg(long)]
+    pub fast: bool,
     /// Print JSON (schemas/output/check.schema.json).
     #[arg(long)]
     pub json: bool,

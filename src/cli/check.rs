@@ -5,17 +5,18 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::args::CheckArgs;
-use super::exit::{Failure, Outcome};
+use super::exit::{self, Failure, Outcome};
 use super::{open, style};
 use crate::diag::Severity;
-use crate::image::SaveImage;
+use crate::image::{OpenOptions, SaveImage};
+use crate::inspect::{self, Check};
 use crate::ram::PageStats;
 use crate::render;
 use crate::render::human;
 use crate::render::state_json::{FindingJson, RangeJson, SCHEMA_VERSION};
 use crate::render::tree::Role;
+use crate::sink::GuestPages;
 use crate::stream::EndFound;
-use crate::value::{Node, Value, uncovered};
 
 /// What `check` prints as JSON. Schema: `schemas/output/check.schema.json`.
 #[derive(Serialize)]
@@ -62,82 +63,62 @@ struct Quirk {
 
 /// Runs `check`.
 pub fn run(a: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let (image, stats) = open::whole(&a.input.file, &a.input.how)?;
-    let report = examine(&image)?;
-    if a.json {
-        render::pretty(&mut *out, &report)?;
-    } else {
-        print(&report, &image, &stats, out)?;
-    }
-    Ok(if report.ok { Outcome::Complete } else { Outcome::No })
-}
-
-fn examine(image: &SaveImage) -> Result<Report, Failure> {
-    let walk = image.walk();
-    let trailing = walk.trailing.map_or(0, |t| t.len());
-    let mut r = Report {
-        schema_version: SCHEMA_VERSION,
-        ok: true,
-        stream_bytes: image.size() - trailing,
-        accounted_bytes: walk.accounted,
-        trailing_bytes: trailing,
-        unaccounted: Vec::new(),
-        sections: walk.sections.len(),
-        device_sections: 0,
-        described_sections: 0,
-        device_bytes: 0,
-        covered_device_bytes: 0,
-        undecoded: Vec::new(),
-        quirks: Vec::new(),
-        diagnostics: walk.found.list().iter().map(FindingJson::from).collect(),
+    let (image, stats) = open::verified(&a.input.file, &a.input.how, a.fast)?;
+    let mut read = |ranges| -> crate::error::Result<Option<GuestPages>> {
+        if image.container().source.is_transient() {
+            return Ok(None);
+        }
+        let mut pages = GuestPages::new(ranges, image.map_facts(), &a.input.how.settings().budget);
+        let options = OpenOptions { full: true, pages: Some(&mut pages), ..open::options(&a.input.how)? };
+        SaveImage::open(&a.input.file, options)?;
+        Ok(Some(pages))
     };
-    for g in &walk.gaps {
-        r.unaccounted.push(Unaccounted { range: g.range.into(), why: g.why.clone() });
+    let found = inspect::check(&image, &stats, &mut read)?;
+    if a.json {
+        render::pretty(&mut *out, &Report::new(&image, &found))?;
+    } else {
+        print(&found, &image, &stats, out)?;
     }
-    for s in image.device_sections() {
-        let d = image.device(s)?;
-        let (section, instance_id) = (s.header.idstr.to_string(), s.header.instance_id);
-        r.device_sections += 1;
-        r.device_bytes += s.payload.len();
-        let mut covered = s.payload.len();
-        if s.device.is_some() {
-            r.described_sections += 1;
-            for u in uncovered(d.root()) {
-                covered = covered.saturating_sub(u.range.len());
-                r.undecoded.push(Undecoded {
-                    section: section.clone(),
-                    instance_id,
-                    within: u.within,
-                    range: u.range.into(),
-                    why: u.why,
-                });
-            }
-        }
-        // without a description the section is one leaf, shown as bytes: covered, though not understood
-        r.covered_device_bytes += covered;
-        r.diagnostics.extend(d.decoded.errors.iter().map(FindingJson::from));
-        if let Some(quirk) = d.decoded.quirk {
-            r.quirks.push(Quirk { section, instance_id, quirk });
-        }
+    if let Some(e) = &found.failed {
+        exit::error(e);
+        return Ok(Outcome::Partial);
     }
-    r.diagnostics.extend(walk.stopped.iter().map(FindingJson::from));
-    let clean = !walk.found.has_errors() && walk.stopped.is_none() && walk.eof.is_some();
-    let ends = walk.sections.iter().all(|s| s.end != EndFound::Nowhere);
-    r.ok = clean && ends && r.unaccounted.is_empty() && r.undecoded.is_empty() && r.accounted_bytes == r.stream_bytes;
-    Ok(r)
+    Ok(if found.sound { Outcome::Complete } else { Outcome::No })
 }
 
-/// Counts the values of a tree.
-fn leaves(root: &Node) -> u64 {
-    let mut n = 0;
-    root.walk(&mut |_, node| {
-        n += u64::from(!matches!(node.value, Value::Struct(_) | Value::Array(_)));
-        true
-    });
-    n
+impl Report {
+    fn new(image: &SaveImage, c: &Check) -> Self {
+        let walk = image.walk();
+        let trailing = walk.trailing.map_or(0, |t| t.len());
+        let undecoded = |u: &inspect::UndecodedBytes| Undecoded {
+            section: u.section.clone(),
+            instance_id: u.instance_id,
+            within: u.within.clone(),
+            range: u.range.into(),
+            why: u.why.clone(),
+        };
+        let quirk =
+            |q: &inspect::QuirkFound| Quirk { section: q.section.clone(), instance_id: q.instance_id, quirk: q.quirk };
+        Self {
+            schema_version: SCHEMA_VERSION,
+            ok: c.sound,
+            stream_bytes: image.size().saturating_sub(trailing),
+            accounted_bytes: walk.accounted,
+            trailing_bytes: trailing,
+            unaccounted: walk.gaps.iter().map(|g| Unaccounted { range: g.range.into(), why: g.why.clone() }).collect(),
+            sections: c.sections,
+            device_sections: c.device_sections,
+            described_sections: c.described_sections,
+            device_bytes: c.device_bytes,
+            covered_device_bytes: c.covered_device_bytes,
+            undecoded: c.undecoded.iter().map(undecoded).collect(),
+            quirks: c.quirks.iter().map(quirk).collect(),
+            diagnostics: c.findings.list().iter().map(FindingJson::from).collect(),
+        }
+    }
 }
 
-fn print(r: &Report, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(r: &Check, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) -> Result<(), Failure> {
     let walk = image.walk();
     let mark = |ok: bool| if ok { style::paint(Role::Number, "ok  ") } else { style::paint(Role::Problem, "FAIL") };
     let mut line = |ok: bool, what: &str| writeln!(out, "{} {what}", mark(ok));
@@ -171,21 +152,18 @@ fn print(r: &Report, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) 
     let covered = if image.schema().is_none() {
         format!("{} in {sections} kept as bytes", human::plural(r.device_bytes, "byte"))
     } else {
-        let values = image.device_sections().filter_map(|s| image.device(s).ok()).map(|d| leaves(d.root())).sum();
         let (covered, all) = (human::count(r.covered_device_bytes), human::plural(r.device_bytes, "byte"));
-        format!("{covered} of {all} in {sections} covered by {}", human::plural(values, "value"))
+        format!("{covered} of {all} in {sections} covered by {}", human::plural(r.values, "value"))
     };
     line(r.undecoded.is_empty(), &covered)?;
+    let trailing = walk.trailing.map_or(0, |t| t.len());
+    let bytes = image.size().saturating_sub(trailing);
     line(
-        r.unaccounted.is_empty() && r.accounted_bytes == r.stream_bytes,
-        &format!(
-            "{} of {} of the stream accounted for",
-            human::count(r.accounted_bytes),
-            human::plural(r.stream_bytes, "byte")
-        ),
+        walk.gaps.is_empty() && walk.accounted == bytes,
+        &format!("{} of {} of the stream accounted for", human::count(walk.accounted), human::plural(bytes, "byte")),
     )?;
-    if r.trailing_bytes > 0 {
-        writeln!(out, "     {} behind the stream belong to something else", human::plural(r.trailing_bytes, "byte"))?;
+    if trailing > 0 {
+        writeln!(out, "     {} after the stream belong to something else", human::plural(trailing, "byte"))?;
     }
     for q in &r.quirks {
         writeln!(
@@ -194,8 +172,8 @@ fn print(r: &Report, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) 
             q.section, q.instance_id, q.quirk
         )?;
     }
-    for u in &r.unaccounted {
-        writeln!(out, "{} {} bytes at {}: {}", mark(false), u.range.bytes, u.range.offset, u.why)?;
+    for g in &walk.gaps {
+        writeln!(out, "{} {} bytes at {}: {}", mark(false), g.range.len(), g.range.start, g.why)?;
     }
     for u in &r.undecoded {
         writeln!(
@@ -204,20 +182,18 @@ fn print(r: &Report, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) 
             mark(false),
             u.section,
             u.instance_id,
-            u.range.bytes,
-            u.range.offset,
+            u.range.len(),
+            u.range.start,
             u.within,
             u.why
         )?;
     }
-    for d in walk.found.list().iter().filter(|d| d.severity != Severity::Note) {
+    let said = |m: &str| walk.gaps.iter().any(|g| g.why == m);
+    for d in r.findings.list().iter().filter(|d| d.severity != Severity::Note && !said(&d.message)) {
         let mark = if d.severity == Severity::Error { mark(false) } else { style::paint(Role::Name, "warn") };
         writeln!(out, "{mark} {}", open::described(d))?;
     }
-    if let Some(e) = walk.stopped.as_ref().filter(|e| !r.unaccounted.iter().any(|u| u.why == e.message())) {
-        writeln!(out, "{} {e}", mark(false))?;
-    }
-    let last = if r.ok { style::paint(Role::Title, "sound") } else { style::paint(Role::Problem, "not sound") };
+    let last = if r.sound { style::paint(Role::Title, "sound") } else { style::paint(Role::Problem, "not sound") };
     writeln!(out, "{last}")?;
     Ok(())
 }

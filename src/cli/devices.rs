@@ -6,50 +6,27 @@ use super::args::{PciArgs, VirtioArgs};
 use super::exit::{Failure, Outcome};
 use super::{open, style};
 use crate::decode::virtio::rings;
-use crate::decode::{Section, pci, virtio};
+use crate::decode::{pci, virtio};
+use crate::error::Error;
 use crate::image::{OpenOptions, SaveImage};
+use crate::inspect::Devices;
 use crate::render::pci::Level;
 use crate::render::state_json::FindingJson;
 use crate::render::virtio::Shown;
 use crate::render::{self};
 use crate::sink::GuestPages;
 
-/// The PCI and virtio devices of a state, and what could not be decoded on the way.
-pub struct Found {
-    pub pci: Vec<pci::Device>,
-    pub virtio: Vec<virtio::Device>,
-    findings: Vec<FindingJson>,
-    problems: Vec<String>,
-}
-
-/// Decodes the devices of a state.
-pub fn find(image: &SaveImage) -> Result<Found, Failure> {
-    let mut all = pci::Devices::default();
-    let mut channels = virtio::Devices::new(image.machine());
-    let (mut findings, mut problems) = (Vec::new(), Vec::new());
-    for section in image.device_sections() {
-        let device = image.device(section)?;
-        let vmsd = image.device_schema(section).map_or("", |d| &d.vmsd.name);
-        let given =
-            Section { idstr: &section.header.idstr, instance: section.header.instance_id, vmsd, root: device.root() };
-        all.add(&given);
-        channels.add(&given);
-        findings.extend(device.decoded.errors.iter().map(FindingJson::from));
-        problems.extend(device.decoded.errors.iter().map(ToString::to_string));
-    }
-    let pci = all.finish();
-    let virtio = channels.finish(&pci);
-    Ok(Found { pci, virtio, findings, problems })
-}
-
 /// Returns the findings of the walk and of the decoding, and whether the answer is complete.
-fn findings(image: &SaveImage, found: Found) -> (Vec<FindingJson>, bool) {
+fn findings(image: &SaveImage, errors: &[Error]) -> (Vec<FindingJson>, bool) {
     let walk = image.walk();
-    let complete = found.problems.is_empty() && walk.stopped.is_none() && !walk.found.has_errors();
+    let complete = errors.is_empty() && walk.stopped.is_none() && !walk.found.has_errors();
     let mut all: Vec<FindingJson> = walk.found.list().iter().map(FindingJson::from).collect();
-    all.extend(found.findings);
-    all.extend(walk.stopped.iter().map(FindingJson::from));
+    all.extend(errors.iter().chain(&walk.stopped).map(FindingJson::from));
     (all, complete)
+}
+
+fn problems(errors: &[Error]) -> Vec<String> {
+    errors.iter().map(ToString::to_string).collect()
 }
 
 fn none_matches(names: Vec<String>) -> Failure {
@@ -62,17 +39,15 @@ fn none_matches(names: Vec<String>) -> Failure {
 /// Runs `pci`.
 pub fn pci(a: &PciArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let image = open::devices(&a.input.file, &a.input.how)?;
-    let mut found = find(&image)?;
-    let problems = std::mem::take(&mut found.problems);
-    let all = std::mem::take(&mut found.pci);
+    let Devices { pci: all, errors, .. } = Devices::find(&image, &mut |_| Ok(()))?;
     let devices: Vec<&pci::Device> =
         all.iter().filter(|d| a.device.is_empty() || a.device.iter().any(|g| d.matches(g))).collect();
     if devices.is_empty() && !all.is_empty() {
         return Err(none_matches(all.iter().map(pci::Device::name).collect()));
     }
     if a.json {
-        let (findings, complete) = findings(&image, found);
-        let document = render::pci_json::document(image.machine(), &devices, findings, complete && problems.is_empty());
+        let (findings, complete) = findings(&image, &errors);
+        let document = render::pci_json::document(image.machine(), &devices, findings, complete);
         render::pretty(&mut *out, &document)?;
     } else if a.tree {
         render::pci::buses(out, &all, &style::paint)?;
@@ -84,7 +59,7 @@ pub fn pci(a: &PciArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         };
         render::pci::list(out, &devices, level, &style::paint)?;
     }
-    Ok(open::verdict(&image, &problems))
+    Ok(open::verdict(&image, &problems(&errors)))
 }
 
 /// Runs `virtio`.
@@ -94,9 +69,7 @@ pub fn virtio(a: &VirtioArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         return Err(Failure::Usage(why.to_owned()));
     }
     let image = open::devices(&a.input.file, &a.input.how)?;
-    let mut found = find(&image)?;
-    let problems = std::mem::take(&mut found.problems);
-    let all = std::mem::take(&mut found.virtio);
+    let Devices { virtio: all, errors, .. } = Devices::find(&image, &mut |_| Ok(()))?;
     let chosen: Vec<&virtio::Device> =
         all.iter().filter(|d| a.device.is_empty() || a.device.iter().any(|g| d.matches(g))).collect();
     if chosen.is_empty() && !all.is_empty() {
@@ -111,20 +84,19 @@ pub fn virtio(a: &VirtioArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         .map(|device| Shown { device, rings: memory.as_ref().map(|m| shown(device, m)).unwrap_or_default() })
         .collect();
     if a.json {
-        let (findings, complete) = findings(&image, found);
-        let document =
-            render::virtio_json::document(image.machine(), &devices, findings, complete && problems.is_empty());
+        let (findings, complete) = findings(&image, &errors);
+        let document = render::virtio_json::document(image.machine(), &devices, findings, complete);
         render::pretty(&mut *out, &document)?;
     } else {
         render::virtio::list(out, &devices, a.verbose, &style::paint)?;
     }
-    Ok(open::verdict(&image, &problems))
+    Ok(open::verdict(&image, &problems(&errors)))
 }
 
 /// Walks the state again for the pages that the rings are in.
 fn memory(a: &VirtioArgs, image: &SaveImage, devices: &[&virtio::Device]) -> Result<GuestPages, Failure> {
     let ranges = devices.iter().flat_map(|d| &d.queues).flat_map(rings::wanted).collect();
-    let mut pages = GuestPages::new(ranges, image.map_facts());
+    let mut pages = GuestPages::new(ranges, image.map_facts(), &a.input.how.settings().budget);
     let options = OpenOptions { full: true, pages: Some(&mut pages), ..open::options(&a.input.how)? };
     SaveImage::open(&a.input.file, options)?;
     Ok(pages)

@@ -135,7 +135,7 @@ fn differences(x: &State, y: &State, options: &Options) -> Result<Report, Failur
     if let (Some(p), Some(q)) = (&x.pages, &y.pages)
         && options.wants("ram", "")
     {
-        memory::compare(p, q, &mut report);
+        memory::compare(p, q, &mut report)?;
     }
     Ok(report)
 }
@@ -179,17 +179,17 @@ fn state(a: &DiffArgs, file: &Path, progress: &Progress) -> Result<State, Failur
     let walk = |pages: &mut PageHashes| -> Result<SaveImage, Failure> {
         let OpenOptions { lent, settings, .. } = open::options(&a.how)?;
         let container = progress.watch(container::open(file, &settings)?);
-        let options = OpenOptions { full: true, lent, settings, pages: Some(pages) };
+        let options = OpenOptions { full: true, lent, settings, pages: Some(pages), ..OpenOptions::default() };
         Ok(SaveImage::walk_container(container, options)?)
     };
-    let mut pages = PageHashes::new();
+    let settings = a.how.settings();
+    let mut pages = PageHashes::new(&settings.budget, settings.tmpdir);
     let image = walk(&mut pages).map_err(named)?;
     if pages.is_incomplete() && name != "-" {
         let kept = super::extract::temporary(a.how.tmpdir.as_deref())
             .map_err(|e| Error::io("cannot make a temporary file", e))?;
-        let mut again = pages.again(kept);
-        walk(&mut again)?;
-        pages = again;
+        pages = pages.again(kept);
+        walk(&mut pages)?;
     }
     Ok(State { name, image, pages: Some(pages) })
 }

@@ -99,7 +99,7 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
     }
     let decided = RefCell::new(Decided::default());
     let planner = Box::new(|list: &BlockList<'_>| plan(job, &facts, list, &mut decided.borrow_mut()));
-    let mut sink = PageImages::new(planner);
+    let mut sink = PageImages::new(planner, &job.how.settings().budget);
     let progress = Progress::start(job.progress);
     let container = progress.watch(container::open(job.file, &job.how.settings())?);
     let opened = SaveImage::walk_container(

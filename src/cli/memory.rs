@@ -46,7 +46,7 @@ impl Pages {
             Ok((plan, handles))
         });
         let mut sink = Ordered {
-            images: PageImages::new(planner),
+            images: PageImages::new(planner, &how.settings().budget),
             names: Vec::new(),
             lens: Vec::new(),
             target_page: 4096,

@@ -21,12 +21,20 @@ pub fn devices(file: &Path, how: &HowArgs) -> Result<SaveImage, Failure> {
 
 /// Opens an input for a question about every byte.
 pub fn whole(file: &Path, how: &HowArgs) -> Result<(SaveImage, PageStats), Failure> {
-    let OpenOptions { lent, settings, .. } = options(how)?;
-    Ok(crate::image::open_counted(file, lent, settings)?)
+    verified(file, how, true)
+}
+
+/// Opens an input and, unless it is to be fast, decodes the pages whose encoding can be wrong.
+pub fn verified(file: &Path, how: &HowArgs, fast: bool) -> Result<(SaveImage, PageStats), Failure> {
+    let options = options(how)?;
+    let budget = &options.settings.budget;
+    let mut stats = if fast { PageStats::counting(budget) } else { PageStats::new(budget) };
+    let image = SaveImage::open(file, OpenOptions { full: true, pages: Some(&mut stats), ..options })?;
+    Ok((image, stats))
 }
 
 /// Returns the library's options for the arguments.
-pub fn options<'a>(how: &HowArgs) -> Result<OpenOptions<'a>, Failure> {
+pub fn options<'a>(how: &HowArgs) -> Result<OpenOptions<'a>, Error> {
     Ok(OpenOptions { lent: lend(how.schema.as_deref())?, settings: how.settings(), ..OpenOptions::default() })
 }
 
@@ -46,7 +54,7 @@ pub fn write_new(
 }
 
 /// Reads the description that `--schema` names: a stream's own, or JSON in a file.
-fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Failure> {
+fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Error> {
     let Some(file) = file else { return Ok(None) };
     let shown = file.display();
     let mut head = [0; 1];
@@ -62,7 +70,7 @@ fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Failure> {
     let image = SaveImage::open(file, OpenOptions::default()).map_err(|e| e.within(shown.to_string()))?;
     match &image.walk().description {
         Some(d) => Ok(Some(Arc::new(d.schema.clone()))),
-        None => Err(Error::new(ErrorKind::SchemaMissing, format!("{shown} has no description to lend")).into()),
+        None => Err(Error::new(ErrorKind::SchemaMissing, format!("{shown} has no description to lend"))),
     }
 }
 

@@ -127,6 +127,10 @@ impl Source for Watched {
         self.inner.is_transient()
     }
 
+    fn first_kept(&self) -> u64 {
+        self.inner.first_kept()
+    }
+
     fn as_file(&self) -> Option<(&File, u64)> {
         self.inner.as_file()
     }

@@ -31,6 +31,7 @@ pub use libvirt::LibvirtImage;
 pub use qcow2::{Qcow2Image, Snapshot};
 pub use signature::{Answer, Signature, identify};
 
+use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::FileOffset;
 use crate::wire::{FileSource, PipeSource, Source};
@@ -49,6 +50,8 @@ pub struct Container {
     pub in_place: bool,
     /// The stream's bytes.
     pub source: Arc<dyn Source>,
+    /// The memory that the input may use.
+    pub budget: Budget,
 }
 
 /// One wrapper.
@@ -93,9 +96,19 @@ pub struct Settings {
     pub offset: u64,
     /// Where temporary files go.
     pub tmpdir: Option<PathBuf>,
+    /// The memory that the input may use; inputs that are opened with clones of one share it.
+    pub budget: Budget,
 }
 
 impl Container {
+    /// Makes a container of a bare stream.
+    #[must_use]
+    pub fn raw(source: Arc<dyn Source>) -> Self {
+        let budget = Budget::default();
+        budget.credit(source.size().unwrap_or(0));
+        Self { layers: Vec::new(), stream_start: FileOffset(0), in_place: true, source, budget }
+    }
+
     /// Returns what output calls the wrappers: `raw stream`, or their names.
     #[must_use]
     pub fn name(&self) -> String {
@@ -184,6 +197,7 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Container> {
     if !is_seekable(&meta) {
         return from_reader(Box::new(file), settings);
     }
+    settings.budget.credit(meta.len());
     let way = Way { settings, offset: settings.offset, layers: Vec::new() };
     way.seekable(file, 0, true)
 }
@@ -193,6 +207,7 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Container> {
 /// # Errors
 /// As [`open`].
 pub fn from_reader(reader: Box<dyn Read + Send>, settings: &Settings) -> Result<Container> {
+    let reader = Box::new(Credited { inner: reader, budget: settings.budget.clone() });
     let way = Way { settings, offset: settings.offset, layers: vec![Layer::Pipe] };
     way.pipe(reader, 0)
 }
@@ -253,10 +268,17 @@ impl Way<'_> {
             let (image, source) = qcow2::open(source, self.settings.snapshot.as_deref())?;
             self.layers.push(Layer::Qcow2(Box::new(image)));
             self.must_be_stream(&head_of(source.as_ref())?, source.as_ref())?;
-            return Ok(Container { layers: self.layers, stream_start: FileOffset(0), in_place: false, source });
+            return Ok(Container {
+                layers: self.layers,
+                stream_start: FileOffset(0),
+                in_place: false,
+                source,
+                budget: self.settings.budget.clone(),
+            });
         }
         self.must_be_stream(&head, &source)?;
-        Ok(Container { layers: self.layers, stream_start: FileOffset(base), in_place, source: Arc::new(source) })
+        let (source, budget) = (Arc::new(source), self.settings.budget.clone());
+        Ok(Container { layers: self.layers, stream_start: FileOffset(base), in_place, source, budget })
     }
 
     fn packed(mut self, codec: Codec, input: Box<dyn Read + Send>) -> Result<Container> {
@@ -289,8 +311,8 @@ impl Way<'_> {
             return self.spool(source);
         }
         self.must_be_stream(&head, &source)?;
-        let source = Arc::new(source);
-        Ok(Container { layers: self.layers, stream_start: FileOffset(base), in_place: false, source })
+        let (source, budget) = (Arc::new(source), self.settings.budget.clone());
+        Ok(Container { layers: self.layers, stream_start: FileOffset(base), in_place: false, source, budget })
     }
 
     /// A qcow2 image needs seeking: it is copied to a temporary file, which has no name and goes with the process.
@@ -324,6 +346,20 @@ impl Way<'_> {
                 None => told,
             }
         }))
+    }
+}
+
+/// A pipe whose bytes are credited to a budget as they are read.
+struct Credited {
+    inner: Box<dyn Read + Send>,
+    budget: Budget,
+}
+
+impl Read for Credited {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.budget.credit(n as u64);
+        Ok(n)
     }
 }
 

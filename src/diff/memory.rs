@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use super::rules;
 use super::stream::differs;
 use crate::difference::{Aspect, Difference, Report, Rule, Subject};
+use crate::error::Result;
 use crate::sink::{BlockHashes, PageHash, PageHashes};
 
 /// Ranges of one block that are listed; those behind them are counted.
@@ -92,7 +93,10 @@ impl Counts {
 type Range = (Fate, u64, u64);
 
 /// Adds what differs in memory to a report.
-pub fn compare(a: &PageHashes, b: &PageHashes, report: &mut Report) {
+///
+/// # Errors
+/// `Io`, where hashes are in a temporary file.
+pub fn compare(a: &PageHashes, b: &PageHashes, report: &mut Report) -> Result<()> {
     let names = report.inputs.clone();
     for (s, name) in [a, b].into_iter().zip(names) {
         if let Some((n, why)) = s.bad() {
@@ -107,20 +111,21 @@ pub fn compare(a: &PageHashes, b: &PageHashes, report: &mut Report) {
     if x != y && !a.blocks().is_empty() && !b.blocks().is_empty() {
         let why = format!("the pages of one state have {x} bytes and those of the other {y}; memory is not compared");
         report.faults.push(why);
-        return;
+        return Ok(());
     }
     let others: HashMap<&str, &BlockHashes> = b.blocks().iter().map(|o| (o.name.as_str(), o)).collect();
     for block in a.blocks() {
         // added and removed blocks are in the comparison of the lists
         if let Some(other) = others.get(block.name.as_str()) {
-            one(block, other, x, report);
+            one(block, other, x, report)?;
         }
     }
+    Ok(())
 }
 
-fn one(a: &BlockHashes, b: &BlockHashes, page: u64, report: &mut Report) {
+fn one(a: &BlockHashes, b: &BlockHashes, page: u64, report: &mut Report) -> Result<()> {
     if a.absent || b.absent {
-        return;
+        return Ok(());
     }
     let mut chunks = a.chunks();
     chunks.extend(b.chunks());
@@ -141,7 +146,7 @@ fn one(a: &BlockHashes, b: &BlockHashes, page: u64, report: &mut Report) {
     for chunk in chunks {
         let first = chunk.saturating_mul(BlockHashes::CHUNK);
         for n in first..first.saturating_add(BlockHashes::CHUNK).min(end) {
-            let fate = Fate::of(a.page(n), b.page(n));
+            let fate = Fate::of(a.page(n)?, b.page(n)?);
             counts.add(fate);
             match &mut open {
                 Some((f, _, last)) if *f == fate && last.checked_add(1) == Some(n) => *last = n,
@@ -156,6 +161,7 @@ fn one(a: &BlockHashes, b: &BlockHashes, page: u64, report: &mut Report) {
     let text = counts.text(pages);
     let found = listed(&a.name, &ranges, more, page, &text);
     report.differences.extend(found);
+    Ok(())
 }
 
 /// Makes the differences of a block; the first says how the whole block stands.

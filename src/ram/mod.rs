@@ -28,17 +28,21 @@
 
 mod blocks;
 mod mapped;
+mod page_set;
 mod page_size;
 mod records;
 mod stats;
 mod xbzrle;
+mod zlib;
 
 pub use blocks::{MappedRam, RamBlock};
 pub use mapped::{MappedRun, runs as mapped_runs};
+pub use page_set::PageSet;
 pub use page_size::guess_page_size;
 pub use records::{RamContext, RamReader};
-pub use stats::{PageCounts, PageSet, PageStats};
+pub use stats::{BadPage, PageCounts, PageStats};
 pub use xbzrle::apply as apply_xbzrle;
+pub use zlib::inflate;
 
 use crate::error::Result;
 use crate::offset::{RamOffset, StreamOffset};
@@ -55,7 +59,7 @@ pub struct PageAt {
     pub stream: StreamOffset,
 }
 
-/// What a record says of a page. The slices are empty when the sink does not want data.
+/// What a record says of a page. The slice is empty when the sink does not want it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Page<'a> {
@@ -67,6 +71,17 @@ pub enum Page<'a> {
     Xbzrle(&'a [u8]),
     /// A zlib stream of the page.
     Compressed(&'a [u8]),
+}
+
+/// The form in which a page record holds a page, where it is more than a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The page itself.
+    Normal,
+    /// A difference.
+    Xbzrle,
+    /// A zlib stream.
+    Compressed,
 }
 
 /// The list of blocks, and what a sink may need to make use of it.
@@ -110,8 +125,13 @@ pub trait PageSink {
         Ok(())
     }
 
-    /// Tells whether page contents are wanted; they are not even read otherwise.
-    fn wants_data(&self) -> bool {
+    /// Tells whether pages are wanted at all; otherwise the bitmap of a mapped-ram file is not read.
+    fn wants_pages(&self) -> bool {
+        true
+    }
+
+    /// Tells whether the content of a page record is wanted; it is not even read otherwise.
+    fn wants(&self, _at: PageAt, _form: Form) -> bool {
         true
     }
 }

@@ -29,7 +29,7 @@ pub fn guess_page_size(source: &dyn Source, payload: StreamOffset, section_id: u
         let mut sound = true;
         let mut jumped = false;
         for _ in 0..LOOK {
-            match r.record(&mut c, &mut step, false) {
+            match r.record(&mut c, &mut step) {
                 Ok(true) => jumped = false,
                 Ok(false) if next_part(&mut c, section_id) => jumped = true,
                 Ok(false) => break,
@@ -93,7 +93,7 @@ impl PageSink for Steps {
         Ok(())
     }
 
-    fn wants_data(&self) -> bool {
+    fn wants(&self, _: PageAt, _: super::Form) -> bool {
         false
     }
 }

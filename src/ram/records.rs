@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::blocks::{self, RamBlock};
 use super::mapped;
-use super::{BlockList, Page, PageAt, PageCounts, PageSink};
+use super::{BlockList, Form, Page, PageAt, PageCounts, PageSink};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::ram_flag as flag;
 use crate::offset::{FileOffset, RamOffset, StreamOffset};
@@ -36,6 +36,8 @@ pub struct RamReader {
     /// The block of the last page record; CONTINUE refers to it, across sections too.
     current: Option<usize>,
     counts: PageCounts,
+    /// Lists of blocks so far.
+    lists: u64,
     machine: Option<String>,
 }
 
@@ -43,7 +45,15 @@ impl RamReader {
     /// Makes a reader for one stream.
     #[must_use]
     pub fn new(ctx: RamContext, machine: Option<String>) -> Self {
-        Self { ctx, blocks: Vec::new(), by_name: HashMap::new(), current: None, counts: PageCounts::default(), machine }
+        Self {
+            ctx,
+            blocks: Vec::new(),
+            by_name: HashMap::new(),
+            current: None,
+            counts: PageCounts::default(),
+            lists: 0,
+            machine,
+        }
     }
 
     /// Returns the blocks in the order of the list.
@@ -52,10 +62,25 @@ impl RamReader {
         &self.blocks
     }
 
+    /// Returns how many lists of blocks came: one, but for COLO.
+    #[must_use]
+    pub fn lists(&self) -> u64 {
+        self.lists
+    }
+
     /// Returns the context.
     #[must_use]
     pub fn context(&self) -> &RamContext {
         &self.ctx
+    }
+
+    /// Takes a target page size that became known after the section, unless a page came by which another was guessed.
+    pub fn take_page_size(&mut self, page: u64) -> bool {
+        let free = self.counts == PageCounts::default() && page.is_power_of_two();
+        if free {
+            self.ctx.target_page = page;
+        }
+        free
     }
 
     /// Returns how many records of each kind came.
@@ -69,8 +94,7 @@ impl RamReader {
     /// # Errors
     /// `Truncated` and `Corrupt` at the record that is at fault, and whatever the sink says.
     pub fn read(&mut self, c: &mut Cursor<'_>, sink: &mut dyn PageSink) -> Result<()> {
-        let wants_data = sink.wants_data();
-        while self.record(c, sink, wants_data)? {
+        while self.record(c, sink)? {
             c.release_behind();
         }
         Ok(())
@@ -78,7 +102,7 @@ impl RamReader {
 
     /// Reads one record; `false` after EOS.
     #[inline]
-    pub(super) fn record(&mut self, c: &mut Cursor<'_>, sink: &mut dyn PageSink, wants_data: bool) -> Result<bool> {
+    pub(super) fn record(&mut self, c: &mut Cursor<'_>, sink: &mut dyn PageSink) -> Result<bool> {
         let at = c.offset();
         let head = c.be64()?;
         let mask = self.ctx.target_page.saturating_sub(1);
@@ -87,7 +111,7 @@ impl RamReader {
             flag::PAGE => {
                 let place = self.place(c, at, flags, addr)?;
                 let n = self.ctx.target_page;
-                if wants_data {
+                if sink.wants(place, Form::Normal) {
                     let page = c.take(usize::try_from(n).unwrap_or(usize::MAX))?;
                     sink.page(place, Page::Normal(page))?;
                 } else {
@@ -103,8 +127,8 @@ impl RamReader {
                 let n = if fill == 0 { &mut self.counts.zero } else { &mut self.counts.filled };
                 *n = n.saturating_add(1);
             }
-            flag::XBZRLE => self.xbzrle(c, sink, wants_data, at, (flags, addr))?,
-            flag::COMPRESS_PAGE => self.compressed(c, sink, wants_data, at, (flags, addr))?,
+            flag::XBZRLE => self.xbzrle(c, sink, at, (flags, addr))?,
+            flag::COMPRESS_PAGE => self.compressed(c, sink, at, (flags, addr))?,
             flag::MEM_SIZE if flags == flag::MEM_SIZE => self.block_list(c, sink, addr)?,
             flag::EOS if flags == flag::EOS => return Ok(false),
             flag::MULTIFD_FLUSH if flags == flag::MULTIFD_FLUSH => {
@@ -141,10 +165,15 @@ impl RamReader {
         } else {
             blocks::read(c, total, &self.ctx, &mut self.blocks)?;
         }
-        self.by_name = self.blocks.iter().enumerate().map(|(i, b)| (b.name.clone(), i)).collect();
+        // of two blocks with one name QEMU takes the first
+        self.by_name = self.blocks.iter().enumerate().rev().map(|(i, b)| (b.name.clone(), i)).collect();
+        self.lists = self.lists.saturating_add(1);
         self.current = None;
         let machine = self.machine.as_deref();
         sink.blocks(&BlockList { blocks: &self.blocks, target_page: self.ctx.target_page, machine })?;
+        if !sink.wants_pages() {
+            return Ok(());
+        }
         for (i, b) in self.blocks.iter().enumerate() {
             let Some(m) = b.mapped.filter(|m| !m.is_absent()) else { continue };
             let source = c.source();
@@ -180,7 +209,6 @@ impl RamReader {
         &mut self,
         c: &mut Cursor<'_>,
         sink: &mut dyn PageSink,
-        wants_data: bool,
         at: StreamOffset,
         (flags, addr): (u64, u64),
     ) -> Result<()> {
@@ -194,7 +222,11 @@ impl RamReader {
                 format!("XBZRLE page: expected encoding 1 and a page at most, found encoding {encoding} and {n} bytes"),
             ));
         }
-        let data = if wants_data { c.take(usize::try_from(n).unwrap_or(usize::MAX))? } else { skipped(c, n)? };
+        let data = if sink.wants(place, Form::Xbzrle) {
+            c.take(usize::try_from(n).unwrap_or(usize::MAX))?
+        } else {
+            skipped(c, n)?
+        };
         sink.page(place, Page::Xbzrle(data))?;
         self.counts.xbzrle = self.counts.xbzrle.saturating_add(1);
         Ok(())
@@ -204,7 +236,6 @@ impl RamReader {
         &mut self,
         c: &mut Cursor<'_>,
         sink: &mut dyn PageSink,
-        wants_data: bool,
         at: StreamOffset,
         (flags, addr): (u64, u64),
     ) -> Result<()> {
@@ -219,7 +250,11 @@ impl RamReader {
                 format!("compressed page: expected {bound} bytes at most, found a length of {n}"),
             ));
         }
-        let data = if wants_data { c.take(usize::try_from(n).unwrap_or(usize::MAX))? } else { skipped(c, n)? };
+        let data = if sink.wants(place, Form::Compressed) {
+            c.take(usize::try_from(n).unwrap_or(usize::MAX))?
+        } else {
+            skipped(c, n)?
+        };
         sink.page(place, Page::Compressed(data))?;
         self.counts.compressed = self.counts.compressed.saturating_add(1);
         Ok(())
@@ -381,8 +416,9 @@ mod tests {
             let e = result.unwrap_err();
             assert!(e.message().contains(words), "{e}");
         }
-        let mut stats = PageStats::default();
-        assert!(!stats.wants_data());
+        let mut stats = PageStats::new(&crate::budget::Budget::default());
+        let at = PageAt { block: 0, offset: RamOffset(0), stream: StreamOffset(0) };
+        assert!(!stats.wants(at, Form::Normal) && stats.wants(at, Form::Xbzrle));
         stats.blocks(&BlockList { blocks: &[], target_page: 0, machine: None }).unwrap();
     }
 }

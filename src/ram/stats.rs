@@ -1,9 +1,9 @@
 //! Counting pages.
 
-use std::collections::HashMap;
-
-use super::{BlockList, MappedRun, Page, PageAt, PageSink};
+use super::{BlockList, Form, MappedRun, Page, PageAt, PageSet, PageSink, apply_xbzrle, inflate};
+use crate::budget::Budget;
 use crate::error::Result;
+use crate::offset::RamOffset;
 use crate::wire::Source;
 
 /// Records by kind.
@@ -33,112 +33,32 @@ impl PageCounts {
     }
 }
 
-/// A set of page numbers that grows with what is in it, whatever the numbers are.
-#[derive(Clone, Debug, Default)]
-pub struct PageSet {
-    index: HashMap<u64, usize>,
-    chunks: Vec<[u64; WORDS]>,
-    /// The chunk that was asked for last; pages come mostly in order.
-    last: Option<(u64, usize)>,
-    len: u64,
+/// A page record that no QEMU can load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadPage {
+    /// The index of the block in the list of blocks.
+    pub block: usize,
+    /// The page's offset in the block.
+    pub offset: RamOffset,
+    /// What is wrong.
+    pub why: String,
 }
 
-const WORDS: usize = 64;
-/// Pages of a chunk, as a shift.
-const CHUNK_SHIFT: u32 = 12;
+/// Bad pages that are told apart.
+const MAX_BAD: usize = 100;
 
-impl PageSet {
-    #[inline]
-    fn chunk(&mut self, number: u64) -> Option<usize> {
-        match self.last {
-            Some((n, i)) if n == number => Some(i),
-            _ => {
-                let i = *self.index.get(&number)?;
-                self.last = Some((number, i));
-                Some(i)
-            }
-        }
-    }
-
-    fn place(page: u64) -> (u64, usize, u64) {
-        (page >> CHUNK_SHIFT, usize::try_from((page >> 6) & 63).unwrap_or_default(), 1 << (page & 63))
-    }
-
-    /// Adds a page; `false` when it was there.
-    #[inline]
-    pub fn insert(&mut self, page: u64) -> bool {
-        let (number, word, bit) = Self::place(page);
-        let i = match self.chunk(number) {
-            Some(i) => i,
-            None => {
-                let i = self.chunks.len();
-                self.chunks.push([0; WORDS]);
-                self.index.insert(number, i);
-                self.last = Some((number, i));
-                i
-            }
-        };
-        let Some(w) = self.chunks.get_mut(i).and_then(|c| c.get_mut(word)) else { return false };
-        let new = *w & bit == 0;
-        *w |= bit;
-        self.len = self.len.saturating_add(u64::from(new));
-        new
-    }
-
-    /// Takes a page out; `false` when it was not there.
-    #[inline]
-    pub fn remove(&mut self, page: u64) -> bool {
-        let (number, word, bit) = Self::place(page);
-        let Some(i) = self.chunk(number) else { return false };
-        let Some(w) = self.chunks.get_mut(i).and_then(|c| c.get_mut(word)) else { return false };
-        let there = *w & bit != 0;
-        *w &= !bit;
-        self.len = self.len.saturating_sub(u64::from(there));
-        there
-    }
-
-    /// Takes the pages from `first` up to `end` out, in a time that depends on what is in the set.
-    pub fn remove_range(&mut self, first: u64, end: u64) {
-        let numbers: Vec<u64> =
-            self.index.keys().copied().filter(|n| (first >> CHUNK_SHIFT..=end >> CHUNK_SHIFT).contains(n)).collect();
-        for n in numbers {
-            let from = first.max(n << CHUNK_SHIFT);
-            let to = end.min(n.saturating_add(1) << CHUNK_SHIFT);
-            for page in from..to {
-                self.remove(page);
-            }
-        }
-    }
-
-    /// Tells whether a page is in the set.
-    #[must_use]
-    pub fn contains(&self, page: u64) -> bool {
-        let (number, word, bit) = Self::place(page);
-        let w = self.index.get(&number).and_then(|i| self.chunks.get(*i)).and_then(|c| c.get(word));
-        w.is_some_and(|w| w & bit != 0)
-    }
-
-    /// Returns the number of pages.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// Tells whether there is no page in the set.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-}
-
-/// A sink that counts, and reads no page.
-#[derive(Clone, Debug, Default)]
+/// A sink that counts pages, and verifies those whose encoding can be wrong. It reads no page that is sent as it is.
+#[derive(Clone, Debug)]
 pub struct PageStats {
+    budget: Budget,
     blocks: Vec<BlockStats>,
     target_page: u64,
+    verify: bool,
+    bad: Vec<BadPage>,
+    bad_count: u64,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct BlockStats {
     name: String,
     counts: PageCounts,
@@ -146,7 +66,54 @@ struct BlockStats {
     again: u64,
 }
 
+impl BlockStats {
+    fn new(name: &str, budget: &Budget) -> Self {
+        Self { name: name.to_owned(), counts: PageCounts::default(), seen: PageSet::new(budget), again: 0 }
+    }
+}
+
 impl PageStats {
+    /// Makes a sink that has counted nothing.
+    #[must_use]
+    pub fn new(budget: &Budget) -> Self {
+        let (blocks, bad) = (Vec::new(), Vec::new());
+        Self { budget: budget.clone(), blocks, target_page: 1, verify: true, bad, bad_count: 0 }
+    }
+
+    /// Makes a sink that reads no page at all.
+    #[must_use]
+    pub fn counting(budget: &Budget) -> Self {
+        Self { verify: false, ..Self::new(budget) }
+    }
+
+    /// Returns the first page records that no QEMU can load.
+    #[must_use]
+    pub fn bad_pages(&self) -> &[BadPage] {
+        &self.bad
+    }
+
+    /// Returns how many there are in all.
+    #[must_use]
+    pub fn bad_count(&self) -> u64 {
+        self.bad_count
+    }
+
+    /// Decodes a page as QEMU does, and keeps what is wrong with it.
+    fn check(&mut self, at: PageAt, page: Page<'_>, new: bool) {
+        let size = usize::try_from(self.target_page).unwrap_or(4096);
+        let result = match page {
+            Page::Xbzrle(_) if new => Err("XBZRLE: a difference to a page that was never sent".to_owned()),
+            Page::Xbzrle(d) if self.verify => apply_xbzrle(d, &mut vec![0; size]),
+            Page::Compressed(z) if self.verify => inflate(&mut flate2::Decompress::new(true), z, size).map(drop),
+            _ => return,
+        };
+        let Err(why) = result else { return };
+        self.bad_count = self.bad_count.saturating_add(1);
+        if self.bad.len() < MAX_BAD {
+            self.bad.push(BadPage { block: at.block, offset: at.offset, why });
+        }
+    }
+
     /// Returns the counts of a block.
     #[must_use]
     pub fn counts(&self, block: usize) -> PageCounts {
@@ -173,8 +140,8 @@ impl PageSink for PageStats {
         for (i, b) in list.blocks.iter().enumerate() {
             match self.blocks.get_mut(i) {
                 Some(s) if s.name == b.name => {}
-                Some(s) => *s = BlockStats { name: b.name.clone(), ..BlockStats::default() },
-                None => self.blocks.push(BlockStats { name: b.name.clone(), ..BlockStats::default() }),
+                Some(s) => *s = BlockStats::new(&b.name, &self.budget),
+                None => self.blocks.push(BlockStats::new(&b.name, &self.budget)),
             }
         }
         Ok(())
@@ -190,9 +157,9 @@ impl PageSink for PageStats {
             Page::Compressed(_) => &mut b.counts.compressed,
         };
         *n = n.saturating_add(1);
-        if !b.seen.insert(at.offset.0.checked_div(self.target_page).unwrap_or_default()) {
-            b.again = b.again.saturating_add(1);
-        }
+        let new = b.seen.insert(at.offset.0.checked_div(self.target_page).unwrap_or_default())?;
+        b.again = b.again.saturating_add(u64::from(!new));
+        self.check(at, page, new);
         Ok(())
     }
 
@@ -203,38 +170,7 @@ impl PageSink for PageStats {
         Ok(())
     }
 
-    fn wants_data(&self) -> bool {
-        false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_set_costs_by_what_is_in_it() {
-        let mut s = PageSet::default();
-        assert!(s.insert(u64::MAX));
-        assert!(s.insert(0));
-        assert!(!s.insert(0));
-        assert!(s.contains(u64::MAX) && !s.contains(1));
-        assert_eq!(s.len(), 2);
-        assert_eq!(s.chunks.len(), 2);
-        assert!(s.remove(0) && !s.remove(0) && !s.remove(5000));
-        assert_eq!(s.len(), 1);
-    }
-
-    #[test]
-    fn a_range_is_taken_out() {
-        let mut s = PageSet::default();
-        (4000..4200).for_each(|p| {
-            s.insert(p);
-        });
-        s.remove_range(4090, 4100);
-        assert_eq!(s.len(), 190);
-        assert!(s.contains(4089) && !s.contains(4090) && !s.contains(4099) && s.contains(4100));
-        s.remove_range(0, u64::MAX);
-        assert!(s.is_empty());
+    fn wants(&self, _at: PageAt, form: Form) -> bool {
+        self.verify && form != Form::Normal
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::writer::inflate;
+use crate::budget::{Budget, Charge};
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::{Facts, Region, layout};
 use crate::offset::RamOffset;
-use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink, apply_xbzrle};
+use crate::ram::{BlockList, Form, MappedRun, Page, PageAt, PageSink, apply_xbzrle, inflate};
 use crate::wire::Source;
 
 /// Pages that are kept at most: 1 GiB of 4 KiB pages would be four times that.
@@ -32,13 +32,14 @@ pub struct GuestPages {
     target_page: u64,
     pages: HashMap<(usize, u64), Kept>,
     zlib: flate2::Decompress,
+    charge: Charge,
     truncated: bool,
 }
 
 impl GuestPages {
     /// Begins, with ranges as address and length; `facts` are those for the map of memory.
     #[must_use]
-    pub fn new(ranges: Vec<(u64, u64)>, facts: Facts) -> Self {
+    pub fn new(ranges: Vec<(u64, u64)>, facts: Facts, budget: &Budget) -> Self {
         Self {
             ranges,
             facts,
@@ -47,6 +48,7 @@ impl GuestPages {
             target_page: 4096,
             pages: HashMap::new(),
             zlib: flate2::Decompress::new(true),
+            charge: budget.charge("pages of guest memory"),
             truncated: false,
         }
     }
@@ -95,7 +97,8 @@ impl GuestPages {
             let mut at = start.saturating_sub(start.checked_rem(page).unwrap_or(0));
             let end = start.saturating_add(len);
             while at < end {
-                if self.pages.len() >= MAX_PAGES {
+                let used = self.charge.bytes().saturating_add(page);
+                if self.pages.len() >= MAX_PAGES || self.charge.set(used).is_err() {
                     self.truncated = true;
                     return;
                 }
@@ -174,6 +177,10 @@ impl PageSink for GuestPages {
             *kept = Kept::Content(content);
         }
         Ok(())
+    }
+
+    fn wants(&self, at: PageAt, _form: Form) -> bool {
+        self.pages.contains_key(&(at.block, at.offset.0))
     }
 
     fn discard(&mut self, block: usize, start: RamOffset, bytes: u64) -> Result<()> {

@@ -14,6 +14,7 @@
     )
 )]
 
+mod block_hashes;
 mod copy;
 mod file_names;
 mod guest_pages;
@@ -23,9 +24,10 @@ mod page_images;
 mod plan;
 mod writer;
 
+pub use block_hashes::{BlockHashes, PageHash};
 pub use file_names::file_names;
 pub use guest_pages::GuestPages;
 pub use image_files::{ImageFiles, Whole};
-pub use page_hashes::{BlockHashes, PageHash, PageHashes};
+pub use page_hashes::PageHashes;
 pub use page_images::{BlockReport, PageImages, Planner, Report};
 pub use plan::{Plan, Segment};

@@ -1,111 +1,35 @@
 //! What pages hold in the end, as a hash of 128 bits each: for those who ask whether pages are the same.
 //!
-//! Costs 16 bytes a page that came, and about 3 bytes of administration. XBZRLE is a difference to content that is not kept:
-//! such pages are listed, and a second walk that keeps these alone ([`PageHashes::again`]) finishes the work.
+//! XBZRLE is a difference to content that is not kept: such pages are listed, and a second walk that keeps these alone
+//! ([`PageHashes::again`]) finishes the work.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
 
-use xxhash_rust::xxh3::xxh3_128;
-
-use super::page_images::is_zero;
-use super::writer::inflate;
+use super::block_hashes::{BlockHashes, PageHash};
+use crate::budget::{Budget, Charge};
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::{RamOffset, StreamOffset};
-use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink, apply_xbzrle};
+use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink, apply_xbzrle, inflate};
 use crate::wire::Source;
 
-/// Pages of a chunk: few, so that a record of nine bytes which names a page far away costs little.
-const CHUNK: usize = 16;
-const CHUNK_SHIFT: u32 = 4;
 /// Bytes of a mapped-ram file that are read at a time.
 const RUN: usize = 256 << 10;
 
-/// What a page holds; two pages with the same number hold the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PageHash(u128);
-
-impl PageHash {
-    /// Nothing was sent of it.
-    pub const UNSENT: Self = Self(0);
-    /// Zeros.
-    pub const ZERO: Self = Self(1);
-    /// Something was sent that cannot be decoded.
-    pub const BAD: Self = Self(2);
-
-    fn of(page: &[u8]) -> Self {
-        if is_zero(page) { Self::ZERO } else { Self(xxh3_128(page).max(3)) }
-    }
-}
-
-/// The pages of a block.
-#[derive(Debug, Default)]
-pub struct BlockHashes {
-    /// The name.
-    pub name: String,
-    /// The length in bytes.
-    pub len: u64,
-    /// Whether what was not sent is zero: in a mapped-ram file.
-    pub mapped: bool,
-    /// Whether the stream left it out on purpose (`x-ignore-shared`).
-    pub absent: bool,
-    index: HashMap<u64, usize>,
-    chunks: Vec<[PageHash; CHUNK]>,
-    last: Option<(u64, usize)>,
-}
-
-impl BlockHashes {
-    /// Returns the numbers of the chunks in which something was sent, in order; page = chunk × [`BlockHashes::CHUNK`] + i.
-    #[must_use]
-    pub fn chunks(&self) -> Vec<u64> {
-        let mut out: Vec<u64> = self.index.keys().copied().collect();
-        out.sort_unstable();
-        out
-    }
-
-    /// Pages of a chunk.
-    pub const CHUNK: u64 = CHUNK as u64;
-
-    /// Returns what a page holds.
-    #[must_use]
-    pub fn page(&self, page: u64) -> PageHash {
-        let chunk = self.index.get(&(page >> CHUNK_SHIFT)).and_then(|i| self.chunks.get(*i));
-        match chunk.and_then(|c| c.get(within(page))).copied().unwrap_or_default() {
-            PageHash::UNSENT if self.mapped => PageHash::ZERO,
-            h => h,
-        }
-    }
-
-    fn slot(&mut self, page: u64) -> Option<&mut PageHash> {
-        let number = page >> CHUNK_SHIFT;
-        let i = match self.last.filter(|(n, _)| *n == number) {
-            Some((_, i)) => i,
-            None => {
-                let next = self.chunks.len();
-                let i = *self.index.entry(number).or_insert(next);
-                if i == next {
-                    self.chunks.push([PageHash::UNSENT; CHUNK]);
-                }
-                self.last = Some((number, i));
-                i
-            }
-        };
-        self.chunks.get_mut(i)?.get_mut(within(page))
-    }
-}
-
-fn within(page: u64) -> usize {
-    usize::try_from(page & (BlockHashes::CHUNK.wrapping_sub(1))).unwrap_or_default()
-}
+/// What a page in the list of differences needs.
+const DIFFERENCE_BYTES: u64 = 80;
 
 /// Hashes the pages of a stream.
-#[derive(Default)]
 pub struct PageHashes {
+    budget: Budget,
+    tmpdir: Option<PathBuf>,
     blocks: Vec<BlockHashes>,
     target_page: u64,
     /// Pages that came as XBZRLE, and where their content is kept in the second walk.
     differences: HashMap<(usize, u64), Option<u64>>,
+    charge: Charge,
     keep: Option<File>,
     slots: u64,
     zlib: Option<flate2::Decompress>,
@@ -114,17 +38,29 @@ pub struct PageHashes {
 }
 
 impl PageHashes {
-    /// Begins.
+    /// Makes a sink that has hashed nothing; what the budget does not allow goes to a file in `tmpdir`.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(budget: &Budget, tmpdir: Option<PathBuf>) -> Self {
+        Self {
+            budget: budget.clone(),
+            tmpdir,
+            blocks: Vec::new(),
+            target_page: 0,
+            differences: HashMap::new(),
+            charge: budget.charge("the list of pages that were sent as differences"),
+            keep: None,
+            slots: 0,
+            zlib: None,
+            bad: 0,
+            why: String::new(),
+        }
     }
 
     /// Returns the sink for a second walk over the same stream, when the first could not know all pages.
     #[must_use]
-    pub fn again(&self, keep: File) -> Self {
-        let differences = self.differences.keys().map(|k| (*k, None)).collect();
-        Self { keep: Some(keep), differences, ..Self::default() }
+    pub fn again(self, keep: File) -> Self {
+        let differences = self.differences;
+        Self { keep: Some(keep), differences, charge: self.charge, ..Self::new(&self.budget, self.tmpdir) }
     }
 
     /// Tells whether a second walk is needed.
@@ -167,10 +103,8 @@ impl PageHashes {
         PageHash::BAD
     }
 
-    fn set(&mut self, block: usize, page: u64, hash: PageHash) {
-        if let Some(slot) = self.blocks.get_mut(block).and_then(|b| b.slot(page)) {
-            *slot = hash;
-        }
+    fn set(&mut self, block: usize, page: u64, hash: PageHash) -> Result<()> {
+        self.blocks.get_mut(block).map_or(Ok(()), |b| b.set(page, hash))
     }
 
     /// Keeps the content of a page to which a difference comes later.
@@ -211,12 +145,12 @@ impl PageSink for PageHashes {
             return Err(Error::new(ErrorKind::Unsupported, "a second list of RAM blocks (COLO) is not compared"));
         }
         self.target_page = list.target_page.max(1);
-        let block = |b: &crate::ram::RamBlock| BlockHashes {
-            name: b.name.clone(),
-            len: b.len,
-            mapped: b.mapped.is_some_and(|m| !m.is_absent()),
-            absent: b.mapped.is_some_and(|m| m.is_absent()),
-            ..BlockHashes::default()
+        let block = |b: &crate::ram::RamBlock| {
+            let charge = self.budget.charge("hashes of pages");
+            let mut hashes = BlockHashes::new(&b.name, b.len, charge, self.tmpdir.clone());
+            hashes.mapped = b.mapped.is_some_and(|m| !m.is_absent());
+            hashes.absent = b.mapped.is_some_and(|m| m.is_absent());
+            hashes
         };
         self.blocks = list.blocks.iter().map(block).collect();
         Ok(())
@@ -238,7 +172,10 @@ impl PageSink for PageHashes {
                 }
             }
             Page::Xbzrle(_) if self.keep.is_none() => {
-                self.differences.insert(key, None);
+                if !self.differences.contains_key(&key) {
+                    self.charge.set(self.charge.bytes().saturating_add(DIFFERENCE_BYTES))?;
+                    self.differences.insert(key, None);
+                }
                 PageHash::BAD
             }
             Page::Xbzrle(difference) => {
@@ -249,8 +186,7 @@ impl PageSink for PageHashes {
                 }
             }
         };
-        self.set(at.block, number, hash);
-        Ok(())
+        self.set(at.block, number, hash)
     }
 
     fn mapped(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
@@ -270,7 +206,7 @@ impl PageSink for PageHashes {
             let first = self.number(run.offset.0.saturating_add(done));
             for (i, page) in piece.chunks(size).enumerate() {
                 let number = first.saturating_add(i as u64);
-                self.set(run.block, number, PageHash::of(page));
+                self.set(run.block, number, PageHash::of(page))?;
             }
             done = done.saturating_add(n as u64);
         }
@@ -279,23 +215,8 @@ impl PageSink for PageHashes {
 
     fn discard(&mut self, block: usize, start: RamOffset, bytes: u64) -> Result<()> {
         let (first, end) = (self.number(start.0), self.number(start.0.saturating_add(bytes)));
-        let Some(b) = self.blocks.get_mut(block) else { return Ok(()) };
-        let (low, high) = (first >> CHUNK_SHIFT, end >> CHUNK_SHIFT);
-        let wide = high.saturating_sub(low) > b.index.len() as u64;
-        // whichever is fewer: the chunks of the range, or those that there are
-        let numbers: Vec<u64> = if wide {
-            b.index.keys().copied().filter(|n| (low..=high).contains(n)).collect()
-        } else {
-            (low..=high).filter(|n| b.index.contains_key(n)).collect()
-        };
-        for n in numbers {
-            let base = n.saturating_mul(BlockHashes::CHUNK);
-            let Some(chunk) = b.index.get(&n).and_then(|i| b.chunks.get_mut(*i)) else { continue };
-            for (i, page) in chunk.iter_mut().enumerate() {
-                if (first..end).contains(&base.saturating_add(i as u64)) {
-                    *page = PageHash::UNSENT;
-                }
-            }
+        if let Some(b) = self.blocks.get_mut(block) {
+            b.forget(first, end);
         }
         Ok(())
     }
@@ -309,10 +230,11 @@ mod tests {
         PageAt { block: 0, offset: RamOffset(page * 4096), stream: StreamOffset(0) }
     }
 
-    fn sink(keep: Option<&PageHashes>) -> PageHashes {
-        let mut s = keep.map_or_else(PageHashes::new, |k| k.again(tempfile::tempfile().unwrap()));
+    fn sink(keep: Option<PageHashes>) -> PageHashes {
+        let budget = Budget::of(1 << 20);
+        let mut s = keep.map_or_else(|| PageHashes::new(&budget, None), |k| k.again(tempfile::tempfile().unwrap()));
         s.target_page = 4096;
-        s.blocks = vec![BlockHashes { len: 1 << 40, ..BlockHashes::default() }];
+        s.blocks = vec![BlockHashes::new("b", 1 << 40, budget.charge("hashes"), None)];
         s
     }
 
@@ -324,15 +246,18 @@ mod tests {
         s.page(at(6), Page::Fill(7)).unwrap();
         s.page(at(1 << 28), Page::Fill(0)).unwrap();
         let b = &s.blocks[0];
-        assert_eq!(b.page(5), b.page(6));
-        assert_eq!((b.page(1 << 28), b.page(7)), (PageHash::ZERO, PageHash::UNSENT));
-        assert_eq!(b.chunks.len(), 2);
+        assert_eq!(b.page(5).unwrap(), b.page(6).unwrap());
+        assert_eq!((b.page(1 << 28).unwrap(), b.page(7).unwrap()), (PageHash::ZERO, PageHash::UNSENT));
+        assert_eq!(b.chunks().len(), 2);
         s.page(at(5), Page::Normal(&[0; 4096])).unwrap();
-        assert_eq!(s.blocks[0].page(5), PageHash::ZERO);
+        assert_eq!(s.blocks[0].page(5).unwrap(), PageHash::ZERO);
         s.discard(0, RamOffset(5 * 4096), 4096).unwrap();
-        assert_eq!((s.blocks[0].page(5), s.blocks[0].page(6) == PageHash::UNSENT), (PageHash::UNSENT, false));
+        assert_eq!(
+            (s.blocks[0].page(5).unwrap(), s.blocks[0].page(6).unwrap() == PageHash::UNSENT),
+            (PageHash::UNSENT, false)
+        );
         s.discard(0, RamOffset(0), u64::MAX).unwrap();
-        assert_eq!(s.blocks[0].page(6), PageHash::UNSENT);
+        assert_eq!(s.blocks[0].page(6).unwrap(), PageHash::UNSENT);
     }
 
     #[test]
@@ -345,11 +270,11 @@ mod tests {
         let mut first = sink(None);
         walk(&mut first);
         assert!(first.is_incomplete());
-        let mut second = sink(Some(&first));
+        let mut second = sink(Some(first));
         walk(&mut second);
         assert!(!second.is_incomplete() && second.bad().is_none());
         let mut page = [7; 4096];
         (page[2], page[3]) = (9, 8);
-        assert_eq!(second.blocks[0].page(1), PageHash::of(&page));
+        assert_eq!(second.blocks[0].page(1).unwrap(), PageHash::of(&page));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::plan::Plan;
 use super::writer::{Op, Writer};
+use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::RamOffset;
 use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSet, PageSink};
@@ -29,6 +30,7 @@ pub struct PageImages<'p> {
     copy_from: Option<Arc<File>>,
     /// What went wrong first; nothing is written after it.
     failed: Option<Error>,
+    budget: Budget,
 }
 
 /// Bytes on their way to one place.
@@ -39,7 +41,6 @@ struct Run {
     data: Vec<u8>,
 }
 
-#[derive(Default)]
 struct Progress {
     name: String,
     len: u64,
@@ -78,8 +79,9 @@ pub struct Report {
 impl<'p> PageImages<'p> {
     /// Makes a sink that asks `planner` once the blocks are known.
     #[must_use]
-    pub fn new(planner: Planner<'p>) -> Self {
+    pub fn new(planner: Planner<'p>, budget: &Budget) -> Self {
         Self {
+            budget: budget.clone(),
             planner,
             plan: Plan::default(),
             blocks: Vec::new(),
@@ -223,7 +225,8 @@ impl PageImages<'_> {
                 len: b.len,
                 mapped: b.mapped.is_some_and(|m| !m.is_absent()),
                 absent: b.mapped.is_some_and(|m| m.is_absent()),
-                ..Progress::default()
+                seen: PageSet::new(&self.budget),
+                written: PageSet::new(&self.budget),
             })
             .collect();
         Ok(())
@@ -232,13 +235,13 @@ impl PageImages<'_> {
     fn write(&mut self, at: PageAt, page: Page<'_>) -> Result<()> {
         let Some(b) = self.blocks.get_mut(at.block) else { return Ok(()) };
         let number = at.offset.0.checked_div(self.target_page).unwrap_or_default();
-        b.seen.insert(number);
+        b.seen.insert(number)?;
         if self.plan.blocks.get(at.block).is_none_or(Vec::is_empty) {
             return Ok(());
         }
         match page {
             Page::Normal(data) if !is_zero(data) => {
-                b.written.insert(number);
+                b.written.insert(number)?;
                 self.content(at, data)
             }
             Page::Normal(_) | Page::Fill(0) => {
@@ -246,12 +249,12 @@ impl PageImages<'_> {
                 if b.written.remove(number) { self.clear(at.block, at.offset, self.target_page) } else { Ok(()) }
             }
             Page::Fill(byte) => {
-                b.written.insert(number);
+                b.written.insert(number)?;
                 let data = vec![byte; usize::try_from(self.target_page).unwrap_or(4096)];
                 self.content(at, &data)
             }
             Page::Xbzrle(data) => {
-                b.written.insert(number);
+                b.written.insert(number)?;
                 self.flush()?;
                 let page = usize::try_from(self.target_page).unwrap_or(4096);
                 for (output, at, ..) in self.place(at.block, at.offset, self.target_page) {
@@ -260,7 +263,7 @@ impl PageImages<'_> {
                 Ok(())
             }
             Page::Compressed(data) => {
-                b.written.insert(number);
+                b.written.insert(number)?;
                 self.flush()?;
                 let page = usize::try_from(self.target_page).unwrap_or(4096);
                 for (output, at, ..) in self.place(at.block, at.offset, self.target_page) {
@@ -315,7 +318,10 @@ impl PageImages<'_> {
         let end = start.0.saturating_add(bytes.min(b.len)).min(b.len);
         let last = end.div_ceil(page);
         b.seen.remove_range(first, last);
-        b.written.remove_range(first, last);
+        // the rest of the range holds zeros already
+        if b.written.remove_range(first, last) == 0 {
+            return Ok(());
+        }
         self.clear(block, start, end.saturating_sub(start.0))
     }
 }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use super::copy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ram::apply_xbzrle;
+use crate::ram::{apply_xbzrle, inflate};
 
 /// Something to do to an output, in the order in which it is sent.
 pub(super) enum Op {
@@ -135,16 +135,4 @@ fn work(outputs: &[File], ops: &Receiver<Op>, give_back: &Sender<Vec<u8>>) -> Re
         }
     }
     Ok(done)
-}
-
-/// Unpacks a page: a whole zlib stream that gives exactly a page.
-pub(super) fn inflate(zlib: &mut flate2::Decompress, data: &[u8], page: usize) -> std::result::Result<Vec<u8>, String> {
-    zlib.reset(true);
-    let mut out = vec![0; page];
-    let status = zlib.decompress(data, &mut out, flate2::FlushDecompress::Finish);
-    match status {
-        Ok(flate2::Status::StreamEnd) if zlib.total_out() == page as u64 => Ok(out),
-        Ok(_) => Err(format!("zlib: expected a page of {page} bytes, found {} or more", zlib.total_out())),
-        Err(e) => Err(format!("zlib: {e}")),
-    }
 }

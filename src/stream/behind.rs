@@ -1,14 +1,12 @@
 //! Behind the records: the description, what trails it, and the sums.
 
-use std::sync::Arc;
-
 use super::frame::MAGIC;
 use super::matching::Unmatched;
 use super::model::{Gap, Walk};
-use super::tail::Description;
+use super::tail::{self, Description};
 use super::walk::Walker;
 use crate::diag::Severity;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_VMDESC_BYTES;
 use crate::names::RecordType;
 use crate::offset::{StreamOffset, StreamRange};
@@ -21,9 +19,21 @@ impl Walker<'_> {
     /// Refuses an EOF byte that cannot be one, because described devices are still to come and the description, which
     /// follows the true one, stands elsewhere.
     pub(super) fn must_be_the_end(&mut self, at: StreamOffset) -> Result<()> {
-        let Some(description) = self.schema.as_deref().map(|d| d.record.start) else { return Ok(()) };
+        // no stream ends before its device sections; then the description at the end of the source is likely its own
+        let none_yet = self.out.sections.iter().all(|s| s.header.kind != RecordType::FULL);
+        if none_yet && self.schema.is_none() && self.c.source().is_transient() {
+            let size = self.c.source().exhaust().map_err(|e| Error::io("cannot read the stream", e).at(at))?;
+            self.look_at_the_end(size)?;
+        }
+        let last = self.at_the_end.as_ref().filter(|_| none_yet).map(|e| &e.description);
+        let Some(description) = self.schema.as_deref().or(last).map(|d| d.record.start) else { return Ok(()) };
         let next = at.plus(1);
-        if description <= next || self.unmatched.left().next().is_none() || self.c.peek(4).is_ok_and(|b| b == MAGIC) {
+        let all_found = !none_yet && self.unmatched.left().next().is_none();
+        if description <= next || all_found || self.c.peek(4).is_ok_and(|b| b == MAGIC) {
+            return Ok(());
+        }
+        let mut work = 0;
+        if !self.proven && tail::read_at(self.c.source(), next, &mut work)?.is_some() {
             return Ok(());
         }
         let what = format!("expected a record, found the end of the records; the description begins at {description}");
@@ -54,16 +64,21 @@ impl Walker<'_> {
         described
     }
 
+    /// Tells whether all is as it should be for a description that ends the source, but for the record type.
     fn is_description_but_for_its_mark(&mut self) -> Result<bool> {
         let at = self.c.offset();
-        let (Ok(head), Some(size)) = (self.c.peek(6).map(<[u8]>::to_vec), self.c.source().size()) else {
-            return Ok(false);
-        };
+        let Ok(head) = self.c.peek(6).map(<[u8]>::to_vec) else { return Ok(false) };
         let len = head.get(1..5).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes).unwrap_or_default();
-        Ok(head.get(5) == Some(&b'{') && at.0.saturating_add(RECORD_HEAD).saturating_add(len.into()) == size)
+        if head.get(5) != Some(&b'{') || u64::from(len) > MAX_VMDESC_BYTES {
+            return Ok(false);
+        }
+        let last = at.0.saturating_add(RECORD_HEAD).saturating_add(len.into()).saturating_sub(1);
+        let mut two = [0; 2];
+        let n = self.c.source().read_full(last, &mut two).map_err(|e| Error::io("cannot read the stream", e).at(at))?;
+        Ok(n == 1)
     }
 
-    /// Gives up a description that was found at the end and is not this stream's.
+    /// Gives up a description that is not this stream's.
     fn disown(&mut self) {
         if self.schema.take().is_none() {
             return;
@@ -71,7 +86,9 @@ impl Walker<'_> {
         let what = "a description was found that does not belong to this stream; it is not used";
         self.out.found.add(Severity::Warning, "foreign-vmdesc", None, None, what);
         self.unmatched = Unmatched::new(self.lent);
-        self.match_again();
+        for s in &mut self.out.sections {
+            s.device = self.unmatched.take(&s.header);
+        }
     }
 
     fn description(&mut self, at: StreamOffset) -> Result<()> {
@@ -79,7 +96,7 @@ impl Walker<'_> {
             && d.record.start == at
         {
             let range = d.record;
-            self.confirmed = true;
+            self.proven = true;
             self.account(range);
             self.c.seek(range.end);
             return Ok(());
@@ -87,14 +104,17 @@ impl Walker<'_> {
         self.c.skip(1)?;
         let len = u64::from(self.c.be32()?);
         let from = self.c.offset();
-        let size = self.c.source().exhaust().map_err(|e| Error::io("cannot read the stream", e).at(from))?;
-        let there = len.min(size.saturating_sub(from.0));
-        let text = self.c.take_vec(there, MAX_VMDESC_BYTES, "description")?;
+        let text = self.c.take_up_to(len.min(MAX_VMDESC_BYTES))?;
+        if len > MAX_VMDESC_BYTES && text.len() as u64 == MAX_VMDESC_BYTES {
+            let what = format!("description of {len} bytes, at most {MAX_VMDESC_BYTES} are read");
+            return Err(Error::new(ErrorKind::LimitExceeded, what).at(from).within("description"));
+        }
+        let there = text.len() as u64;
         let whole = StreamRange::new(at.0, self.c.offset().0);
         match schema::read(&text) {
             Ok((json, schema)) if there == len => {
                 self.account(whole);
-                self.adopt(Description { record: whole, json, schema });
+                self.adopt(Description { record: whole, json, schema }, true);
                 Ok(())
             }
             read => {
@@ -104,30 +124,15 @@ impl Walker<'_> {
                 };
                 // a wrong length is mended with what there is, up to the end
                 let mut rest = text;
-                if there == len && size > self.c.offset().0 {
-                    let more = size.saturating_sub(self.c.offset().0).min(MAX_VMDESC_BYTES);
-                    rest.extend(self.c.take_vec(more, MAX_VMDESC_BYTES, "description")?);
+                if there == len {
+                    rest.extend(self.c.take_up_to(MAX_VMDESC_BYTES)?);
                 }
                 if let Some((json, schema)) = schema::read(&rest).ok().or_else(|| schema::read_damaged(&rest)) {
-                    self.adopt(Description { record: whole, json, schema });
+                    self.adopt(Description { record: whole, json, schema }, true);
                 }
                 self.c.seek(whole.end);
                 Err(e.within("description"))
             }
-        }
-    }
-
-    /// Takes a description that was not known while the sections were walked.
-    fn adopt(&mut self, d: Description) {
-        self.confirmed = true;
-        self.unmatched = Unmatched::new(Some(&d.schema));
-        self.schema = Some(Arc::new(d));
-        self.match_again();
-    }
-
-    pub(super) fn match_again(&mut self) {
-        for s in &mut self.out.sections {
-            s.device = self.unmatched.take(&s.header);
         }
     }
 
@@ -148,7 +153,7 @@ impl Walker<'_> {
         let stopped_at = self.accounted_to();
         self.check_packages();
         let inside = self.schema.as_ref().is_some_and(|d| d.record.start < stopped_at);
-        if !self.confirmed && (inside || self.doubtful) {
+        if !self.proven && inside {
             // it lies inside what was read as something else
             self.disown();
         }

@@ -5,20 +5,37 @@ use std::sync::Arc;
 use super::configuration::Configuration;
 use super::frame::SectionHeader;
 use super::tail::Description;
+use crate::budget::Budget;
 use crate::diag::Diagnostics;
 use crate::error::{Error, Result};
 use crate::names::{Command, RecordType};
 use crate::offset::{StreamOffset, StreamRange};
+use crate::schema::Schema;
 use crate::value::Blob;
 use crate::wire::Cursor;
 
 /// How much of a stream a walk looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Only what questions about devices need: from the first PART on, the walk goes to the device sections at the end.
-    Devices,
+    /// Only what questions about devices need: from the first PART on, the walk goes to the device sections at the end of
+    /// a file, if at least `pass_over` bytes lie between. Less is read, which is as fast, and safer.
+    Devices {
+        /// A length in bytes.
+        pass_over: u64,
+    },
     /// Every record.
     Full,
+}
+
+/// How a stream is walked.
+#[derive(Clone, Debug)]
+pub struct WalkOptions<'a> {
+    /// How much is looked at.
+    pub depth: Depth,
+    /// A description from elsewhere, for a stream without one.
+    pub lent: Option<&'a Schema>,
+    /// The memory that may be used.
+    pub budget: Budget,
 }
 
 /// What is known when a section begins.
@@ -26,7 +43,7 @@ pub enum Depth {
 pub struct Context {
     /// The configuration section.
     pub configuration: Option<Configuration>,
-    /// The page size of the description.
+    /// The page size of the description at the end of the source, which may be another stream's.
     pub described_page_size: Option<u64>,
     /// The two numbers of a POSTCOPY_ADVISE command: the OR of the blocks' page sizes, and the target page size.
     pub advise: Option<(u64, u64)>,

@@ -1,29 +1,76 @@
-//! Going on where the walk cannot read record by record: at the device sections, found from the end of the stream.
+//! Going to the device sections without reading every record: because the question is about devices only, or because a
+//! record cannot be read.
 
 use super::footer::FOOTER_LEN;
-use super::model::{EndFound, Gap};
-use super::tail;
+use super::frame::{MAGIC, VERSION};
+use super::model::{Depth, EndFound, Gap};
+use super::own::holds_other_stream;
+use super::tail::{self, Description};
 use super::walk::Walker;
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::MAX_LAST_LOOK;
 use crate::names::RecordType;
 use crate::offset::{StreamOffset, StreamRange};
 use crate::schema::DeviceSchema;
+use crate::wire::{Cursor, Source};
+
+const WINDOW: usize = 1 << 20;
 
 impl Walker<'_> {
-    /// Goes to the device sections, passing over what lies between; `false` when not all of them are found.
+    /// Goes to the device sections at the end of a file, passing over guest memory; `false` where there is any doubt that
+    /// they are this stream's, or where so little lies between that reading it is as fast.
+    ///
+    /// No proof is possible without reading what lies between, so everything else that can be told apart is compared: the
+    /// file ends with the description; its sections lie side by side up to its EOF byte; the first follows the footer of
+    /// one of this stream's live sections; their ids are not those of other sections; the device sections that were saved
+    /// before the memory are described; the configuration section has the described length; and no other stream begins or
+    /// ends shortly before.
     pub(super) fn jump(&mut self, from: StreamOffset) -> Result<bool> {
+        let Depth::Devices { pass_over } = self.depth else { return Ok(false) };
         self.jumped = true;
-        let starts = self.find_chain(from, false)?;
-        let Some(start) = starts.first().copied() else { return Ok(false) };
-        if start > from {
-            let why = "not read: the question is about devices".to_owned();
-            self.out.gaps.push(Gap { range: StreamRange::new(from.0, start.0), why, intended: true });
+        let Some(e) = self.at_the_end.clone().filter(|e| e.exact) else { return Ok(false) };
+        let d = &e.description;
+        if d.record.start.0.saturating_sub(from.0) < pass_over || !self.configuration_agrees(d) {
+            return Ok(false);
         }
-        self.c.seek(start);
+        let chain = self.sections_of(d, from, false)?;
+        let Some(first) = chain.starts.last().copied().filter(|s| chain.whole && *s > from) else { return Ok(false) };
+        if !self.follows_live_section(first)? || !self.ids_are_new(&chain.starts)? {
+            return Ok(false);
+        }
+        let look = StreamOffset(first.0.saturating_sub(MAX_LAST_LOOK).max(from.0));
+        if holds_other_stream(self.c.source(), look, first)? {
+            return Ok(false);
+        }
+        self.adopt(d.clone(), false);
+        let why = "not read: the question is about devices".to_owned();
+        self.out.gaps.push(Gap { range: StreamRange::new(from.0, first.0), why, intended: true });
+        self.c.seek(first);
         Ok(true)
     }
 
-    /// Goes on behind a record that cannot be read, at the next device section.
+    /// Tells whether the configuration section is as long as described (QEMU 8.2 and later describe it).
+    fn configuration_agrees(&self, d: &Description) -> bool {
+        match (&d.schema.configuration, &self.out.configuration) {
+            // the type is not described
+            (Some(v), Some(c)) => v.total().saturating_add(1) == c.node.range.len(),
+            (Some(_), None) => false,
+            (None, _) => true,
+        }
+    }
+
+    fn ids_are_new(&self, starts: &[StreamOffset]) -> Result<bool> {
+        let mut ids = self.ids.clone();
+        for s in starts {
+            let mut c = Cursor::new(self.c.source(), s.plus(1));
+            if !ids.insert(c.be32()?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Goes on after a record that cannot be read, at the next device section.
     ///
     /// # Errors
     /// The one that was given, when there is none.
@@ -32,15 +79,17 @@ impl Walker<'_> {
             return Err(e);
         }
         let from = self.accounted_to();
-        if self.schema.is_none() && self.c.source().size().is_none() {
+        if self.schema.is_none() {
             // the rest of a pipe may have the description; if it is too much to be kept, the first error counts
-            match self.c.source().exhaust() {
-                Ok(size) => self.look_at_the_end(size)?,
-                Err(_) => return Err(e),
+            let kept = StreamOffset(self.c.source().first_kept());
+            let lost = e.stream_offset().map_or(from, |o| o.max(from)).max(kept);
+            let Ok(size) = self.c.source().exhaust() else { return Err(e) };
+            if let Some(d) = self.description_after(lost, size)? {
+                self.adopt(d, false);
             }
         }
         if self.chain.is_none() {
-            self.chain = Some(self.find_chain(from, true)?);
+            self.chain = Some(self.find_chain(from)?);
         }
         // what begins at `from` is what could not be read
         let next = self.chain.iter().flatten().copied().find(|s| *s > from);
@@ -51,6 +100,23 @@ impl Walker<'_> {
         self.cut_last_section(from, next)?;
         self.c.seek(next);
         Ok(())
+    }
+
+    /// Finds the description that ends the stream whose framing was lost at `lost`: at the end of the source, or where
+    /// another stream begins. A stream that begins after `lost` may also lie in guest memory; then there is none.
+    fn description_after(&mut self, lost: StreamOffset, size: u64) -> Result<Option<Description>> {
+        if self.c.source().is_transient() {
+            self.look_at_the_end(size)?;
+        }
+        // before the place where framing was lost lie pages of guest memory
+        let Some(e) = self.at_the_end.clone().filter(|e| e.description.record.start >= lost) else { return Ok(None) };
+        let Some(head) = next_stream(self.c.source(), lost, e.description.record.start)? else {
+            return Ok(Some(e.description.clone()));
+        };
+        let d = tail::find_description(self.c.source(), head.0, lost.0)?.map(|d| d.description);
+        let Some(d) = d else { return Ok(None) };
+        let found = !self.sections_of(&d, lost, true)?.starts.is_empty();
+        Ok(found.then_some(d))
     }
 
     /// Ends the section that was begun and not finished, if there is one, where the next one begins.
@@ -72,25 +138,13 @@ impl Walker<'_> {
         Ok(())
     }
 
-    /// Finds where the device sections behind `from` begin, the first one first.
-    fn find_chain(&mut self, from: StreamOffset, patient: bool) -> Result<Vec<StreamOffset>> {
+    /// Finds where the device sections after `from` begin, the first one first.
+    fn find_chain(&mut self, from: StreamOffset) -> Result<Vec<StreamOffset>> {
         let Some(d) = self.schema.clone() else { return Ok(Vec::new()) };
         let eof = StreamOffset(d.record.start.0.saturating_sub(1));
         let left: Vec<&DeviceSchema> = self.unmatched.left().filter_map(|i| d.schema.devices.get(i)).collect();
-        let chain = tail::chain(self.c.source(), eof, &left, from, patient)?;
-        let mut starts = chain.starts;
+        let mut starts = tail::chain(self.c.source(), eof, &left, from, true)?.starts;
         starts.reverse();
-        // the description at the end may be that of a stream inside guest memory, where this one was cut
-        let first = starts.first().copied().unwrap_or(eof);
-        let floor = StreamOffset(from.0.max(first.0.saturating_sub(64 << 10)));
-        if first > from && tail::begins_another_stream(self.c.source(), floor, first)? {
-            self.doubtful = true;
-            return Ok(Vec::new());
-        }
-        let complete = patient || (chain.whole && self.follows_live_section(first)?);
-        if !complete {
-            return Ok(Vec::new());
-        }
         Ok(starts)
     }
 
@@ -105,4 +159,30 @@ impl Walker<'_> {
         self.c.seek(back);
         Ok(mark == RecordType::FOOTER.0 && self.live_ids.contains(&id))
     }
+}
+
+/// Tells whether the bytes are the magic and the version of a stream.
+pub(super) fn head_of_a_stream(bytes: &[u8]) -> bool {
+    bytes.strip_prefix(&MAGIC).is_some_and(|b| b.starts_with(&VERSION.to_be_bytes()))
+}
+
+/// Returns where the first stream begins after `from`, and before `to`.
+fn next_stream(source: &dyn Source, from: StreamOffset, to: StreamOffset) -> Result<Option<StreamOffset>> {
+    let mut buf = vec![0; WINDOW];
+    let mut at = from.0;
+    while at < to.0 {
+        let n =
+            source.read_full(at, &mut buf).map_err(|e| Error::io("cannot read the stream", e).at(StreamOffset(at)))?;
+        let bytes = buf.get(..n).unwrap_or_default();
+        let hit = bytes.windows(8).position(|w| w.first() == Some(&MAGIC[0]) && head_of_a_stream(w));
+        if let Some(i) = hit {
+            let head = at.saturating_add(i as u64);
+            return Ok((head < to.0).then_some(StreamOffset(head)));
+        }
+        if n < WINDOW {
+            break;
+        }
+        at = at.saturating_add(WINDOW as u64).saturating_sub(7);
+    }
+    Ok(None)
 }

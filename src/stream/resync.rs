@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::matching::Unmatched;
+use super::recover::head_of_a_stream;
 use crate::error::Result;
 use crate::names::RecordType;
 use crate::offset::StreamOffset;
@@ -93,7 +94,11 @@ fn plausible(bytes: &[u8], last: bool, known: &Known<'_>, behind_footer: bool) -
         RecordType::EOF => {
             let ends = bytes.len() == 1 && last;
             let described = bytes.get(1) == Some(&RecordType::VMDESCRIPTION.0) && begins_description(bytes, last);
-            ends || described || (behind_footer && bytes.iter().all(|b| *b == 0))
+            // without a description the EOF byte is enough after a footer: the rest of an older stream may follow
+            let another = bytes.get(1..).is_some_and(head_of_a_stream);
+            ends || described
+                || another
+                || (behind_footer && (bytes.iter().all(|b| *b == 0) || known.footers && known.described.is_none()))
         }
         RecordType::START | RecordType::FULL => {
             plausible_header(bytes, known).unwrap_or(last && behind_footer && is_cut_name(bytes))
@@ -110,7 +115,7 @@ fn plausible(bytes: &[u8], last: bool, known: &Known<'_>, behind_footer: bool) -
 }
 
 /// Tells whether the JSON behind an EOF byte, a type and a length begins as QEMU begins it.
-fn begins_description(bytes: &[u8], last: bool) -> bool {
+pub(super) fn begins_description(bytes: &[u8], last: bool) -> bool {
     const LOOK: usize = 70;
     let text = bytes.get(6..bytes.len().min(LOOK)).unwrap_or_default();
     let words = [&b"\"page_size\""[..], b"\"configuration\"", b"\"devices\""];

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::frame::{MAGIC, VERSION};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_HEADER_SEARCH, MAX_LOST_HEADERS, MAX_VMDESC_BYTES, MAX_VMDESC_SEARCH};
 use crate::names::RecordType;
@@ -19,6 +18,14 @@ pub struct Description {
     pub json: Json,
     /// What it says.
     pub schema: Schema,
+}
+
+/// A description that was found from the end of a source. Whose it is must be proved.
+pub struct AtTheEnd {
+    /// The description.
+    pub description: Description,
+    /// Whether the source ends with it; otherwise zeros follow.
+    pub exact: bool,
 }
 
 /// How much of the end is looked at first, and how far zeros at the end are followed.
@@ -41,7 +48,7 @@ fn io(e: std::io::Error, at: u64) -> Error {
 ///
 /// # Errors
 /// `Io`.
-pub fn find_description(source: &dyn Source, size: u64, floor: u64) -> Result<Option<Description>> {
+pub fn find_description(source: &dyn Source, size: u64, floor: u64) -> Result<Option<AtTheEnd>> {
     let size_here = size.saturating_sub(floor);
     let mut look = FIRST_LOOK.min(size_here);
     let mut searched = 0;
@@ -66,8 +73,8 @@ pub fn find_description(source: &dyn Source, size: u64, floor: u64) -> Result<Op
             if tries > MAX_TRIES || (tries > 1 && work > MAX_VMDESC_BYTES.saturating_mul(2)) {
                 return Ok(None);
             }
-            if let Some(d) = parse_at(&bytes, i, from) {
-                return Ok(Some(d));
+            if let Some(description) = parse_at(&bytes, i, from) {
+                return Ok(Some(AtTheEnd { description, exact: size == from.saturating_add(bytes.len() as u64) }));
             }
         }
         let limit = match bytes.last() {
@@ -107,6 +114,35 @@ fn parse_at(bytes: &[u8], i: usize, from: u64) -> Option<Description> {
     Some(Description { record, json, schema })
 }
 
+/// Reads the description whose record begins at `at`; `work` counts the bytes that are parsed. Returns `None` for what is
+/// no description, or ends before its length says.
+///
+/// # Errors
+/// `Io`.
+pub(super) fn read_at(source: &dyn Source, at: StreamOffset, work: &mut u64) -> Result<Option<Description>> {
+    let mut head = [0; RECORD_HEAD];
+    let n = source.read_full(at.0, &mut head).map_err(|e| io(e, at.0))?;
+    let [_, len @ ..] = head;
+    let len = u64::from(u32::from_be_bytes(len));
+    let start = at.0.saturating_add(RECORD_HEAD as u64);
+    if n < RECORD_HEAD || len > MAX_VMDESC_BYTES || !byte_is(source, start.saturating_add(len).saturating_sub(1), b'}')?
+    {
+        return Ok(None);
+    }
+    *work = work.saturating_add(len);
+    let mut text = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+    let n = source.read_full(start, &mut text).map_err(|e| io(e, start))?;
+    text.truncate(n);
+    let record = StreamRange::with_len(at.0, len.saturating_add(RECORD_HEAD as u64));
+    Ok(schema::read(&text).ok().map(|(json, schema)| Description { record, json, schema }))
+}
+
+fn byte_is(source: &dyn Source, at: u64, byte: u8) -> Result<bool> {
+    let mut b = [0];
+    let n = source.read_full(at, &mut b).map_err(|e| io(e, at))?;
+    Ok(n == 1 && b == [byte])
+}
+
 /// Device sections that were found from the end of the records.
 #[derive(Debug, Default)]
 pub(super) struct Chain {
@@ -114,6 +150,8 @@ pub(super) struct Chain {
     pub(super) starts: Vec<StreamOffset>,
     /// Whether every device was found.
     pub(super) whole: bool,
+    /// Whether each was found right before the next, by the sizes of the description.
+    pub(super) side_by_side: bool,
 }
 
 /// Finds the sections of these devices, which stand side by side right before the EOF byte at `eof` and not below `floor`.
@@ -131,14 +169,15 @@ pub(super) fn chain(
     floor: StreamOffset,
     patient: bool,
 ) -> Result<Chain> {
-    let mut out = Chain { starts: Vec::new(), whole: true };
+    let mut out = Chain { starts: Vec::new(), whole: true, side_by_side: true };
     let mut end = eof.0;
     let mut lost = 0_usize;
     for d in devices.iter().rev() {
         let footer = if end.saturating_sub(floor.0) < 5 { None } else { footer_id(source, end)? };
         match section_start(source, end, d, footer, floor.0)? {
-            Some(s) => {
+            Some((s, by_size)) => {
                 out.starts.push(StreamOffset(s));
+                out.side_by_side &= by_size;
                 end = s;
             }
             None => {
@@ -153,34 +192,28 @@ pub(super) fn chain(
     Ok(out)
 }
 
+/// Finds where the section that ends at `end` begins, and whether the size in the description led there.
 fn section_start(
     source: &dyn Source,
     end: u64,
     d: &DeviceSchema,
     footer: Option<u32>,
     floor: u64,
-) -> Result<Option<u64>> {
+) -> Result<Option<(u64, bool)>> {
     // a footer with a wrong mark or a wrong id has the length of a footer
     for (framed, id) in [(footer.is_some(), footer), (true, None), (false, None)] {
         let whole = d.total().saturating_add(header_len(d)).saturating_add(if framed { 5 } else { 0 });
         if let Some(s) = end.checked_sub(whole).filter(|s| *s >= floor)
             && header_matches(source, s, d, id)?
         {
-            return Ok(Some(s));
+            return Ok(Some((s, true)));
         }
     }
-    if let Some(s) = search_header(source, end, d, footer, floor)? {
-        return Ok(Some(s));
+    let mut found = search_header(source, end, d, footer, floor)?;
+    if found.is_none() && footer.is_some() {
+        found = search_header(source, end, d, None, floor)?;
     }
-    if footer.is_some() { search_header(source, end, d, None, floor) } else { Ok(None) }
-}
-
-/// Tells whether another stream begins between `from` and `to`: then what stands behind it may be its end.
-pub(super) fn begins_another_stream(source: &dyn Source, from: StreamOffset, to: StreamOffset) -> Result<bool> {
-    let mut bytes = vec![0; usize::try_from(to.0.saturating_sub(from.0)).unwrap_or_default()];
-    let n = source.read_full(from.0, &mut bytes).map_err(|e| io(e, from.0))?;
-    let head = [MAGIC, VERSION.to_be_bytes()].concat();
-    Ok(bytes.get(..n).unwrap_or_default().windows(head.len()).any(|w| w == head))
+    Ok(found.map(|s| (s, false)))
 }
 
 fn header_len(d: &DeviceSchema) -> u64 {

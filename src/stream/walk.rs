@@ -6,12 +6,14 @@ use std::sync::Arc;
 use super::configuration;
 use super::frame::{self, SectionHeader};
 use super::matching::Unmatched;
-use super::model::{CommandRecord, Context, Depth, EndFound, Payloads, Section, Walk};
+use super::model::{CommandRecord, Context, Depth, EndFound, Payloads, Section, Walk, WalkOptions};
+use super::own::Searched;
 use super::resync::{self, Known};
-use super::tail::{self, Description};
+use super::tail::{AtTheEnd, Description};
+use crate::budget::Charge;
 use crate::diag::Severity;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{MAX_LISTED, MAX_PIPE_BYTES, MAX_SECTION_BYTES};
+use crate::limits::{MAX_LISTED, MAX_SECTION_BYTES};
 use crate::names::{Command, RecordType};
 use crate::offset::{StreamOffset, StreamRange};
 use crate::schema::{DeviceSchema, Schema};
@@ -40,35 +42,38 @@ pub(super) struct Walker<'a> {
     pub(super) jumped: bool,
     /// The device sections as they are found from the end, once they were sought.
     pub(super) chain: Option<Vec<StreamOffset>>,
-    /// Whether the description stands where the records of this stream end.
-    pub(super) confirmed: bool,
-    /// Whether the description may be that of another stream, inside guest memory.
-    pub(super) doubtful: bool,
-    pub(super) kept_bytes: u64,
+    /// A description at the end of the source, as long as nothing proves whose it is.
+    pub(super) at_the_end: Option<Arc<AtTheEnd>>,
+    /// Whether the description is this stream's for sure.
+    pub(super) proven: bool,
+    /// When the description was searched.
+    pub(super) searched: Searched,
+    pub(super) kept: Charge,
     pub(super) out: Walk,
 }
 
-/// Walks a stream from its first byte. `lent` is a description from elsewhere, for a stream without one.
+/// Walks a stream from its first byte.
 ///
 /// Never fails: what stops it is in [`Walk::stopped`], and what came before stands.
-pub fn walk(source: &dyn Source, depth: Depth, lent: Option<&Schema>, payloads: &mut dyn Payloads) -> Walk {
+pub fn walk(source: &dyn Source, how: &WalkOptions<'_>, payloads: &mut dyn Payloads) -> Walk {
     let mut w = Walker {
         c: Cursor::new(source, StreamOffset(0)),
-        depth,
+        depth: how.depth,
         payloads,
         context: Context::default(),
         schema: None,
-        lent,
-        unmatched: Unmatched::new(lent),
+        lent: how.lent,
+        unmatched: Unmatched::new(how.lent),
         live: HashMap::new(),
         live_ids: HashSet::new(),
         live_open: 0,
         ids: HashSet::new(),
         jumped: false,
         chain: None,
-        confirmed: false,
-        doubtful: false,
-        kept_bytes: 0,
+        at_the_end: None,
+        proven: false,
+        searched: Searched::Never,
+        kept: how.budget.charge("the device sections of a stream that cannot be read twice"),
         out: Walk::default(),
     };
     if let Err(e) = w.run() {
@@ -82,7 +87,9 @@ impl Walker<'_> {
         let header = frame::read_header(&mut self.c)?;
         self.out.header = Some(header);
         self.account(header);
-        if let Some(size) = self.c.source().size() {
+        if let Some(size) = self.c.source().size()
+            && !self.c.source().is_transient()
+        {
             self.look_at_the_end(size)?;
         }
         loop {
@@ -92,19 +99,6 @@ impl Walker<'_> {
                 Err(e) => self.recover(e)?,
             }
         }
-    }
-
-    /// Looks for the description at the end of the source.
-    pub(super) fn look_at_the_end(&mut self, size: u64) -> Result<()> {
-        let floor = if self.c.source().is_transient() { self.c.offset().0 } else { 0 };
-        if let Some(d) = tail::find_description(self.c.source(), size, floor)? {
-            self.context.described_page_size = d.schema.page_size;
-            self.unmatched = Unmatched::new(Some(&d.schema));
-            self.schema = Some(Arc::new(d));
-            // a pipe tells only now what the sections before the memory were
-            self.match_again();
-        }
-        Ok(())
     }
 
     pub(super) fn schema(&self) -> Option<&Schema> {
@@ -141,7 +135,7 @@ impl Walker<'_> {
                 self.section(header).map_err(|e| e.within(name))?;
             }
             RecordType::PART | RecordType::END => {
-                if self.depth == Depth::Devices && !self.jumped && self.jump(start)? {
+                if !self.jumped && self.jump(start)? {
                     return Ok(true);
                 }
                 self.further_section(kind, start).map_err(|e| self.within_part(e, kind, start))?;
@@ -212,6 +206,9 @@ impl Walker<'_> {
             return Err(Error::new(ErrorKind::LimitExceeded, format!("more than {MAX_LISTED} sections")).at(start));
         }
         let full = header.kind == RecordType::FULL;
+        if full {
+            self.find_own_description(start)?;
+        }
         let device = if full { self.unmatched.take(&header) } else { None };
         self.ids.insert(header.section_id);
         if !full {
@@ -251,11 +248,7 @@ impl Walker<'_> {
 
     /// Reads the payload of a section from a source that will not give it again.
     fn keep(&mut self, range: StreamRange) -> Result<Blob> {
-        self.kept_bytes = self.kept_bytes.saturating_add(range.len());
-        if self.kept_bytes > MAX_PIPE_BYTES {
-            let what = format!("the device sections have more than {MAX_PIPE_BYTES} bytes; save the stream to a file");
-            return Err(Error::new(ErrorKind::LimitExceeded, what).at(range.start));
-        }
+        self.kept.set(self.kept.bytes().saturating_add(range.len())).map_err(|e| e.at(range.start))?;
         let mut c = Cursor::new(self.c.source(), range.start);
         Ok(Blob::new(c.take_vec(range.len(), MAX_SECTION_BYTES, "section")?))
     }
@@ -287,22 +280,6 @@ impl Walker<'_> {
                     return self.close(s, end);
                 }
                 Err(e) => self.survive_payload(e, from, &s.header.idstr)?,
-            }
-        }
-        // a pipe is read up to its end only when no live section can follow: guest memory would come with it
-        if self.schema.is_none()
-            && self.c.source().size().is_none()
-            && s.header.kind == RecordType::FULL
-            && self.live_open == 0
-            && self.live.values().next().is_some()
-        {
-            let size = self.c.source().exhaust().map_err(|e| Error::io("cannot read the stream", e).at(from))?;
-            self.look_at_the_end(size)?;
-            if self.schema.is_some() {
-                s.device = self.unmatched.take(&s.header);
-                if s.device.is_some() {
-                    return self.payload(s, from);
-                }
             }
         }
         self.search_end(s, from)

@@ -150,6 +150,22 @@ impl<'a> Cursor<'a> {
         Ok(out)
     }
 
+    /// Returns the next `n` bytes in a buffer of their own, or fewer where the source ends before.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn take_up_to(&mut self, n: u64) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        let mut left = usize::try_from(n).unwrap_or(usize::MAX);
+        while left > 0 && !self.at_end()? {
+            let have = usize::try_from(self.pos.wrapping_sub(self.window_start)).unwrap_or(usize::MAX);
+            let chunk = self.take(self.window_len.saturating_sub(have).clamp(1, left.min(MAX_WINDOW)))?;
+            out.extend_from_slice(chunk);
+            left = left.saturating_sub(chunk.len());
+        }
+        Ok(out)
+    }
+
     /// Moves `n` bytes on, which must exist.
     ///
     /// # Errors

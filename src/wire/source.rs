@@ -27,6 +27,11 @@ pub trait Source: Send + Sync {
         false
     }
 
+    /// Returns the lowest offset that can be read.
+    fn first_kept(&self) -> u64 {
+        0
+    }
+
     /// Returns the file behind the source, and where in it the source begins, for those who copy inside the kernel.
     fn as_file(&self) -> Option<(&File, u64)> {
         None
@@ -341,6 +346,10 @@ impl Source for PipeSource {
 
     fn is_transient(&self) -> bool {
         true
+    }
+
+    fn first_kept(&self) -> u64 {
+        self.lock().start
     }
 
     fn exhaust(&self) -> io::Result<u64> {

@@ -174,7 +174,7 @@ impl State {
 }
 
 fn open(path: &Path) -> (SaveImage, PageHashes) {
-    let mut pages = PageHashes::new();
+    let mut pages = PageHashes::new(&savevm_analyze::budget::Budget::default(), None);
     let image =
         SaveImage::open(path, OpenOptions { full: true, pages: Some(&mut pages), ..OpenOptions::default() }).unwrap();
     (image, pages)
@@ -195,7 +195,7 @@ fn between(name: &str, a: &State, b: &State) -> Vec<String> {
     let ((image_a, pages_a), (image_b, pages_b)) = (open(&x), open(&y));
     let input = |image| Input { name: "x", image };
     let mut report = compare(input(&image_a), input(&image_b), &Options::default()).unwrap();
-    memory::compare(&pages_a, &pages_b, &mut report);
+    memory::compare(&pages_a, &pages_b, &mut report).unwrap();
     assert_eq!(report.faults, [] as [String; 0]);
     let told = |d: &savevm_analyze::difference::Difference| {
         let side = |s: &Option<savevm_analyze::difference::Aspect>| s.as_ref().map_or("", |s| &s.text).to_owned();

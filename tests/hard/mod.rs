@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use savevm_analyze::container::{self, Container, Settings};
 use savevm_analyze::error::{Error, ErrorKind};
 use savevm_analyze::image::{OpenOptions, SaveImage};
-use savevm_analyze::offset::FileOffset;
 use savevm_analyze::stream::Section;
 use savevm_analyze::wire::MemorySource;
 
@@ -44,7 +43,7 @@ pub fn fixture(name: &str) -> Vec<u8> {
 
 pub fn open(bytes: Vec<u8>, full: bool) -> Result<SaveImage, Error> {
     let source = Arc::new(MemorySource::new(bytes));
-    let container = Container { layers: Vec::new(), stream_start: FileOffset(0), in_place: true, source };
+    let container = Container::raw(source);
     SaveImage::walk_container(container, OpenOptions { full, ..OpenOptions::default() })
 }
 

@@ -1,5 +1,6 @@
 //! The payload of a `ram` section; the first byte chooses the context.
 
+use savevm_analyze::budget::Budget;
 use savevm_analyze::offset::{FileOffset, StreamOffset};
 use savevm_analyze::ram::{PageStats, RamContext, RamReader, guess_page_size};
 use savevm_analyze::wire::{Cursor, MemorySource};
@@ -16,7 +17,7 @@ pub fn run(data: &[u8]) {
     };
     let source = MemorySource::new(data.to_vec());
     let mut c = Cursor::new(&source, StreamOffset(0));
-    let mut stats = PageStats::default();
+    let mut stats = PageStats::new(&Budget::default());
     let mut r = RamReader::new(context, None);
     while r.read(&mut c, &mut stats).is_ok() {}
     assert!(c.offset().0 <= data.len() as u64);

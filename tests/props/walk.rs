@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use savevm_analyze::container::{self, Container, Settings};
 use savevm_analyze::image::{OpenOptions, SaveImage};
-use savevm_analyze::offset::FileOffset;
 use savevm_analyze::wire::MemorySource;
 
 pub fn run(data: &[u8]) {
     for full in [true, false] {
         let options = || OpenOptions { full, ..OpenOptions::default() };
         let source = Arc::new(MemorySource::new(data.to_vec()));
-        let container = Container { layers: Vec::new(), stream_start: FileOffset(0), in_place: true, source };
+        let container = Container::raw(source);
         if let Ok(image) = SaveImage::walk_container(container, options()) {
             holds(&image, data.len() as u64);
         }

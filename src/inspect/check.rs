@@ -1,0 +1,197 @@
+//! Whether a state is sound: whether QEMU would load it, and every other question about it has a complete answer.
+
+use super::{Devices, memory};
+use crate::container::Container;
+use crate::decode::virtio::rings;
+use crate::diag::{Diagnostics, Severity};
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::{Device, SaveImage};
+use crate::offset::StreamRange;
+use crate::ram::PageStats;
+use crate::sink::GuestPages;
+use crate::stream::EndFound;
+use crate::value::{Node, Value, uncovered};
+
+/// What a check found.
+#[derive(Debug)]
+pub struct Check {
+    /// Whether the state is sound.
+    pub sound: bool,
+    /// Sections, live ones counted once.
+    pub sections: usize,
+    /// Device sections.
+    pub device_sections: usize,
+    /// Device sections with a description.
+    pub described_sections: usize,
+    /// Payload bytes of the device sections.
+    pub device_bytes: u64,
+    /// Those that are in a value.
+    pub covered_device_bytes: u64,
+    /// Values in all device sections.
+    pub values: u64,
+    /// Bytes of described sections that are in no value.
+    pub undecoded: Vec<UndecodedBytes>,
+    /// Sections whose description is wrong as QEMU wrote it.
+    pub quirks: Vec<QuirkFound>,
+    /// Everything that was found, in the order of the questions: the records, memory, the devices, the wrappers.
+    pub findings: Diagnostics,
+    /// The error of the system that ended the check, if one did: then there is no verdict.
+    pub failed: Option<Error>,
+}
+
+/// Bytes of a described section that are in no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndecodedBytes {
+    /// The section's name.
+    pub section: String,
+    /// Its instance id.
+    pub instance_id: u32,
+    /// The name of the innermost node around the bytes.
+    pub within: String,
+    /// The bytes.
+    pub range: StreamRange,
+    /// Why they are in no value.
+    pub why: String,
+}
+
+/// A section whose description is wrong as QEMU wrote it; its bytes were followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuirkFound {
+    /// The section's name.
+    pub section: String,
+    /// Its instance id.
+    pub instance_id: u32,
+    /// Which of QEMU's mistakes.
+    pub quirk: &'static str,
+}
+
+/// Reads guest memory around ranges of guest-physical addresses; `None` where the input cannot be read twice.
+pub type ReadMemory<'a> = &'a mut dyn FnMut(Vec<(u64, u64)>) -> Result<Option<GuestPages>>;
+
+/// Checks a state that was walked in full with `stats` as its sink.
+///
+/// # Errors
+/// `Io`, where a device section or guest memory cannot be read.
+pub fn check(image: &SaveImage, stats: &PageStats, read: ReadMemory<'_>) -> Result<Check> {
+    let walk = image.walk();
+    let mut c = Check {
+        sound: false,
+        sections: walk.sections.len(),
+        device_sections: 0,
+        described_sections: 0,
+        device_bytes: 0,
+        covered_device_bytes: 0,
+        values: 0,
+        undecoded: Vec::new(),
+        quirks: Vec::new(),
+        findings: walk.found.clone(),
+        failed: None,
+    };
+    memory::judge(image, stats, &mut c.findings);
+    let devices = Devices::find(image, &mut |d| {
+        c.device(image, d);
+        Ok(())
+    })?;
+    devices.errors.iter().for_each(|e| c.findings.survived(e.kind().name(), e));
+    c.rings(&devices, read)?;
+    wrapper(image.container(), walk.stopped.is_some() || walk.eof.is_none(), &mut c.findings);
+    let ends = walk.sections.iter().all(|s| s.end != EndFound::Nowhere);
+    if walk.eof.is_none() && walk.stopped.is_none() {
+        c.findings.add(Severity::Error, "no-end", None, None, "the records have no end");
+    }
+    if let Some(e) = &walk.stopped {
+        if e.kind() == ErrorKind::Io {
+            c.failed = Some(Error::new(ErrorKind::Io, e.to_string()));
+        }
+        c.findings.survived(e.kind().name(), e);
+    }
+    c.sound = ends && walk.gaps.is_empty() && c.undecoded.is_empty() && !c.findings.has_errors();
+    Ok(c)
+}
+
+impl Check {
+    fn device(&mut self, image: &SaveImage, d: &Device<'_>) {
+        let header = &d.section.header;
+        self.device_sections = self.device_sections.saturating_add(1);
+        self.device_bytes = self.device_bytes.saturating_add(d.section.payload.len());
+        let mut covered = d.section.payload.len();
+        if d.section.device.is_some() {
+            self.described_sections = self.described_sections.saturating_add(1);
+            for u in uncovered(d.root()) {
+                covered = covered.saturating_sub(u.range.len());
+                self.undecoded.push(UndecodedBytes {
+                    section: header.idstr.to_string(),
+                    instance_id: header.instance_id,
+                    within: u.within,
+                    range: u.range,
+                    why: u.why,
+                });
+            }
+        } else if image.walk().description.is_some() {
+            let what = "the description of the stream does not mention this section";
+            self.findings.add(Severity::Error, "undescribed", Some(header.range), Some(&header.label()), what);
+        }
+        // without a description the section is one value, its bytes: covered, though not understood
+        self.covered_device_bytes = self.covered_device_bytes.saturating_add(covered);
+        self.values = self.values.saturating_add(leaves(d.root()));
+        self.quirks.extend(d.decoded.quirk.map(|quirk| QuirkFound {
+            section: header.idstr.to_string(),
+            instance_id: header.instance_id,
+            quirk,
+        }));
+    }
+
+    /// Compares the indices of virtio queues with those in guest memory, as QEMU does when it loads a device
+    /// (`virtio_load` in `hw/virtio/virtio.c`).
+    fn rings(&mut self, devices: &Devices, read: ReadMemory<'_>) -> Result<()> {
+        let queues = || devices.virtio.iter().flat_map(|d| d.queues.iter().map(move |q| (d, q)));
+        let ranges: Vec<(u64, u64)> = queues().flat_map(|(_, q)| rings::wanted(q)).collect();
+        if ranges.is_empty() {
+            return Ok(());
+        }
+        let Some(memory) = read(ranges)? else {
+            let what = "virtio queues were not compared with guest memory, which needs a file";
+            self.findings.add(Severity::Note, "rings-not-checked", None, None, what);
+            return Ok(());
+        };
+        for (d, q) in queues() {
+            let Some(ring) = rings::inspect(d, q, &memory) else { continue };
+            let severity = match ring {
+                // the rings lie where no memory is known, or in pages that were not sent
+                rings::Ring::Unreadable(_) => Severity::Warning,
+                _ => Severity::Error,
+            };
+            let path = format!("{} {} queue {}", d.place(), d.kind.name, q.index);
+            for p in ring.problems() {
+                self.findings.add(severity, "virtio-ring", None, Some(&path), p.as_str());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds what the wrappers say: a save image that libvirt itself calls unfinished is not sound.
+fn wrapper(container: &Container, cut: bool, findings: &mut Diagnostics) {
+    let partial = container.libvirt().is_some_and(|i| !i.complete);
+    for r in container.remarks() {
+        findings.add(Severity::Warning, "container", None, None, r);
+    }
+    if partial {
+        let what = "libvirt marks the save image as partial, and refuses to restore it";
+        findings.add(Severity::Error, "container-partial", None, None, what);
+    }
+    let severity = if cut { Severity::Error } else { Severity::Warning };
+    for f in container.faults() {
+        findings.add(severity, "container-damaged", None, None, f);
+    }
+}
+
+/// Counts the values of a tree.
+fn leaves(root: &Node) -> u64 {
+    let mut n = 0_u64;
+    root.walk(&mut |_, node| {
+        n = n.saturating_add(u64::from(!matches!(node.value, Value::Struct(_) | Value::Array(_))));
+        true
+    });
+    n
+}

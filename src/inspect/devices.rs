@@ -1,0 +1,41 @@
+//! The PCI and virtio devices of a state.
+
+use crate::decode::{Section, pci, virtio};
+use crate::error::{Error, Result};
+use crate::image::{Device, SaveImage};
+
+/// The PCI and virtio devices of a state, and what could not be decoded on the way.
+#[derive(Debug, Default)]
+pub struct Devices {
+    /// The PCI devices.
+    pub pci: Vec<pci::Device>,
+    /// The virtio devices.
+    pub virtio: Vec<virtio::Device>,
+    /// What could not be decoded, in stream order.
+    pub errors: Vec<Error>,
+}
+
+impl Devices {
+    /// Decodes the devices of a state; `each` sees every device section on the way.
+    ///
+    /// # Errors
+    /// `Io`, and those of `each`.
+    pub fn find(image: &SaveImage, each: &mut dyn FnMut(&Device<'_>) -> Result<()>) -> Result<Self> {
+        let mut all = pci::Devices::default();
+        let mut channels = virtio::Devices::new(image.machine());
+        let mut errors = Vec::new();
+        for section in image.device_sections() {
+            let device = image.device(section)?;
+            let vmsd = image.device_schema(section).map_or("", |d| &d.vmsd.name);
+            let (idstr, instance) = (&section.header.idstr, section.header.instance_id);
+            let given = Section { idstr, instance, vmsd, root: device.root() };
+            all.add(&given);
+            channels.add(&given);
+            each(&device)?;
+            errors.extend(device.decoded.errors);
+        }
+        let pci = all.finish();
+        let virtio = channels.finish(&pci);
+        Ok(Self { pci, virtio, errors })
+    }
+}
