@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms by level. A room may import all that stand above it in this table, and none of its own line or below.
 static LEVELS: &[&[&str]] = &[
-    &["offset", "limits"],
+    &["offset", "limits", "text"],
     // an error has a place
     &["error"],
     // a finding can be made of an error

@@ -13,6 +13,7 @@ use crate::render::state_json::FindingJson;
 use crate::render::virtio::Shown;
 use crate::render::{self};
 use crate::sink::GuestPages;
+use crate::text::Name;
 
 /// The PCI and virtio devices of a state, and what could not be decoded on the way.
 pub struct Found {
@@ -29,7 +30,7 @@ pub fn find(image: &SaveImage) -> Result<Found, Failure> {
     let (mut findings, mut problems) = (Vec::new(), Vec::new());
     for section in image.device_sections() {
         let device = image.device(section)?;
-        let vmsd = image.device_schema(section).map_or("", |d| &d.vmsd.name);
+        let vmsd = image.device_schema(section).map_or(Name::empty(), |d| &d.vmsd.name);
         let given =
             Section { idstr: &section.header.idstr, instance: section.header.instance_id, vmsd, root: device.root() };
         all.add(&given);

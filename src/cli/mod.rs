@@ -17,11 +17,13 @@ mod report;
 mod state;
 mod style;
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 
+use crate::text;
 use args::{Args, Command};
 use exit::{Failure, Outcome};
 
@@ -31,7 +33,7 @@ pub fn main() -> ExitCode {
     let args = match Args::parse_line(std::env::args_os()) {
         Ok(a) => a,
         Err(e) => {
-            let _ = e.print();
+            print_usage(&e);
             return if e.use_stderr() { Outcome::Unusable.into() } else { Outcome::Complete.into() };
         }
     };
@@ -49,6 +51,15 @@ pub fn main() -> ExitCode {
             f.print();
             Outcome::Unusable.into()
         }
+    }
+}
+
+/// Prints what is wrong with the arguments, or the help that was asked for; arguments may hold what a terminal obeys.
+fn print_usage(e: &clap::Error) {
+    let plain = e.render().to_string();
+    match text::lines(&plain) {
+        Cow::Owned(escaped) if e.use_stderr() => eprint!("{escaped}"),
+        _ => drop(e.print()),
     }
 }
 

@@ -42,6 +42,7 @@ pub use xbzrle::apply as apply_xbzrle;
 
 use crate::error::Result;
 use crate::offset::{RamOffset, StreamOffset};
+use crate::text::Name;
 use crate::wire::Source;
 
 /// Where a page record stands and which page it is about.
@@ -77,7 +78,7 @@ pub struct BlockList<'a> {
     /// The target page size in bytes.
     pub target_page: u64,
     /// The machine type, where the stream says it.
-    pub machine: Option<&'a str>,
+    pub machine: Option<&'a Name>,
 }
 
 /// Takes pages in the order of the stream. A page may come many times and in any order; the last one counts.

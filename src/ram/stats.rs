@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{BlockList, MappedRun, Page, PageAt, PageSink};
 use crate::error::Result;
+use crate::text::Name;
 use crate::wire::Source;
 
 /// Records by kind.
@@ -140,7 +141,7 @@ pub struct PageStats {
 
 #[derive(Clone, Debug, Default)]
 struct BlockStats {
-    name: String,
+    name: Name,
     counts: PageCounts,
     seen: PageSet,
     again: u64,

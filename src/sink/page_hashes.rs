@@ -14,6 +14,7 @@ use super::writer::inflate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::{RamOffset, StreamOffset};
 use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink, apply_xbzrle};
+use crate::text::Name;
 use crate::wire::Source;
 
 /// Pages of a chunk: few, so that a record of nine bytes which names a page far away costs little.
@@ -43,7 +44,7 @@ impl PageHash {
 #[derive(Debug, Default)]
 pub struct BlockHashes {
     /// The name.
-    pub name: String,
+    pub name: Name,
     /// The length in bytes.
     pub len: u64,
     /// Whether what was not sent is zero: in a mapped-ram file.

@@ -8,6 +8,7 @@ use super::writer::{Op, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::RamOffset;
 use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSet, PageSink};
+use crate::text::Name;
 use crate::wire::Source;
 
 /// Bytes that are gathered before they are written.
@@ -41,7 +42,7 @@ struct Run {
 
 #[derive(Default)]
 struct Progress {
-    name: String,
+    name: Name,
     len: u64,
     /// Pages that came at least once, and were not discarded since.
     seen: PageSet,
@@ -55,7 +56,7 @@ struct Progress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockReport {
     /// Its name.
-    pub name: String,
+    pub name: Name,
     /// Its length.
     pub len: u64,
     /// Bytes of it that the stream never said anything about; they are zero in the image.
