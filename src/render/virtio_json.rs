@@ -147,7 +147,9 @@ fn device<'a>(s: &'a Shown<'a>) -> DeviceJson<'a> {
         value: match &f.value {
             ConfigValue::Number(n, 8) => FieldValue::Text(wide(*n).into()),
             ConfigValue::Number(n, _) => FieldValue::Number(*n),
-            ConfigValue::Mac(m) => FieldValue::Text(m.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":").into()),
+            ConfigValue::Mac(m) => {
+                FieldValue::Text(m.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":").into())
+            }
             ConfigValue::Text(t) => FieldValue::Text(t.clone()),
             ConfigValue::Bytes(b) => FieldValue::Text(hex(b).into()),
         },
