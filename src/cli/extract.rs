@@ -170,7 +170,7 @@ fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> 
     } else {
         if job.format == ImageFormat::Raw {
             std::fs::create_dir_all(job.output)
-                .map_err(|e| Error::io(format!("cannot create the directory {}", shown(&job.output)), e))?;
+                .map_err(|e| Error::io(format!("cannot create the directory {}", shown(job.output)), e))?;
         }
         for (path, _) in &outputs {
             files.allow(path)?;

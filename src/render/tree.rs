@@ -55,7 +55,7 @@ pub fn print(out: &mut dyn Write, node: &Node, label: &str, depth: usize, o: &Tr
     match &node.value {
         Value::Struct(r) => {
             let mut about = Vec::new();
-            if !r.vmsd.is_empty() && r.vmsd.to_string() != *label {
+            if !r.vmsd.is_empty() && r.vmsd != *label {
                 about.push(r.vmsd.to_string());
             }
             about.extend(r.version.map(|v| format!("v{v}")));

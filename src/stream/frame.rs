@@ -98,7 +98,7 @@ impl SectionHeader {
 pub(super) fn read_section_header(c: &mut Cursor<'_>, kind: RecordType, start: StreamOffset) -> Result<SectionHeader> {
     let section_id = c.be32()?;
     let at = c.offset();
-    let idstr: Name = c.counted_str()?.into();
+    let idstr = c.counted_str()?;
     if idstr.is_empty() {
         return Err(Error::corrupt(at, "section header: expected a name, found an empty one"));
     }
