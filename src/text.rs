@@ -239,7 +239,8 @@ pub fn shown(path: impl AsRef<Path>) -> Name {
 }
 
 fn escape(text: &str, backslashes: bool) -> Cow<'_, str> {
-    if text.bytes().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'\\' | b'#' | b':')) {
+    let marked = || text.contains("::") || text.contains("##") || (backslashes && text.contains("\\u{"));
+    if text.bytes().all(|b| matches!(b, b' '..=b'~')) && !marked() {
         return text.into();
     }
     let mut before = ' ';
