@@ -1,9 +1,11 @@
 //! The one error of the library: what was expected, what was found, and where.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
 use crate::offset::{FileOffset, StreamOffset};
+use crate::text::line;
 
 /// What sort of obstacle an [`Error`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +63,15 @@ struct Inner {
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Returns text on one line in which everything is visible; names from the input are so already.
+fn printable(text: impl Into<String>) -> String {
+    let text = text.into();
+    match line(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(escaped) => escaped,
+    }
+}
+
 impl Error {
     /// Makes an error without a position.
     #[cold]
@@ -68,7 +79,7 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            message: printable(message),
             stream: None,
             file: None,
             path: Vec::new(),
@@ -117,14 +128,14 @@ impl Error {
     /// Adds an outer frame to the path (section, then vmsd, then field, from the inside outwards).
     #[must_use]
     pub fn within(mut self, frame: impl Into<String>) -> Self {
-        self.0.path.push(frame.into());
+        self.0.path.push(printable(frame));
         self
     }
 
     /// Adds what the user can try.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.0.hint = Some(printable(hint));
         self
     }
 
@@ -178,7 +189,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         if let Some(cause) = &self.0.source {
-            write!(f, ": {cause}")?;
+            write!(f, ": {}", line(&cause.to_string()))?;
         }
         let mut place = Vec::new();
         if let Some(o) = self.0.stream {

@@ -17,6 +17,7 @@ use crate::offset::{FileOffset, StreamOffset, StreamRange};
 use crate::ram::{PageSink, RamBlock, RamContext, RamReader, guess_page_size};
 use crate::schema::{DeviceSchema, Schema};
 use crate::stream::{self, Context, Depth, Fact, LiveSection, Payloads, Section, SectionHeader, Walk, WalkOptions};
+use crate::text::Name;
 use crate::value::{Blob, FieldPath, FieldType, Node, Value};
 use crate::wire::Cursor;
 
@@ -177,7 +178,11 @@ impl SaveImage {
                 } else {
                     "the description does not mention this section"
                 };
-                Decoded { root: interp::undescribed(idstr, &payload, base, why), errors: Vec::new(), quirk: None }
+                Decoded {
+                    root: interp::undescribed(idstr.exact(), &payload, base, why),
+                    errors: Vec::new(),
+                    quirk: None,
+                }
             }
         };
         let errors = decoded.errors.into_iter().map(|e| with_file_offset(e, &self.container)).collect();
@@ -186,8 +191,8 @@ impl SaveImage {
 
     /// Returns the machine type, where the stream says it.
     #[must_use]
-    pub fn machine(&self) -> Option<&str> {
-        self.walk.configuration.as_ref().map(|c| c.machine.as_str())
+    pub fn machine(&self) -> Option<&Name> {
+        self.walk.configuration.as_ref().map(|c| &c.machine)
     }
 
     /// Returns what the device sections say of the map of memory.
@@ -196,7 +201,7 @@ impl SaveImage {
         let mut facts = Facts::default();
         for section in self.device_sections() {
             let Some(schema) = self.device_schema(section) else { continue };
-            match &*schema.vmsd.name {
+            match schema.vmsd.name.exact() {
                 "mc146818rtc" => {
                     let Ok(d) = self.device(section) else { continue };
                     facts.cmos = d.root().child("cmos_data").and_then(Node::as_bytes).map(<[u8]>::to_vec);
@@ -207,7 +212,7 @@ impl SaveImage {
                         let hit = FieldPath::new(&format!("*{name}")).select(d.root());
                         hit.first().and_then(|(_, n)| n.as_u64())
                     };
-                    let path = section.header.idstr.rsplit_once('/').map_or("", |(p, _)| p).to_owned();
+                    let path = section.header.idstr.exact().rsplit_once('/').map_or("", |(p, _)| p).to_owned();
                     if let (Some(address), Some(bytes)) = (number(".addr"), number(".region_size")) {
                         facts.virtio_mem.push(VirtioMem { path, address, bytes });
                     }
@@ -338,16 +343,16 @@ impl Readers<'_> {
 
 impl Payloads for Readers<'_> {
     fn open(&mut self, c: &mut Cursor<'_>, h: &SectionHeader, ctx: &Context, found: &mut Diagnostics) -> bool {
-        if &*h.idstr == "ram" && h.kind == RecordType::START {
+        if h.idstr == "ram" && h.kind == RecordType::START {
             return self.open_ram(c, h, ctx, found);
         }
-        let Some(kind) = handler::find(&h.idstr) else { return false };
+        let Some(kind) = handler::find(h.idstr.exact()) else { return false };
         if h.kind == RecordType::FULL && self.live.contains_key(&h.section_id) {
             return true;
         }
         if !kind.versions.contains(&h.version_id) {
             let what = format!("version {} of {} is not known; its payload is passed over", h.version_id, kind.what);
-            found.add(Severity::Warning, "live-version", Some(h.range), Some(&h.idstr), what);
+            found.add(Severity::Warning, "live-version", Some(h.range), Some(&h.idstr.to_string()), what);
             return false;
         }
         self.live.insert(h.section_id, (kind.make)());

@@ -21,6 +21,7 @@ pub mod render;
 pub mod schema;
 pub mod sink;
 pub mod stream;
+pub mod text;
 pub mod value;
 pub mod wire;
 

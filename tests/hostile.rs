@@ -47,7 +47,7 @@ fn between(fields: &str, payload: &[u8]) -> Stream {
 
 fn neighbours_stand(image: &SaveImage) {
     for (name, v) in [("before", 7), ("after", 9)] {
-        let s = image.device_sections().find(|s| &*s.header.idstr == name).unwrap_or_else(|| panic!("{name} is gone"));
+        let s = image.device_sections().find(|s| s.header.idstr == name).unwrap_or_else(|| panic!("{name} is gone"));
         let d = image.device(s).unwrap();
         assert_eq!(d.root().child("v").and_then(|n| n.as_u64()), Some(v), "{name}");
         assert!(d.decoded.errors.is_empty());
@@ -243,7 +243,7 @@ fn records_without_a_block_or_outside_it() {
         s.described(&description(&[("d", 0, &field("v", "uint8", 1, ""))]));
         let image = look("record", &s);
         assert!(image.walk().found.has_errors() && image.walk().stopped.is_none(), "{head:#x}");
-        let d = image.device_sections().find(|s| &*s.header.idstr == "d").expect("the device behind the RAM stands");
+        let d = image.device_sections().find(|s| s.header.idstr == "d").expect("the device behind the RAM stands");
         assert!(d.device.is_some());
     }
 }
@@ -335,12 +335,12 @@ fn a_stream_inside_guest_memory_is_guest_memory() {
             for full in [true, false] {
                 let image = open(s.bytes[..cut].to_vec(), full).unwrap();
                 check(&image, cut, "inside");
-                assert!(image.device_sections().all(|s| &*s.header.idstr != "inner"), "cut at {cut}, full {full}");
+                assert!(image.device_sections().all(|s| s.header.idstr != "inner"), "cut at {cut}, full {full}");
                 let lent = image
                     .walk()
                     .description
                     .as_ref()
-                    .is_some_and(|d| d.schema.devices.iter().any(|d| &*d.idstr == "inner"));
+                    .is_some_and(|d| d.schema.devices.iter().any(|d| d.idstr == "inner"));
                 assert!(!lent, "cut at {cut}, full {full}");
             }
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms by level. A room may import all that stand above it in this table, and none of its own line or below.
 static LEVELS: &[&[&str]] = &[
-    &["offset", "limits"],
+    &["offset", "limits", "text"],
     // an error has a place
     &["error"],
     // a finding can be made of an error, and a refused charge is one
@@ -116,4 +116,45 @@ fn a_violation_is_found_with_its_line() {
     assert!(found[1].starts_with("src/stream/x.rs:3: `stream` imports `cli`"));
     assert!(violations("cellar", "src/cellar.rs", "")[0].contains("has no level"));
     assert_eq!(violations("ram", "x", "use crate::handler;").len(), 1);
+}
+
+/// Where output may ask for the exact text of a name: file, how often, what for.
+static EXACT: &[(&str, usize, &str)] = &[
+    ("src/cli/cpu.rs", 3, "which structures the decoders know"),
+    ("src/cli/extract.rs", 1, "names of files, which `sink::file_names` makes safe"),
+    ("src/cli/memory.rs", 1, "keys of the document of analyze-migration.py, which is JSON"),
+    ("src/cli/state.rs", 4, "matching patterns"),
+    ("src/render/report/sarif.rs", 1, "references to files, which are percent-encoded"),
+    ("src/render/state_json.rs", 1, "the name of a type in JSON"),
+    ("src/render/upstream.rs", 3, "keys of the document of analyze-migration.py, and types that it knows"),
+];
+
+/// Text from the input is printed by the `Display` of `Name`, which escapes; JSON is written by one writer, which does too.
+#[test]
+fn output_asks_for_exact_text_only_where_it_may() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for room in ["src/cli", "src/render"] {
+        sources(&root.join(room), &mut files);
+    }
+    let mut wrong = Vec::new();
+    for file in &files {
+        let path = file.strip_prefix(root).unwrap().display().to_string();
+        let text = fs::read_to_string(file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let found =
+            [".exact()", "Name::exact", "FieldType::exact"].iter().map(|w| code.matches(w).count()).sum::<usize>();
+        let allowed = EXACT.iter().find(|(f, ..)| *f == path).map_or(0, |(_, n, _)| *n);
+        if found != allowed {
+            wrong.push(format!("{path}: asks {found} times for the exact text of a name, may {allowed} times"));
+        }
+        for raw in [".display()", "serde_json::to_string", "serde_json::to_writer", "Serializer::new"] {
+            if code.contains(raw) {
+                wrong.push(format!(
+                    "{path}: `{raw}` prints what a terminal obeys; use `text::shown`, `render::pretty` or `compact`"
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }

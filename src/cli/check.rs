@@ -17,6 +17,7 @@ use crate::render::state_json::{FindingJson, RangeJson, SCHEMA_VERSION};
 use crate::render::tree::Role;
 use crate::sink::GuestPages;
 use crate::stream::EndFound;
+use crate::text::Name;
 
 /// What `check` prints as JSON. Schema: `schemas/output/check.schema.json`.
 #[derive(Serialize)]
@@ -46,7 +47,7 @@ struct Unaccounted {
 
 #[derive(Serialize)]
 struct Undecoded {
-    section: String,
+    section: Name,
     instance_id: u32,
     within: String,
     #[serde(flatten)]
@@ -56,7 +57,7 @@ struct Undecoded {
 
 #[derive(Serialize)]
 struct Quirk {
-    section: String,
+    section: Name,
     instance_id: u32,
     quirk: &'static str,
 }

@@ -13,6 +13,7 @@ use crate::compat::{self, Dump, Known, Side, StreamFacts};
 use crate::difference::{Difference, Report};
 use crate::error::{Error, ErrorKind};
 use crate::image::{OpenOptions, SaveImage};
+use crate::text::{Name, shown};
 
 /// The largest -dump-vmstate file. Real ones have 1 to 3 MB.
 const MAX_DUMP_BYTES: u64 = 256 << 20;
@@ -64,7 +65,7 @@ pub struct CompatArgs {
 
 /// Reads an input into a side: JSON is a dump, anything else a state.
 fn read(file: &Path, how: &HowArgs, side: &mut Side) -> Result<(), Failure> {
-    let shown = file.display();
+    let shown = shown(file);
     let cannot = |what: &str, e| Error::io(format!("cannot {what} {shown}"), e);
     if file.as_os_str() != "-" && begins_with_brace(file).map_err(|e| cannot("open", e))? {
         let mut text = Vec::new();
@@ -112,7 +113,8 @@ fn add_reverse(report: &mut Report, reverse: Report) {
 /// Runs `compat`.
 pub fn run(a: &CompatArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     a.report.check()?;
-    let (mut saved, mut target) = (Side::default(), Side { machine: a.machine.clone(), ..Side::default() });
+    let (mut saved, mut target) =
+        (Side::default(), Side { machine: a.machine.as_deref().map(Name::from), ..Side::default() });
     read(&a.saved, &a.how, &mut saved)?;
     read(&a.target, &a.how, &mut target)?;
     if let Some(stream) = &a.target_stream {
@@ -124,6 +126,6 @@ pub fn run(a: &CompatArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         add_reverse(&mut report, compat::compare(&target, &saved, known(a.report.from_version)));
     }
     report.brief = !a.all;
-    report.inputs = [a.saved.display().to_string(), a.target.display().to_string()];
+    report.inputs = [shown(&a.saved), shown(&a.target)];
     report::finish(report, &a.report, out)
 }

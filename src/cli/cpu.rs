@@ -12,6 +12,7 @@ use crate::render::cpu::CpuOptions;
 use crate::render::cpu_json::{CpuDocument, CpuJson, GroupJson};
 use crate::render::state_json::FindingJson;
 use crate::render::tree::{self, TreeOptions};
+use crate::text::Name;
 
 /// Runs `cpu`.
 pub fn run(a: &CpuArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
@@ -62,7 +63,7 @@ pub fn run(a: &CpuArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
 
 /// The sections that are of interest, with the name of their structure.
 struct Found<'a> {
-    devices: Vec<(String, Device<'a>)>,
+    devices: Vec<(Name, Device<'a>)>,
 }
 
 impl<'a> Found<'a> {
@@ -70,17 +71,17 @@ impl<'a> Found<'a> {
         let mut devices = Vec::new();
         for section in image.device_sections() {
             // without a description only the processors are shown, as bytes
-            let described = image.device_schema(section).map(|d| &*d.vmsd.name);
+            let described = image.device_schema(section).map(|d| &d.vmsd.name);
             let vmsd = described.unwrap_or(&section.header.idstr);
-            if matches!(vmsd, "cpu" | "cpu_common") || described.is_some_and(cpu::is_part) {
-                devices.push((vmsd.to_owned(), image.device(section)?));
+            if matches!(vmsd.exact(), "cpu" | "cpu_common") || described.is_some_and(|d| cpu::is_part(d.exact())) {
+                devices.push((vmsd.clone(), image.device(section)?));
             }
         }
         Ok(Self { devices })
     }
 
     fn of(&self, vmsd: &str, instance: u32) -> Option<&Device<'a>> {
-        let mut with_name = self.devices.iter().filter(|(n, _)| n == vmsd).map(|(_, d)| d);
+        let mut with_name = self.devices.iter().filter(|(n, _)| *n == vmsd).map(|(_, d)| d);
         with_name.find(|d| d.section.header.instance_id == instance)
     }
 
@@ -105,7 +106,7 @@ impl<'a> Found<'a> {
     /// Returns what the interrupt controllers say, then the clocks, in the order of the stream.
     fn parts(&self) -> Vec<Group> {
         let groups = self.devices.iter().filter_map(|(vmsd, d)| {
-            let group = cpu::decode_part(vmsd, d.section.header.instance_id, d.root())?;
+            let group = cpu::decode_part(vmsd.exact(), d.section.header.instance_id, d.root())?;
             (!group.registers.is_empty()).then_some(group)
         });
         groups.collect()

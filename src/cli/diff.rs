@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::image::{OpenOptions, SaveImage};
 use crate::render::tree::Role;
 use crate::sink::PageHashes;
+use crate::text::{Name, list, shown};
 
 /// Arguments of `diff`.
 #[derive(Debug, ClapArgs)]
@@ -71,7 +72,7 @@ pub struct DiffArgs {
 
 /// A state that was read, with its pages where they are compared.
 struct State {
-    name: String,
+    name: Name,
     image: SaveImage,
     pages: Option<PageHashes>,
 }
@@ -108,8 +109,8 @@ pub fn run(a: &DiffArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
 }
 
 fn nothing_matches(image: &SaveImage) -> Failure {
-    let names: Vec<&str> = image.walk().sections.iter().map(|s| &*s.header.idstr).collect();
-    Failure::Usage(format!("nothing matches; the sections are: {}", names.join(", ")))
+    let names = list(image.walk().sections.iter().map(|s| &s.header.idstr));
+    Failure::Usage(format!("nothing matches; the sections are: {names}"))
 }
 
 /// Compares the states that are to be learned from; tells too whether all of each could be read.
@@ -167,9 +168,9 @@ fn both(a: &DiffArgs, before: &Path, after: &Path) -> Result<(State, State), Fai
 
 /// Reads one state.
 fn state(a: &DiffArgs, file: &Path, progress: &Progress) -> Result<State, Failure> {
-    let name = file.display().to_string();
+    let name = shown(file);
     let named = |f: Failure| match f {
-        Failure::Library(e) if e.path().is_none() => Failure::Library(e.within(name.clone())),
+        Failure::Library(e) if e.path().is_none() => Failure::Library(e.within(name.to_string())),
         f => f,
     };
     if !a.memory {

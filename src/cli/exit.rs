@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::style;
 use crate::error::Error;
 use crate::render::tree::Role;
+use crate::text::line;
 
 /// What the exit status says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,5 +81,5 @@ pub fn error(e: &Error) {
 
 /// Prints a remark to standard error.
 pub fn say(role: Role, what: &str, message: &str) {
-    eprintln!("{}: {message}", style::paint_stderr(role, what));
+    eprintln!("{}: {}", style::paint_stderr(role, what), line(message));
 }

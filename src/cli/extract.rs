@@ -18,6 +18,7 @@ use crate::render::human;
 use crate::render::tree::Role;
 use crate::render::upstream::StateDocument;
 use crate::sink::{ImageFiles, PageImages, Plan, Report, Whole, file_names};
+use crate::text::{self, Name, quoted, shown};
 
 /// What is to be written, and where.
 pub struct Job<'a> {
@@ -136,7 +137,7 @@ fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> 
         ImageFormat::Raw => {
             let chosen = chosen_blocks(job.blocks, list.blocks, to_stdout)?;
             let plan = Plan::raw(list.blocks, &chosen);
-            let names: Vec<&str> = list.blocks.iter().map(|b| b.name.as_str()).collect();
+            let names: Vec<&str> = list.blocks.iter().map(|b| b.name.exact()).collect();
             let names = file_names(&names);
             let path = |i: usize| job.output.join(names.get(i).map_or("_", String::as_str));
             (plan, chosen.iter().map(|i| (path(*i), Some(*i))).collect::<Vec<_>>())
@@ -169,7 +170,7 @@ fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> 
     } else {
         if job.format == ImageFormat::Raw {
             std::fs::create_dir_all(job.output)
-                .map_err(|e| Error::io(format!("cannot create the directory {}", job.output.display()), e))?;
+                .map_err(|e| Error::io(format!("cannot create the directory {}", shown(job.output)), e))?;
         }
         for (path, _) in &outputs {
             files.allow(path)?;
@@ -221,19 +222,19 @@ fn chosen_blocks(wanted: &[String], blocks: &[RamBlock], one: bool) -> Result<Ve
 }
 
 fn no_such_block(name: &str, blocks: &[RamBlock]) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("the stream has no RAM block {name:?}"))
+    Error::new(ErrorKind::Unsupported, format!("the stream has no RAM block {}", quoted(name)))
         .hint(format!("its blocks are: {}", names(blocks)))
 }
 
 fn names(blocks: &[RamBlock]) -> String {
-    blocks.iter().map(|b| b.name.as_str()).collect::<Vec<_>>().join(", ")
+    text::list(blocks.iter().map(|b| &b.name))
 }
 
 /// After a failure: the files stay what they are, and their names say so.
 fn keep_partial(d: Decided, quiet: bool) -> std::result::Result<(), Failure> {
     let left = d.files.map(|f| f.finish(Whole::No)).transpose()?.unwrap_or_default();
     for path in left.iter().filter(|_| !quiet) {
-        say(Role::Name, "note", &format!("what was written is in {}", path.display()));
+        say(Role::Name, "note", &format!("what was written is in {}", shown(path)));
     }
     Ok(())
 }
@@ -251,7 +252,7 @@ fn conclude(
     let mut whole = image.walk().eof.is_some() && report.bad_count == 0 && image.walk().gaps.is_empty();
     let mut lost = Vec::new();
     for (output, at, why) in &report.bad_pages {
-        let name = d.outputs.get(*output).map_or_else(String::new, |(p, _)| p.display().to_string());
+        let name = d.outputs.get(*output).map_or_else(String::new, |(p, _)| shown(p).to_string());
         lost.push(format!("{name}: the page at {at:#x} is not sound: {why}"));
     }
     if report.bad_count > report.bad_pages.len() as u64 {
@@ -351,8 +352,8 @@ fn list(d: &Decided, finished: &[PathBuf], report: &Report, out: &mut dyn Write)
     for path in finished {
         let block = d.outputs.iter().find(|(p, _)| p == path || is_partial(path, p)).and_then(|(_, b)| *b);
         match block.and_then(|i| report.blocks.get(i)) {
-            Some(b) => writeln!(out, "{:width$}  {:>9}  {}", b.name, human::size(b.len), path.display())?,
-            None => writeln!(out, "{}", path.display())?,
+            Some(b) => writeln!(out, "{:width$}  {:>9}  {}", b.name, human::size(b.len), shown(path))?,
+            None => writeln!(out, "{}", shown(path))?,
         }
     }
     Ok(())
@@ -363,7 +364,7 @@ fn is_partial(partial: &Path, path: &Path) -> bool {
 }
 
 fn map(l: &Layout, blocks: &[RamBlock], to_stdout: bool, out: &mut dyn Write) -> io::Result<()> {
-    let name = |i: usize| blocks.get(i).map_or("", |b| b.name.as_str());
+    let name = |i: usize| blocks.get(i).map_or(Name::empty(), |b| &b.name);
     let mut lines = Vec::new();
     for r in &l.regions {
         lines.push(format!(

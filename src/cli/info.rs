@@ -8,6 +8,7 @@ use super::open;
 use crate::render;
 use crate::render::info::tables;
 use crate::render::info_json::InfoDocument;
+use crate::text;
 
 /// Runs `info`.
 pub fn run(a: &InfoArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
@@ -28,7 +29,7 @@ fn xml(a: &InfoArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let container = crate::container::open(&a.input.file, &a.input.how.settings())?;
     match container.libvirt() {
         Some(i) => {
-            writeln!(out, "{}", i.xml.trim_end())?;
+            writeln!(out, "{}", text::xml(&i.xml).trim_end())?;
             Ok(Outcome::Complete)
         }
         None => Err(Failure::Usage(format!("expected a libvirt save image, found: {}", container.name()))),

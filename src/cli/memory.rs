@@ -15,11 +15,12 @@ use crate::offset::RamOffset;
 use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink};
 use crate::render::upstream::{MemoryEntries, hex};
 use crate::sink::{PageImages, Plan};
+use crate::text::Name;
 use crate::wire::Source;
 
 /// The pages of a state, in temporary files.
 pub struct Pages {
-    names: Vec<String>,
+    names: Vec<Name>,
     target_page: u64,
     files: Vec<File>,
     order: Vec<(usize, u64)>,
@@ -66,7 +67,7 @@ impl Pages {
 
 struct Ordered<'p> {
     images: PageImages<'p>,
-    names: Vec<String>,
+    names: Vec<Name>,
     lens: Vec<u64>,
     target_page: u64,
     order: Vec<(usize, u64)>,
@@ -130,7 +131,7 @@ impl MemoryEntries for Pages {
     ) -> std::result::Result<(), String> {
         let mut page = vec![0; usize::try_from(self.target_page).map_err(|e| e.to_string())?];
         for key @ (block, offset) in &self.order {
-            let label = format!("{} ({offset:#018x})", self.names.get(*block).map_or("", String::as_str));
+            let label = format!("{} ({offset:#018x})", self.names.get(*block).map_or("", Name::exact));
             if let Some(b) = self.filled.get(key) {
                 add(&label, &format!("Filled with {b:#04x}"))?;
                 continue;

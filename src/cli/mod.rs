@@ -17,11 +17,14 @@ mod report;
 mod state;
 mod style;
 
+use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 
+use crate::text;
 use args::{Args, Command};
 use exit::{Failure, Outcome};
 
@@ -31,8 +34,9 @@ pub fn main() -> ExitCode {
     let args = match Args::parse_line(std::env::args_os()) {
         Ok(a) => a,
         Err(e) => {
-            let _ = e.print();
-            return if e.use_stderr() { Outcome::Unusable.into() } else { Outcome::Complete.into() };
+            let outcome = if e.use_stderr() { Outcome::Unusable } else { Outcome::Complete };
+            print_usage(e);
+            return outcome.into();
         }
     };
     style::init(args.color);
@@ -49,6 +53,17 @@ pub fn main() -> ExitCode {
             f.print();
             Outcome::Unusable.into()
         }
+    }
+}
+
+/// Prints what is wrong with the arguments, or the help that was asked for. Arguments may hold what a terminal obeys: the same is wrong
+/// with their visible form.
+fn print_usage(e: clap::Error) {
+    let visible = std::env::args_os().map(|a| OsString::from(text::shown(a).to_string()));
+    let e = Args::parse_line(visible).err().unwrap_or(e);
+    match text::lines(&e.render().to_string()) {
+        Cow::Owned(escaped) => eprint!("{escaped}"),
+        Cow::Borrowed(_) => drop(e.print()),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::ram::PageStats;
 use crate::render::tree::Role;
 use crate::schema::{self, Schema};
 use crate::sink::{ImageFiles, Whole};
+use crate::text::shown;
 
 /// Opens an input for a question about devices.
 pub fn devices(file: &Path, how: &HowArgs) -> Result<SaveImage, Failure> {
@@ -44,7 +45,7 @@ pub fn write_new(
     force: bool,
     f: &mut dyn FnMut(&mut dyn Write) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let shown = path.display();
+    let shown = shown(path);
     let mut files = ImageFiles::new(force);
     let mut w = BufWriter::new(files.create(path, 0)?);
     f(&mut w)?;
@@ -56,7 +57,7 @@ pub fn write_new(
 /// Reads the description that `--schema` names: a stream's own, or JSON in a file.
 fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Error> {
     let Some(file) = file else { return Ok(None) };
-    let shown = file.display();
+    let shown = shown(file);
     let mut head = [0; 1];
     let begins_with_brace = std::fs::File::open(file)
         .and_then(|mut f| std::io::Read::read(&mut f, &mut head))

@@ -18,6 +18,7 @@ use crate::render::report::json::ReportDocument;
 use crate::render::report::sarif::Sarif;
 use crate::render::report::{github, junit, markdown, text};
 use crate::render::tree::{Paint, Role};
+use crate::text::shown;
 
 /// The largest file of accepted differences. An entry has some 200 bytes.
 const MAX_ACCEPTED_BYTES: u64 = 64 << 20;
@@ -88,11 +89,11 @@ impl ReportArgs {
         self.entries()?;
         let exists = |p: &&PathBuf| !self.force && p.symlink_metadata().is_ok();
         if let Some(p) = self.write_accepted.as_ref().filter(exists).filter(|p| !self.is_accepted(p)) {
-            let what = format!("{} exists; give it with --accepted too, or --force to overwrite it", p.display());
+            let what = format!("{} exists; give it with --accepted too, or --force to overwrite it", shown(p));
             return Err(Failure::Usage(what));
         }
         if let Some(p) = self.output.as_ref().filter(exists) {
-            return Err(Failure::Usage(format!("{} exists; give --force to overwrite it", p.display())));
+            return Err(Failure::Usage(format!("{} exists; give --force to overwrite it", shown(p))));
         }
         Ok(())
     }
@@ -108,7 +109,7 @@ impl ReportArgs {
     fn entries(&self) -> Result<Accepted, Failure> {
         let mut all = Accepted::default();
         for file in &self.accepted {
-            let shown = file.display().to_string();
+            let shown = shown(file).to_string();
             let cannot = |e| Error::io(format!("cannot read {shown}"), e);
             let bytes = fs::metadata(file).map_err(cannot)?.len();
             if bytes > MAX_ACCEPTED_BYTES {

@@ -2,16 +2,15 @@
 
 use std::io::Write;
 
-use serde::Serialize;
-use serde_json::json;
-
 use super::args::{StateArgs, StateFormat};
 use super::exit::{Failure, Outcome};
 use super::{open, style};
 use crate::image::{Device, SaveImage};
 use crate::inspect::Devices;
+use crate::render;
 use crate::render::state_json::{FindingJson, NodeJson, SCHEMA_VERSION};
 use crate::render::tree::{self, Role, TreeOptions};
+use crate::text::{Name, list};
 use crate::value::{FieldPath, Node, matches_glob};
 
 /// Runs `state`.
@@ -22,14 +21,15 @@ pub fn run(a: &StateArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     printer.begin(&image)?;
     let mut problems = Vec::new();
     let mut hits = 0_usize;
+    let beside = Name::from("configuration");
     let globs = with_device_names(&image, &a.device)?;
     if let Some(c) = &image.walk().configuration
-        && wanted(&globs, "configuration", "")
+        && wanted(&globs, &beside, Name::empty())
     {
-        hits += printer.device(&c.node, "configuration", 0)?;
+        hits += printer.device(&c.node, &beside, 0)?;
     }
     for section in image.device_sections() {
-        let vmsd = image.device_schema(section).map_or("", |d| &d.vmsd.name);
+        let vmsd = image.device_schema(section).map_or(Name::empty(), |d| &d.vmsd.name);
         if !wanted(&globs, &section.header.idstr, vmsd) {
             continue;
         }
@@ -41,8 +41,8 @@ pub fn run(a: &StateArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let outcome = open::verdict(&image, &problems);
     if hits == 0 && outcome == Outcome::Complete && !(a.device.is_empty() && a.field.is_empty()) {
-        let names: Vec<&str> = image.device_sections().map(|s| &*s.header.idstr).collect();
-        return Err(Failure::Usage(format!("nothing matches; the sections are: {}", names.join(", "))));
+        let names = list(image.device_sections().map(|s| &s.header.idstr));
+        return Err(Failure::Usage(format!("nothing matches; the sections are: {names}")));
     }
     Ok(outcome)
 }
@@ -52,9 +52,9 @@ fn with_device_names(image: &SaveImage, given: &[String]) -> Result<Vec<String>,
     let names_a_section = |g: &String| {
         let mut sections = image.device_sections();
         let one = std::slice::from_ref(g);
-        wanted(one, "configuration", "")
+        wanted(one, &"configuration".into(), Name::empty())
             || sections.any(|s| {
-                let vmsd = image.device_schema(s).map_or("", |d| &d.vmsd.name);
+                let vmsd = image.device_schema(s).map_or(Name::empty(), |d| &d.vmsd.name);
                 wanted(one, &s.header.idstr, vmsd)
             })
     };
@@ -63,8 +63,8 @@ fn with_device_names(image: &SaveImage, given: &[String]) -> Result<Vec<String>,
     if !strangers.is_empty() {
         let found = Devices::find(image, &mut |_| Ok(()))?;
         for g in strangers {
-            globs.extend(found.pci.iter().filter(|d| d.matches(g)).map(|d| d.section.clone()));
-            globs.extend(found.virtio.iter().filter(|d| d.matches(g)).map(|d| d.section.clone()));
+            globs.extend(found.pci.iter().filter(|d| d.matches(g)).map(|d| d.section.exact().to_owned()));
+            globs.extend(found.virtio.iter().filter(|d| d.matches(g)).map(|d| d.section.exact().to_owned()));
         }
     }
     Ok(globs)
@@ -84,8 +84,9 @@ fn complaints(d: &Device<'_>) -> Vec<crate::error::Error> {
     d.decoded.errors.iter().map(copy).collect()
 }
 
-fn wanted(globs: &[String], idstr: &str, vmsd: &str) -> bool {
-    globs.is_empty() || globs.iter().any(|g| matches_glob(g, idstr) || (!vmsd.is_empty() && matches_glob(g, vmsd)))
+fn wanted(globs: &[String], idstr: &Name, vmsd: &Name) -> bool {
+    globs.is_empty()
+        || globs.iter().any(|g| matches_glob(g, idstr.exact()) || (!vmsd.is_empty() && matches_glob(g, vmsd.exact())))
 }
 
 struct Printer<'a> {
@@ -105,18 +106,16 @@ impl<'a> Printer<'a> {
 
     fn begin(&mut self, image: &SaveImage) -> Result<(), Failure> {
         if self.format == StateFormat::Json {
-            let machine = image.walk().configuration.as_ref().map(|c| c.machine.as_str());
-            write!(
-                self.out,
-                "{{\"schema_version\":{SCHEMA_VERSION},\"machine\":{},\"devices\":[",
-                serde_json::to_string(&machine).unwrap_or_default()
-            )?;
+            let machine = image.walk().configuration.as_ref().map(|c| &c.machine);
+            write!(self.out, "{{\"schema_version\":{SCHEMA_VERSION},\"machine\":")?;
+            render::compact(&mut *self.out, &machine)?;
+            write!(self.out, ",\"devices\":[")?;
         }
         Ok(())
     }
 
     /// Prints what is wanted of a device and returns how many things that were.
-    fn device(&mut self, root: &Node, idstr: &str, instance: u32) -> Result<usize, Failure> {
+    fn device(&mut self, root: &Node, idstr: &Name, instance: u32) -> Result<usize, Failure> {
         let label = format!("{idstr} ({instance})");
         if self.fields.is_empty() {
             match self.format {
@@ -138,13 +137,13 @@ impl<'a> Printer<'a> {
         Ok(hits.len())
     }
 
-    fn json(&mut self, node: &Node, path: Option<&str>, idstr: &str, instance: u32) -> Result<(), Failure> {
+    fn json(&mut self, node: &Node, path: Option<&str>, idstr: &Name, instance: u32) -> Result<(), Failure> {
         if self.format == StateFormat::Json && !self.first {
             self.out.write_all(b",")?;
         }
         self.first = false;
         let message = NodeJson { node, offsets: self.tree.offsets, path, device: Some((idstr, instance)) };
-        message.serialize(&mut serde_json::Serializer::new(&mut *self.out)).map_err(std::io::Error::from)?;
+        render::compact(&mut *self.out, &message)?;
         if self.format == StateFormat::Jsonl {
             self.out.write_all(b"\n")?;
         }
@@ -158,12 +157,10 @@ impl<'a> Printer<'a> {
         let walk = image.walk();
         let mut findings: Vec<FindingJson> = walk.found.list().iter().map(FindingJson::from).collect();
         findings.extend(problems.iter().chain(&walk.stopped).map(FindingJson::from));
-        writeln!(
-            self.out,
-            "],\"complete\":{},\"diagnostics\":{}}}",
-            problems.is_empty() && walk.stopped.is_none(),
-            json!(findings)
-        )?;
+        let complete = problems.is_empty() && walk.stopped.is_none();
+        write!(self.out, "],\"complete\":{complete},\"diagnostics\":")?;
+        render::compact(&mut *self.out, &findings)?;
+        writeln!(self.out, "}}")?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use colored::{Color, Colorize};
 
 use crate::render::tree::Role;
+use crate::text::line;
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -36,9 +37,11 @@ pub fn init(when: ColorWhen) {
 }
 
 fn paint_if(enabled: bool, role: Role, text: &str) -> String {
+    let text = line(text);
     if !enabled {
-        return text.to_owned();
+        return text.into_owned();
     }
+    let text = &*text;
     match role {
         Role::Title => text.bold().to_string(),
         Role::Name => text.color(Color::Cyan).to_string(),

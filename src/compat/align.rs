@@ -12,6 +12,7 @@ use super::{names, rules};
 use crate::difference::sequence::{Step, align};
 use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS};
+use crate::text::Name;
 use crate::value::Layout as TypeLayout;
 
 /// What is said of a field that agrees only if a condition of the target does.
@@ -58,7 +59,7 @@ impl<'a> Aligner<'a> {
         let target_slots = names::without_alternatives(&saved_slots, target.slots.iter().filter(reads).collect());
         let (here, there) = (names::of(&saved_slots, &target_slots), names::of(&target_slots, &saved_slots));
         let (here, there): (Vec<&str>, Vec<&str>) =
-            (here.iter().map(|n| &**n).collect(), there.iter().map(|n| &**n).collect());
+            (here.iter().map(|n| n.exact()).collect(), there.iter().map(|n| n.exact()).collect());
         // a target that reads an older version than it writes may have conditions on the version that only a dump tells
         let newer = target.source == Source::Stream && saved.version < target.version;
         let mut wrong = Vec::new();
@@ -94,13 +95,13 @@ impl<'a> Aligner<'a> {
     fn subsections(&mut self, path: &str, saved: &Layout, target: &Layout, depth: usize) {
         for s in &saved.subsections {
             let path = join(path, &s.name);
-            let Some(t) = target.subsection(&s.name) else {
+            let Some(t) = target.subsection(s.name.exact()) else {
                 let (weight, message) = match (target.source, saved.source) {
                     (Source::Dump, Source::Dump) => {
                         (Weight::MayBreak, "the target does not know this subsection; it breaks when it is sent")
                     }
                     (Source::Dump, _) => (Weight::Breaks, "the target does not know this subsection"),
-                    (Source::Stream, _) if is_old(&s.name) => {
+                    (Source::Stream, _) if is_old(s.name.exact()) => {
                         (Weight::Harmless, "every QEMU since 5.2 knows this subsection, and sends it only when needed")
                     }
                     (Source::Stream, Source::Stream) if self.at_reset => (
@@ -119,7 +120,7 @@ impl<'a> Aligner<'a> {
             }
         }
         if target.source == Source::Stream {
-            for t in target.subsections.iter().filter(|t| saved.subsection(&t.name).is_none()) {
+            for t in target.subsections.iter().filter(|t| saved.subsection(t.name.exact()).is_none()) {
                 let what = "the target sends this subsection itself; without it, it keeps its defaults";
                 let path = join(path, &t.name);
                 self.add(&rules::SUBSECTION_EXTRA, Weight::Harmless, &path, what, [None, Some(describe(t))]);
@@ -174,7 +175,7 @@ impl<'a> Aligner<'a> {
             (all, targets) => {
                 for (i, s) in all.iter().enumerate() {
                     let Some(t) = targets.get(i).or(targets.first()) else { continue };
-                    let is_vstruct = saved.ty.as_ref().is_some_and(|ty| ty.name() == "vstruct");
+                    let is_vstruct = saved.ty.as_ref().is_some_and(|ty| ty.exact() == "vstruct");
                     let told = if is_vstruct { s.version } else { t.version };
                     self.layouts(path, s, t, told, depth.saturating_add(1));
                 }
@@ -343,8 +344,8 @@ fn short(text: String) -> String {
     }
 }
 
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+fn join(path: &str, name: &Name) -> String {
+    if path.is_empty() { name.to_string() } else { format!("{path}.{name}") }
 }
 
 fn get<'s, 'a>(slots: &'s [&'a Slot], from: usize, to: usize) -> &'s [&'a Slot] {

@@ -68,7 +68,7 @@ pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, o
         .layout
         .iter()
         .flat_map(|l| &l.slots)
-        .any(|s| s.name.ends_with(LENGTH) && s.ty.as_ref().is_some_and(|t| t.name() == "int32"));
+        .any(|s| s.name.ends_with(LENGTH) && s.ty.as_ref().is_some_and(|t| t.exact() == "int32"));
     if !nonzero.is_empty() {
         let what = format!("the stream lacks {} system registers that are not 0 on the target", nonzero.len());
         add(Weight::Breaks, &nonzero, what, false);

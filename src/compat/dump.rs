@@ -5,32 +5,32 @@
 //! devices a machine has. But for the name under `vmschkmachine` it is the same for all machines of a binary.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::json_number;
 use super::layout::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{Json, parse_json};
+use crate::text::Name;
 
 /// A parsed dump.
 #[derive(Clone, Debug, Default)]
 pub struct Dump {
     /// The machine that was asked for, where the file says it.
-    pub machine: Option<String>,
+    pub machine: Option<Name>,
     /// The device classes, in the order of the file.
     pub classes: Vec<Class>,
     /// Whether any field has its number of elements, as in QEMU 8.0 and later.
     pub has_counts: bool,
     /// Whether the file ends too early; QEMU 5.2 for ppc64 crashes while it writes one.
     pub cut: bool,
-    by_vmsd: HashMap<Arc<str>, Vec<usize>>,
+    by_vmsd: HashMap<Name, Vec<usize>>,
 }
 
 /// A device class.
 #[derive(Clone, Debug)]
 pub struct Class {
     /// The class's name, such as `virtio-net-device`.
-    pub name: String,
+    pub name: Name,
     /// Its vmsd.
     pub layout: Layout,
 }
@@ -52,10 +52,10 @@ impl Dump {
         let mut out = Self { cut, ..Self::default() };
         for (key, value) in pairs {
             if key == MACHINE {
-                out.machine = value.key("Name").and_then(Json::text).map(str::to_owned);
+                out.machine = value.key("Name").and_then(Json::text).cloned();
             } else if let Some(mut layout) = value.key("Description").and_then(|d| Layout::of_dump(d, 0)) {
                 layout.version = layout.version.or(json_number(value, "version_id"));
-                out.by_vmsd.entry(Arc::clone(&layout.name)).or_default().push(out.classes.len());
+                out.by_vmsd.entry(layout.name.clone()).or_default().push(out.classes.len());
                 out.has_counts |= layout.has_counts();
                 out.classes.push(Class { name: key.clone(), layout });
             }
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn classes_are_found_by_the_name_of_their_vmsd() {
         let d = Dump::read(TEXT.as_bytes()).unwrap();
-        assert_eq!(d.machine.as_deref(), Some("pc-q35-7.2"));
+        assert_eq!(d.machine.as_ref().map(Name::exact), Some("pc-q35-7.2"));
         let c = d.with_vmsd("ib700_wdt").next().unwrap();
         assert_eq!(c.name, "ib700");
         assert_eq!((c.layout.version, c.layout.minimum), (Some(1), Some(0)));

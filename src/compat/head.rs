@@ -49,7 +49,7 @@ pub fn compare(saved: &Side, target: &Side, knows_switchover: Option<bool>, out:
 /// The target compares as many characters as the stream's name has (`configuration_post_load` in `migration/savevm.c`).
 fn machine(saved: &Side, target: &Side, out: &mut Vec<Difference>) {
     let Some((a, b)) = saved.machine().zip(target.machine()) else { return };
-    if b.starts_with(a) {
+    if b.starts_with(a.exact()) {
         return;
     }
     let (weight, what) = if target.stream.is_some() || target.machine.is_some() {
@@ -85,7 +85,7 @@ fn configuration(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
         push(out, &rules::CONFIGURATION, Weight::Breaks, subject("target_page_bits"), what, sides);
     }
     for (cap, has) in a.capabilities.iter().map(|c| (c, true)).chain(b.capabilities.iter().map(|c| (c, false))) {
-        if a.has_capability(cap) != b.has_capability(cap) {
+        if a.has_capability(cap.exact()) != b.has_capability(cap.exact()) {
             let text = |on: bool| says(if on { "on" } else { "off" }, None);
             let what = format!("the target must be started with {cap} {}", if has { "on" } else { "off" });
             let field = format!("capabilities.{cap}");
@@ -136,13 +136,13 @@ fn commands(s: &StreamFacts, target: &Side, knows_switchover: Option<bool>, out:
 
 /// `parse_ramblocks` and `parse_ramblock` in `migration/ram.c`.
 fn blocks(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
-    let there: HashMap<&str, u64> = t.blocks.iter().map(|b| (b.name.as_str(), b.len)).collect();
-    let here: HashMap<&str, u64> = s.blocks.iter().map(|b| (b.name.as_str(), b.len)).collect();
+    let there: HashMap<&str, u64> = t.blocks.iter().map(|b| (b.name.exact(), b.len)).collect();
+    let here: HashMap<&str, u64> = s.blocks.iter().map(|b| (b.name.exact(), b.len)).collect();
     let bytes = |n: u64| format!("{n} bytes");
     for b in &s.blocks {
-        let subject = Subject::part("ram", b.name.clone());
+        let subject = Subject::part("ram", b.name.to_string());
         let before = says(bytes(b.len), Some(b.entry));
-        match there.get(b.name.as_str()) {
+        match there.get(b.name.exact()) {
             None => {
                 let what = "the target has no RAM block of this name".to_owned();
                 push(out, &rules::RAM_MISSING, Weight::Breaks, subject, what, [before, None]);
@@ -159,9 +159,9 @@ fn blocks(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
             Some(_) => {}
         }
     }
-    for b in t.blocks.iter().filter(|b| !here.contains_key(b.name.as_str())) {
+    for b in t.blocks.iter().filter(|b| !here.contains_key(b.name.exact())) {
         let what = "the target has this block and the stream does not fill it".to_owned();
-        let subject = Subject::part("ram", b.name.clone());
+        let subject = Subject::part("ram", b.name.to_string());
         push(out, &rules::RAM_EXTRA, Weight::Harmless, subject, what, [None, says(bytes(b.len), None)]);
     }
 }

@@ -5,11 +5,10 @@
 //! with versions, but sizes *in memory*, no types, and a bare "there is a condition" for conditional ones
 //! (`dump_vmstate_vmsf` in `migration/savevm.c`).
 
-use std::sync::Arc;
-
 use super::json_number;
 use crate::limits::MAX_DEPTH;
 use crate::schema::{Field, Json, Vmsd};
+use crate::text::Name;
 use crate::value::{FieldType, Layout as TypeLayout};
 
 /// Where a layout comes from.
@@ -28,7 +27,7 @@ pub struct Layout {
     /// Where it comes from.
     pub source: Source,
     /// Its name; may be empty.
-    pub name: Arc<str>,
+    pub name: Name,
     /// The version that is written, or the newest that is read.
     pub version: Option<u32>,
     /// The oldest version that is read; only a dump tells.
@@ -43,7 +42,7 @@ pub struct Layout {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slot {
     /// The name.
-    pub name: Arc<str>,
+    pub name: Name,
     /// The type, where it is known.
     pub ty: Option<FieldType>,
     /// Bytes of one element on the wire, where they are known.
@@ -71,14 +70,7 @@ impl Layout {
             }
         }
         let subsections = v.subsections.iter().map(Self::of_stream).collect();
-        Self {
-            source: Source::Stream,
-            name: Arc::clone(&v.name),
-            version: v.version,
-            minimum: None,
-            slots,
-            subsections,
-        }
+        Self { source: Source::Stream, name: v.name.clone(), version: v.version, minimum: None, slots, subsections }
     }
 
     /// Takes it from a dump's object; nothing when it is no vmsd.
@@ -109,7 +101,7 @@ impl Layout {
     /// Returns the subsection of a name.
     #[must_use]
     pub fn subsection(&self, name: &str) -> Option<&Layout> {
-        self.subsections.iter().find(|s| &*s.name == name)
+        self.subsections.iter().find(|s| s.name == name)
     }
 
     /// Returns the bytes on the wire, when all are known: of a stream with its subsections, of a dump without any.
@@ -141,7 +133,7 @@ impl Slot {
             }
         }
         Self {
-            name: Arc::clone(&f.name),
+            name: f.name.clone(),
             ty: Some(f.ty.clone()),
             width: Some(f.size),
             count: Some(f.count()),
@@ -206,7 +198,7 @@ impl Slot {
     /// Tells whether a field of a stream is padding, whose length never follows from the state.
     #[must_use]
     pub fn is_padding(&self) -> bool {
-        self.ty.as_ref().is_some_and(|t| t.name() == "unused_buffer")
+        self.ty.as_ref().is_some_and(|t| t.exact() == "unused_buffer")
     }
 
     /// Tells whether a field of a stream has the size in memory that a dump gives: plain integers do, a timer is a pointer
@@ -226,7 +218,7 @@ impl Slot {
         let Some(ty) = &self.ty else { return false };
         match ty.layout() {
             Some(TypeLayout::Signed | TypeLayout::Unsigned) => {
-                let plain = ty.name().trim_end_matches(" equal").trim_end_matches(" le").trim_start_matches('u');
+                let plain = ty.exact().trim_end_matches(" equal").trim_end_matches(" le").trim_start_matches('u');
                 !matches!(plain, "int8" | "int16" | "int32" | "int64")
             }
             Some(TypeLayout::Bool | TypeLayout::Bytes | TypeLayout::Timer | TypeLayout::Struct) => false,
@@ -255,9 +247,9 @@ impl Slot {
         let one = match (&self.ty, self.width, self.inner.first()) {
             (_, _, Some(l)) if !l.name.is_empty() => format!("struct {}", l.name),
             (Some(t), Some(w), _) if matches!(t.layout(), Some(TypeLayout::Bytes) | None) => {
-                format!("{} of {w} bytes", t.name())
+                format!("{} of {w} bytes", t)
             }
-            (Some(t), _, _) => t.name().to_owned(),
+            (Some(t), _, _) => t.to_string(),
             (None, Some(1), _) => "1 byte".to_owned(),
             (None, Some(w), _) => format!("{w} bytes"),
             (None, None, _) => "a field of unknown size".to_owned(),

@@ -5,9 +5,9 @@
 //! (`vmfield_name_is_unique` in `migration/vmstate.c`).
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::layout::Slot;
+use crate::text::Name;
 
 /// Splits `config[1]` into the name and the number; names may have such an end of their own.
 fn numbered(name: &str) -> (&str, Option<usize>) {
@@ -18,10 +18,10 @@ fn numbered(name: &str) -> (&str, Option<usize>) {
 
 /// Returns the names by which the fields of one side are matched with those of the other: where only one side numbers fields
 /// of one name, the other's are numbered too.
-pub fn of<'s>(own: &[&'s Slot], other: &[&Slot]) -> Vec<Arc<str>> {
+pub fn of<'s>(own: &[&'s Slot], other: &[&Slot]) -> Vec<Name> {
     let numbers: std::collections::HashSet<&str> = other
         .iter()
-        .filter_map(|s| match numbered(&s.name) {
+        .filter_map(|s| match numbered(s.name.exact()) {
             (base, Some(_)) => Some(base),
             _ => None,
         })
@@ -29,13 +29,13 @@ pub fn of<'s>(own: &[&'s Slot], other: &[&Slot]) -> Vec<Arc<str>> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let name = |s: &&'s Slot| {
         // padding has no name worth the word: its number depends on how much of it there is before
-        if numbered(&s.name).0 == "unused" {
-            return s.width.map_or_else(|| Arc::clone(&s.name), |w| format!("unused of {w}").into());
+        if numbered(s.name.exact()).0 == "unused" {
+            return s.width.map_or_else(|| s.name.clone(), |w| format!("unused of {w}").into());
         }
-        let n = seen.entry(&s.name).or_default();
+        let n = seen.entry(s.name.exact()).or_default();
         let here = *n;
         *n = n.saturating_add(1);
-        if numbers.contains(&*s.name) { format!("{}[{here}]", s.name).into() } else { Arc::clone(&s.name) }
+        if numbers.contains(s.name.exact()) { format!("{}[{here}]", s.name.exact()).into() } else { s.name.clone() }
     };
     own.iter().map(name).collect()
 }
@@ -45,19 +45,19 @@ pub fn of<'s>(own: &[&'s Slot], other: &[&Slot]) -> Vec<Arc<str>> {
 pub fn without_alternatives<'a>(saved: &[&Slot], target: Vec<&'a Slot>) -> Vec<&'a Slot> {
     let mut sent: HashMap<&str, Vec<&Slot>> = HashMap::new();
     for s in saved {
-        sent.entry(&s.name).or_default().push(s);
+        sent.entry(s.name.exact()).or_default().push(s);
     }
     let mut there: HashMap<&str, usize> = HashMap::new();
     for t in &target {
-        let n = there.entry(&t.name).or_default();
+        let n = there.entry(t.name.exact()).or_default();
         *n = n.saturating_add(1);
     }
     let mut keep = vec![true; target.len()];
     // first those of another size, then any
     for any in [false, true] {
         for (t, keep) in target.iter().zip(&mut keep) {
-            let Some(same) = sent.get(&*t.name) else { continue };
-            let Some(n) = there.get_mut(&*t.name).filter(|n| **n > same.len()) else { continue };
+            let Some(same) = sent.get(t.name.exact()) else { continue };
+            let Some(n) = there.get_mut(t.name.exact()).filter(|n| **n > same.len()) else { continue };
             let fits = same.iter().any(|s| s.width == t.width);
             if *keep && t.conditional && (any || !fits) {
                 *keep = false;

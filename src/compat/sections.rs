@@ -1,7 +1,6 @@
 //! Section by section: is there one on the target, of a version that it reads, and with the same bytes?
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use super::align::Aligner;
 use super::dump::{Class, Dump};
@@ -11,6 +10,7 @@ use super::{cpreg, push, pvr, rules, virtio};
 use crate::difference::accepted::Version;
 use crate::difference::{Aspect, Difference, Subject, Weight};
 use crate::limits::MAX_DIFFERENCES;
+use crate::text::Name;
 
 /// Vmsds that QEMU registers without a device class, so that no dump has them. All such names in the streams of every
 /// machine type of QEMU 5.2, 7.2, 10.0 and 11.1, and some from its sources (`vmstate_register` and `register_savevm_live`).
@@ -41,7 +41,7 @@ pub fn of_stream(
     version: Option<Version>,
     out: &mut Vec<Difference>,
 ) -> Vec<String> {
-    let mut seen: HashMap<(Arc<str>, u32), usize> = HashMap::new();
+    let mut seen: HashMap<(Name, u32), usize> = HashMap::new();
     let mut labels = Vec::with_capacity(saved.sections.len());
     let mut unchecked = Vec::new();
     let at_reset = saved.never_ran && target.stream.as_ref().is_some_and(|t| t.never_ran);
@@ -100,7 +100,7 @@ fn one(
     let has = |text: String| Some(Aspect::new(text, Some(section.range)));
     let version = || has(format!("version {}", section.version));
     if target.stream.is_some() && there.is_none() {
-        let (weight, what) = if NOT_ALWAYS_SENT.contains(&&*section.idstr) {
+        let (weight, what) = if NOT_ALWAYS_SENT.contains(&section.idstr.exact()) {
             (Weight::MayBreak, "the target does not send this section, but may know it")
         } else {
             (Weight::Breaks, "the target has no section of this name and instance")
@@ -124,7 +124,7 @@ fn one(
         let l = t.layout.as_ref()?;
         let target = Layout { version: Some(t.version), ..l.clone() };
         // what a dump can tell is not concluded from a stream
-        let at_reset = at_reset && is_never_dumped(&saved.name);
+        let at_reset = at_reset && is_never_dumped(saved.name.exact());
         Some(by_stream(&subject, &saved, &target, [&section.values.lengths, &t.values.lengths], at_reset))
     });
     let known = target.dump.as_ref().and_then(|d| by_dump(&subject, &saved, d, there.is_some()));
@@ -181,11 +181,12 @@ fn joined(known: Vec<Difference>, written: Vec<Difference>, has_counts: bool) ->
 
 /// Compares with the classes of a dump; nothing when it does not say how the section is read.
 fn by_dump(subject: &Subject, saved: &Layout, dump: &Dump, exists: bool) -> Option<Vec<Difference>> {
-    let best = dump.with_vmsd(&saved.name).map(|c| against(subject, saved, c, !dump.has_counts)).min_by_key(|found| {
-        let worst = found.iter().map(|d| d.weight).max();
-        (worst, found.len())
-    });
-    if best.is_some() || exists || dump.cut || is_never_dumped(&saved.name) {
+    let best =
+        dump.with_vmsd(saved.name.exact()).map(|c| against(subject, saved, c, !dump.has_counts)).min_by_key(|found| {
+            let worst = found.iter().map(|d| d.weight).max();
+            (worst, found.len())
+        });
+    if best.is_some() || exists || dump.cut || is_never_dumped(saved.name.exact()) {
         return best;
     }
     let what = format!("the target's binary has no device with the vmsd {}", saved.name);
@@ -223,10 +224,10 @@ fn by_stream(
 pub fn of_dumps(saved: &Dump, target: &Dump, out: &mut Vec<Difference>) -> Vec<String> {
     let mut labels = Vec::with_capacity(saved.classes.len());
     for class in &saved.classes {
-        let subject = Subject { section: class.name.as_str().into(), instance: None, field: String::new() };
-        labels.push(class.name.clone());
-        let same = target.class(&class.name).filter(|t| t.layout.name == class.layout.name);
-        let Some(there) = same.or_else(|| target.with_vmsd(&class.layout.name).next()) else {
+        let subject = Subject { section: class.name.clone(), instance: None, field: String::new() };
+        labels.push(class.name.to_string());
+        let same = target.class(class.name.exact()).filter(|t| t.layout.name == class.layout.name);
+        let Some(there) = same.or_else(|| target.with_vmsd(class.layout.name.exact()).next()) else {
             if !target.cut {
                 let what = "the target's binary has no such device; it breaks where the machine has one".to_owned();
                 push(out, &rules::SECTION_UNKNOWN, Weight::MayBreak, subject, what, [None, None]);
@@ -248,7 +249,7 @@ pub fn of_dump(saved: &Dump, target: &StreamFacts, out: &mut Vec<Difference>) ->
     for t in &target.sections {
         let Some(layout) = &t.layout else { continue };
         let subject = Subject::section(t.idstr.clone(), t.instance);
-        let Some(class) = saved.with_vmsd(&layout.name).next() else { continue };
+        let Some(class) = saved.with_vmsd(layout.name.exact()).next() else { continue };
         labels.push(format!("{} ({})", t.idstr, t.instance));
         let there = Layout { version: Some(t.version), ..layout.clone() };
         let mut a = Aligner::new(&subject);

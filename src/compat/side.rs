@@ -1,7 +1,6 @@
 //! A side of the comparison: what a stream, a dump, or both tell of one QEMU.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use super::dump::Dump;
 use super::layout::Layout;
@@ -15,6 +14,7 @@ use crate::offset::StreamRange;
 use crate::ram::RamBlock;
 use crate::schema::DeviceSchema;
 use crate::stream::{Configuration, Section};
+use crate::text::Name;
 use crate::value::{Node, Value};
 
 /// What is known of one side; at least one of the two is there.
@@ -25,7 +25,7 @@ pub struct Side {
     /// What its binary reads and writes.
     pub dump: Option<Dump>,
     /// The machine type, when the user names it.
-    pub machine: Option<String>,
+    pub machine: Option<Name>,
 }
 
 /// What the values of a section say.
@@ -91,14 +91,14 @@ pub struct StreamFacts {
     pub virtio: Vec<virtio::Device>,
     /// What could not be decoded.
     pub faults: Vec<String>,
-    places: HashMap<(Arc<str>, u32), Vec<usize>>,
+    places: HashMap<(Name, u32), Vec<usize>>,
 }
 
 /// A section.
 #[derive(Debug)]
 pub struct SectionFacts {
     /// Its name.
-    pub idstr: Arc<str>,
+    pub idstr: Name,
     /// Its instance.
     pub instance: u32,
     /// The version in its header.
@@ -159,13 +159,13 @@ impl StreamFacts {
             let room = MAX_DIAGNOSTICS.saturating_sub(self.faults.len());
             self.faults.extend(device.decoded.errors.iter().take(room).map(ToString::to_string));
             let root = device.root();
-            let vmsd = layout.as_ref().map_or("", |l| &l.name);
+            let vmsd = layout.as_ref().map_or(Name::empty(), |l| &l.name);
             let given = decode::Section { idstr: &h.idstr, instance: h.instance_id, vmsd, root };
             pci.add(&given);
             virtio.add(&given);
             values = Values::of(root);
             let state = root.child("runstate").and_then(Node::as_bytes);
-            self.never_ran |= &*h.idstr == "globalstate" && state.is_some_and(|s| s.starts_with(b"prelaunch\0"));
+            self.never_ran |= h.idstr == "globalstate" && state.is_some_and(|s| s.starts_with(b"prelaunch\0"));
         }
         Ok(SectionFacts {
             idstr: h.idstr.clone(),
@@ -181,14 +181,14 @@ impl StreamFacts {
 
     /// Returns the machine type.
     #[must_use]
-    pub fn machine(&self) -> Option<&str> {
-        self.configuration.as_ref().map(|c| c.machine.as_str())
+    pub fn machine(&self) -> Option<&Name> {
+        self.configuration.as_ref().map(|c| &c.machine)
     }
 
     /// Returns the section of a name and an instance, of several the n-th or the last: QEMU itself loads each into the first
     /// that it finds (`find_se` in `migration/savevm.c`).
     #[must_use]
-    pub fn find(&self, idstr: &Arc<str>, instance: u32, n: usize) -> Option<&SectionFacts> {
+    pub fn find(&self, idstr: &Name, instance: u32, n: usize) -> Option<&SectionFacts> {
         let all = self.places.get(&(idstr.clone(), instance))?;
         self.sections.get(*all.get(n).or(all.last())?)
     }
@@ -197,11 +197,11 @@ impl StreamFacts {
 impl Side {
     /// Returns the machine type.
     #[must_use]
-    pub fn machine(&self) -> Option<&str> {
+    pub fn machine(&self) -> Option<&Name> {
         if self.machine.is_some() {
-            return self.machine.as_deref();
+            return self.machine.as_ref();
         }
         let configuration = self.stream.as_ref().and_then(|s| s.configuration.as_ref());
-        configuration.map(|c| c.machine.as_str()).or(self.dump.as_ref().and_then(|d| d.machine.as_deref()))
+        configuration.map(|c| &c.machine).or(self.dump.as_ref().and_then(|d| d.machine.as_ref()))
     }
 }

@@ -26,16 +26,16 @@ const LOOKS_AT_SIZES: Version = Version::new(11, 1);
 /// Compares the virtio devices of a stream with those that the target wrote, where it wrote any.
 pub fn compare(saved: &StreamFacts, target: Option<&StreamFacts>, version: Option<Version>, out: &mut Vec<Difference>) {
     let there: HashMap<(&str, u32), &Device> =
-        target.iter().flat_map(|t| &t.virtio).map(|d| ((d.section.as_str(), d.instance), d)).collect();
+        target.iter().flat_map(|t| &t.virtio).map(|d| ((d.section.exact(), d.instance), d)).collect();
     for d in &saved.virtio {
-        let t = there.get(&(d.section.as_str(), d.instance)).copied();
+        let t = there.get(&(d.section.exact(), d.instance)).copied();
         out.extend(queues(saved, d, t, target.is_some(), version));
         out.extend(target.zip(t).and_then(|(facts, t)| features(saved, d, facts, t)));
     }
 }
 
 fn place(s: &StreamFacts, d: &Device) -> Option<StreamRange> {
-    s.find(&d.section.as_str().into(), d.instance, 0).map(|f| f.range)
+    s.find(&d.section, d.instance, 0).map(|f| f.range)
 }
 
 fn features(saved: &StreamFacts, d: &Device, target: &StreamFacts, t: &Device) -> Option<Difference> {
@@ -53,7 +53,7 @@ fn features(saved: &StreamFacts, d: &Device, target: &StreamFacts, t: &Device) -
     (!more.is_empty()).then(|| Difference {
         rule: &rules::VIRTIO_FEATURES,
         weight: Weight::MayBreak,
-        subject: Subject::section(d.section.as_str(), d.instance).field("guest_features"),
+        subject: Subject::section(&d.section, d.instance).field("guest_features"),
         message: message.to_owned(),
         before: side(format!("{:#x}", d.features), place(saved, d)),
         after: side(format!("{:#x}", t.features), place(target, t)),
@@ -91,8 +91,7 @@ fn queues(
         }
     };
     let weight = if known { Weight::Breaks } else { Weight::MayBreak };
-    let subject =
-        Subject::section(d.section.as_str(), d.instance).field(format!("virtio.vq[{}].vring.num", first.index));
+    let subject = Subject::section(&d.section, d.instance).field(format!("virtio.vq[{}].vring.num", first.index));
     let before = Aspect::new(first.size.to_string(), place(saved, d));
     let after = room(first).map(|size| Aspect::new(size.to_string(), None));
     Some(Difference::new(&rules::VIRTIO_QUEUE, weight, subject, format!("{message}{others}"), [Some(before), after]))

@@ -17,6 +17,7 @@ use super::codec::Codec;
 use super::xml;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::StreamOffset;
+use crate::text::Name;
 use crate::wire::{Cursor, Source};
 
 /// Bytes of the fixed header.
@@ -41,9 +42,9 @@ pub struct LibvirtImage {
     /// The number of the encoding.
     pub format: u32,
     /// The domain's XML; may hold passwords.
-    pub xml: String,
+    pub xml: Name,
     /// The XML of the cookie.
-    pub cookie: Option<String>,
+    pub cookie: Option<Name>,
     /// Where the stream, or what unpacks to it, begins.
     pub body: u64,
 }
@@ -79,8 +80,8 @@ impl LibvirtImage {
 
     /// Returns the text of a direct child of `<domain>`, such as `name` or `uuid`.
     #[must_use]
-    pub fn domain_text(&self, tag: &str) -> Option<String> {
-        xml::child_text(&self.xml, tag)
+    pub fn domain_text(&self, tag: &str) -> Option<Name> {
+        xml::child_text(self.xml.exact(), tag).map(Name::from)
     }
 }
 
@@ -131,7 +132,7 @@ pub(super) fn read(source: &dyn Source) -> Result<LibvirtImage> {
     let text = |from: u64| {
         let bytes = area.get(usize::try_from(from).unwrap_or(usize::MAX)..)?;
         let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-        Some(String::from_utf8_lossy(bytes.get(..end)?).into_owned())
+        Some(Name::from_bytes(bytes.get(..end)?))
     };
     Ok(LibvirtImage {
         complete: head.starts_with(MAGIC_WHOLE),
@@ -171,8 +172,8 @@ mod tests {
             let b = image(big, 2, 5, "<domain><name>vm1</name><uuid>u</uuid></domain>", "<cookie/>");
             let i = read(&MemorySource::new(b.clone())).unwrap();
             assert_eq!((i.big_endian, i.version, i.was_running, i.format_name()), (big, 2, true, "zstd"));
-            assert_eq!(i.domain_text("name").as_deref(), Some("vm1"));
-            assert_eq!(i.cookie.as_deref(), Some("<cookie/>"));
+            assert_eq!(i.domain_text("name"), Some("vm1".into()));
+            assert_eq!(i.cookie, Some("<cookie/>".into()));
             assert_eq!(&b[i.body as usize..], b"QEVM");
         }
     }

@@ -34,6 +34,7 @@ pub use signature::{Answer, Signature, identify};
 use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::FileOffset;
+use crate::text::shown;
 use crate::wire::{FileSource, PipeSource, Source};
 
 /// Wrappers around wrappers that are opened: a codec, a libvirt image with a codec, and one more.
@@ -188,7 +189,7 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Container> {
     if path.as_os_str() == "-" {
         return from_reader(Box::new(io::stdin()), settings);
     }
-    let shown = path.display();
+    let shown = shown(path);
     let file = File::open(path).map_err(|e| Error::io(format!("cannot open {shown}"), e))?;
     let meta = file.metadata().map_err(|e| Error::io(format!("cannot look at {shown}"), e))?;
     if meta.is_dir() {

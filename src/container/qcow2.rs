@@ -14,6 +14,7 @@ use byteorder::{BigEndian, ByteOrder};
 use self::state::State;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::{FileOffset, StreamOffset};
+use crate::text::Name;
 use crate::wire::{Cursor, FileSource, Source};
 
 /// What QEMU itself allows: snapshots, the table's bytes, extra data of an entry (`block/qcow2.h`).
@@ -37,9 +38,9 @@ const EXTENDED_L2: u64 = 1 << 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The id, a number as text.
-    pub id: String,
+    pub id: Name,
     /// The name.
-    pub name: String,
+    pub name: Name,
     /// Seconds since 1970 when it was made.
     pub date_sec: u32,
     /// How long the guest had run, in nanoseconds.
@@ -205,7 +206,7 @@ fn entry(c: &mut Cursor<'_>, disk: u64) -> Result<Snapshot> {
     let extra_len = u64::from(c.be32()?);
     let extra = c.take_vec(extra_len, MAX_EXTRA, "extra data")?;
     let word = |at: usize| extra.get(at..at.saturating_add(8)).map(BigEndian::read_u64);
-    let text = |b: Vec<u8>| String::from_utf8_lossy(b.get(..b.len().min(MAX_NAME)).unwrap_or_default()).into_owned();
+    let text = |b: Vec<u8>| Name::from_bytes(b.get(..b.len().min(MAX_NAME)).unwrap_or_default());
     let id = text(c.take_vec(id_len.into(), u16::MAX.into(), "id")?);
     let name = text(c.take_vec(name_len.into(), u16::MAX.into(), "name")?);
     let vm_state_bytes = word(0).unwrap_or(small);

@@ -1,16 +1,17 @@
 //! What a decoder is given.
 
+use crate::text::Name;
 use crate::value::Node;
 
 /// A device section: its names and its tree.
 #[derive(Clone, Copy, Debug)]
 pub struct Section<'a> {
     /// The section's name in the stream, such as `0000:00:02.0/virtio-net`.
-    pub idstr: &'a str,
+    pub idstr: &'a Name,
     /// Its instance.
     pub instance: u32,
     /// The name of its vmsd; empty without a description.
-    pub vmsd: &'a str,
+    pub vmsd: &'a Name,
     /// Its tree.
     pub root: &'a Node,
 }

@@ -76,7 +76,7 @@ impl Mask {
             };
             return;
         }
-        let by_rule = &*subject.section != "ram";
+        let by_rule = subject.section != "ram";
         self.exact.insert((exact(subject), by_rule.then_some(rule.id)));
     }
 

@@ -113,10 +113,10 @@ pub fn compare(a: &PageHashes, b: &PageHashes, report: &mut Report) -> Result<()
         report.faults.push(why);
         return Ok(());
     }
-    let others: HashMap<&str, &BlockHashes> = b.blocks().iter().map(|o| (o.name.as_str(), o)).collect();
+    let others: HashMap<&str, &BlockHashes> = b.blocks().iter().map(|o| (o.name.exact(), o)).collect();
     for block in a.blocks() {
         // added and removed blocks are in the comparison of the lists
-        if let Some(other) = others.get(block.name.as_str()) {
+        if let Some(other) = others.get(block.name.exact()) {
             one(block, other, x, report)?;
         }
     }
@@ -159,7 +159,7 @@ fn one(a: &BlockHashes, b: &BlockHashes, page: u64, report: &mut Report) -> Resu
     }
     close(open, &mut more);
     let text = counts.text(pages);
-    let found = listed(&a.name, &ranges, more, page, &text);
+    let found = listed(&a.name.to_string(), &ranges, more, page, &text);
     report.differences.extend(found);
     Ok(())
 }

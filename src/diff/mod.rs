@@ -28,6 +28,7 @@ mod tree;
 use crate::difference::Report;
 use crate::error::Result;
 use crate::image::SaveImage;
+use crate::text::Name;
 use crate::value::matches_glob;
 
 /// What is compared.
@@ -50,7 +51,7 @@ impl Options {
 #[derive(Clone, Copy)]
 pub struct Input<'a> {
     /// The name.
-    pub name: &'a str,
+    pub name: &'a Name,
     /// The state.
     pub image: &'a SaveImage,
 }
@@ -60,12 +61,8 @@ pub struct Input<'a> {
 /// # Errors
 /// `Io`. What cannot be decoded is compared as bytes, and is among the report's faults.
 pub fn compare(a: Input<'_>, b: Input<'_>, options: &Options) -> Result<Report> {
-    let mut report = Report {
-        command: "diff",
-        inputs: [a.name.to_owned(), b.name.to_owned()],
-        rules: rules::RULES,
-        ..Report::default()
-    };
+    let mut report =
+        Report { command: "diff", inputs: [a.name.clone(), b.name.clone()], rules: rules::RULES, ..Report::default() };
     stream::faults(a, &mut report);
     stream::faults(b, &mut report);
     stream::compare(a.image, b.image, options, &mut report);

@@ -1,7 +1,6 @@
 //! Sections: matched by name and instance, compared tree by tree.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
 use super::found::{Found, Raw, Side};
 use super::meaning::Meaning;
@@ -16,6 +15,7 @@ use crate::limits::{MAX_DIAGNOSTICS, MAX_DIFFERENCES};
 use crate::names::RecordType;
 use crate::offset::StreamRange;
 use crate::stream::Section;
+use crate::text::Name;
 use crate::value::{Blob, FieldType, Node, Value};
 
 /// Sections of both, in the order of the first; what only the second has stands behind its neighbour there.
@@ -33,7 +33,7 @@ pub fn compare(a: Input<'_>, b: Input<'_>, options: &Options, report: &mut Repor
     for pair in pairs(wanted(a.image, options), wanted(b.image, options)) {
         let Some(s) = pair.before.or(pair.after) else { continue };
         // its blocks and pages are compared as `ram`
-        if &*s.header.idstr != "ram" {
+        if s.header.idstr != "ram" {
             report.compared.push(s.header.label());
         }
         let subject = Subject::section(s.header.idstr.clone(), s.header.instance_id);
@@ -61,8 +61,8 @@ pub fn too_many() -> Difference {
 }
 
 fn wanted<'a>(image: &'a SaveImage, options: &Options) -> Vec<&'a Section> {
-    let vmsd = |s: &Section| image.device_schema(s).map_or("", |d| &d.vmsd.name);
-    image.walk().sections.iter().filter(|s| options.wants(&s.header.idstr, vmsd(s))).collect()
+    let vmsd = |s: &Section| image.device_schema(s).map_or(Name::empty(), |d| &d.vmsd.name);
+    image.walk().sections.iter().filter(|s| options.wants(s.header.idstr.exact(), vmsd(s).exact())).collect()
 }
 
 /// Matches sections by name and instance, and by occurrence where those repeat. Of what is left, sections of one name
@@ -70,27 +70,27 @@ fn wanted<'a>(image: &'a SaveImage, options: &Options) -> Vec<&'a Section> {
 fn pairs<'a>(a: Vec<&'a Section>, b: Vec<&'a Section>) -> Vec<Pair<'a>> {
     let mut of_b: HashMap<(&str, u32), VecDeque<usize>> = HashMap::new();
     for (j, s) in b.iter().enumerate() {
-        of_b.entry((&s.header.idstr, s.header.instance_id)).or_default().push_back(j);
+        of_b.entry((s.header.idstr.exact(), s.header.instance_id)).or_default().push_back(j);
     }
     let mut hits: Vec<Option<(usize, bool)>> = a
         .iter()
-        .map(|s| of_b.get_mut(&(&*s.header.idstr, s.header.instance_id)).and_then(VecDeque::pop_front))
+        .map(|s| of_b.get_mut(&(s.header.idstr.exact(), s.header.instance_id)).and_then(VecDeque::pop_front))
         .map(|j| j.map(|j| (j, false)))
         .collect();
     let mut left_b: HashMap<&str, VecDeque<usize>> = HashMap::new();
     let mut rest: Vec<usize> = of_b.into_values().flatten().collect();
     rest.sort_unstable();
     for j in rest {
-        left_b.entry(b.get(j).map_or("", |s| &s.header.idstr)).or_default().push_back(j);
+        left_b.entry(b.get(j).map_or("", |s| s.header.idstr.exact())).or_default().push_back(j);
     }
     let mut left_a: HashMap<&str, usize> = HashMap::new();
     for (s, _) in a.iter().zip(&hits).filter(|(_, h)| h.is_none()) {
-        let n = left_a.entry(&s.header.idstr).or_default();
+        let n = left_a.entry(s.header.idstr.exact()).or_default();
         *n = n.saturating_add(1);
     }
     left_b.retain(|name, places| left_a.get(name) == Some(&places.len()));
     for (s, hit) in a.iter().zip(&mut hits).filter(|(_, h)| h.is_none()) {
-        *hit = left_b.get_mut(&*s.header.idstr).and_then(VecDeque::pop_front).map(|j| (j, true));
+        *hit = left_b.get_mut(s.header.idstr.exact()).and_then(VecDeque::pop_front).map(|j| (j, true));
     }
     in_order(&a, &b, &hits)
 }
@@ -197,12 +197,12 @@ fn contents(
         let room = MAX_DIAGNOSTICS.saturating_sub(faults.len());
         faults.extend(d.decoded.errors.iter().take(room).map(|e| format!("{}: {e}", input.name)));
     }
-    let vmsd = a.image.device_schema(x).map(|d| Arc::clone(&d.vmsd.name));
+    let vmsd = a.image.device_schema(x).map(|d| d.vmsd.name.clone());
     let described = vmsd.is_some() && b.image.device_schema(y).is_some();
     let mut found = Found::default();
     let meaning = Meaning {
-        idstr: &x.header.idstr,
-        vmsd: vmsd.as_deref().unwrap_or_default(),
+        idstr: x.header.idstr.exact(),
+        vmsd: vmsd.as_ref().map_or("", Name::exact),
         roots: described.then(|| (p.root(), q.root())),
     };
     let mut comparer = Comparer::new(meaning);

@@ -1,7 +1,5 @@
 //! What stands beside the sections: configuration, commands, footers, description, the list of RAM blocks.
 
-use std::sync::Arc;
-
 use super::rules;
 use super::{Input, Options};
 use crate::diag::Severity;
@@ -77,7 +75,7 @@ fn configuration(a: &SaveImage, b: &SaveImage, report: &mut Report) {
     };
     let (rx, ry) = (x.node.range, y.node.range);
     if x.machine != y.machine {
-        let (before, after) = (aspect(Some(x.machine.clone()), rx), aspect(Some(y.machine.clone()), ry));
+        let (before, after) = (aspect(Some(x.machine.to_string()), rx), aspect(Some(y.machine.to_string()), ry));
         out.push(differs(&rules::MACHINE, part("machine"), "the machine type is another", before, after));
     }
     if x.target_page_bits != y.target_page_bits {
@@ -86,8 +84,7 @@ fn configuration(a: &SaveImage, b: &SaveImage, report: &mut Report) {
         let message = "the size of a target page is another";
         out.push(differs(&rules::TARGET_PAGE, part("target_page_bits"), message, before, after));
     }
-    let names = |c: &[String]| -> Vec<Arc<str>> { c.iter().map(|n| Arc::from(n.as_str())).collect() };
-    let (cx, cy) = (names(&x.capabilities), names(&y.capabilities));
+    let (cx, cy) = (&x.capabilities, &y.capabilities);
     for n in cx.iter().filter(|n| !cy.contains(n)) {
         let before = aspect(Some(n.to_string()), rx);
         let subject = part(&format!("capabilities.{n}"));
@@ -182,12 +179,13 @@ fn blocks(a: &[RamBlock], b: &[RamBlock], report: &mut Report) {
     if !(a.is_empty() && b.is_empty()) {
         report.compared.push("ram".to_owned());
     }
-    let names = |l: &[RamBlock]| -> Vec<Arc<str>> { l.iter().map(|b| Arc::from(b.name.as_str())).collect() };
-    let (na, nb) = (names(a), names(b));
-    let (ka, kb): (Vec<&str>, Vec<&str>) = (na.iter().map(|n| &**n).collect(), nb.iter().map(|n| &**n).collect());
+    fn names(l: &[RamBlock]) -> Vec<&str> {
+        l.iter().map(|b| b.name.exact()).collect()
+    }
+    let (ka, kb) = (names(a), names(b));
     let steps = align(&ka, &kb);
     let aspect = |b: &RamBlock| Some(Aspect::new(format!("{:#x} bytes", b.len), Some(b.entry)));
-    let subject = |b: &RamBlock| Subject::part("ram", b.name.clone());
+    let subject = |b: &RamBlock| Subject::part("ram", b.name.to_string());
     let out = &mut report.differences;
     let single = |s: &Step| matches!(s, Step::Before(_) | Step::After(_));
     for run in steps.chunk_by(|x, y| single(x) && single(y)) {
@@ -198,7 +196,7 @@ fn blocks(a: &[RamBlock], b: &[RamBlock], report: &mut Report) {
         {
             let (mut before, mut after) = (aspect(x), aspect(y));
             for (to, block) in [(&mut before, x), (&mut after, y)] {
-                to.iter_mut().for_each(|a| a.text.clone_from(&block.name));
+                to.iter_mut().for_each(|a| a.text = block.name.to_string());
             }
             out.push(differs(&rules::BLOCK_RENAMED, subject(x), "the RAM block has another name", before, after));
             continue;

@@ -7,6 +7,7 @@ use super::found::{Found, Raw, Side};
 use super::meaning::{Change, Meaning};
 use super::rules;
 use crate::difference::sequence::{Step, align};
+use crate::text::Name;
 use crate::value::{Layout, Node, Record, Value};
 
 /// Fields between two that match, among which renamed ones are sought, on each side.
@@ -87,10 +88,10 @@ impl<'m> Comparer<'m> {
             }
             return;
         }
-        let names = |n: &[Node]| -> Vec<std::sync::Arc<str>> { n.iter().map(|n| n.name.clone()).collect() };
+        let names = |n: &[Node]| -> Vec<Name> { n.iter().map(|n| n.name.clone()).collect() };
         let (names_a, names_b) = (names(a), names(b));
         let (ka, kb): (Vec<&str>, Vec<&str>) =
-            (names_a.iter().map(|n| &**n).collect(), names_b.iter().map(|n| &**n).collect());
+            (names_a.iter().map(|n| n.exact()).collect(), names_b.iter().map(|n| n.exact()).collect());
         let steps = align(&ka, &kb);
         for run in steps.chunk_by(|x, y| is_single(x) && is_single(y)) {
             self.run(run, a, b, out);
@@ -115,7 +116,7 @@ impl<'m> Comparer<'m> {
                             side(x, i, a),
                             side(y, j, b),
                         );
-                        out.push(raw.at(&*x.name));
+                        out.push(raw.at(x.name.to_string()));
                     }
                     self.field(x, y, out);
                 }
@@ -129,7 +130,7 @@ impl<'m> Comparer<'m> {
             let hit = if few { left.iter().position(|y| interchangeable(x, y)) } else { None };
             let Some((y, at)) = hit.and_then(|at| left.get(at).map(|y| (*y, at))) else {
                 let message = format!("the field is gone ({})", about(x));
-                out.push(Raw::new(&rules::FIELD_REMOVED, message, shape(x), None).at(&*x.name));
+                out.push(Raw::new(&rules::FIELD_REMOVED, message, shape(x), None).at(x.name.to_string()));
                 continue;
             };
             for added in left.get(..at).unwrap_or_default() {
@@ -137,13 +138,13 @@ impl<'m> Comparer<'m> {
             }
             left = left.get(at.saturating_add(1)..).unwrap_or_default();
             let side = |n: &Node, name: Option<String>| {
-                let mut s = Side::new(&*n.name, n.range);
+                let mut s = Side::new(n.name.to_string(), n.range);
                 s.name = name;
                 Some(s)
             };
             let message = format!("the field has another name ({})", about(x));
             let raw = Raw::new(&rules::FIELD_RENAMED, message, side(x, None), side(y, Some(y.name.to_string())));
-            out.push(raw.at(&*x.name));
+            out.push(raw.at(x.name.to_string()));
             self.field(x, y, out);
         }
         for added in left {
@@ -153,25 +154,26 @@ impl<'m> Comparer<'m> {
 
     fn added(&self, y: &Node, out: &mut Found) {
         let message = format!("the field is new ({})", about(y));
-        out.push(Raw::new(&rules::FIELD_ADDED, message, None, shape(y)).at(&*y.name));
+        out.push(Raw::new(&rules::FIELD_ADDED, message, None, shape(y)).at(y.name.to_string()));
     }
 
     fn field(&mut self, a: &Node, b: &Node, out: &mut Found) {
         if !equal_leaves(a, b) {
-            self.below(&a.name, out, |c, out| c.node(a, b, out));
+            self.below(&a.name.to_string(), out, |c, out| c.node(a, b, out));
         }
     }
 
     fn subsections(&mut self, a: &[Node], b: &[Node], out: &mut Found) {
         let (ka, kb): (Vec<&str>, Vec<&str>) =
-            (a.iter().map(|n| &*n.name).collect(), b.iter().map(|n| &*n.name).collect());
+            (a.iter().map(|n| n.name.exact()).collect(), b.iter().map(|n| n.name.exact()).collect());
         for step in align(&ka, &kb) {
             match step {
                 Step::Before(i) => out.extend_one(a.get(i), |n| {
-                    Raw::new(&rules::SUBSECTION_REMOVED, "the subsection is gone", shape(n), None).at(&*n.name)
+                    Raw::new(&rules::SUBSECTION_REMOVED, "the subsection is gone", shape(n), None)
+                        .at(n.name.to_string())
                 }),
                 Step::After(j) => out.extend_one(b.get(j), |n| {
-                    Raw::new(&rules::SUBSECTION_ADDED, "the subsection is new", None, shape(n)).at(&*n.name)
+                    Raw::new(&rules::SUBSECTION_ADDED, "the subsection is new", None, shape(n)).at(n.name.to_string())
                 }),
                 Step::Both(i, j) | Step::Moved(i, j) => {
                     let (Some(x), Some(y)) = (a.get(i), b.get(j)) else { continue };
@@ -181,7 +183,7 @@ impl<'m> Comparer<'m> {
                         };
                         let message = "the subsection stands at another place";
                         let raw = Raw::new(&rules::SUBSECTION_MOVED, message, side(x, i, a), side(y, j, b));
-                        out.push(raw.at(&*x.name));
+                        out.push(raw.at(x.name.to_string()));
                     }
                     self.field(x, y, out);
                 }

@@ -18,12 +18,12 @@ mod rules;
 pub(crate) mod sequence;
 
 use std::fmt;
-use std::sync::Arc;
 
 pub use rules::Rule;
 pub(crate) use rules::rules;
 
 use crate::offset::StreamRange;
+use crate::text::Name;
 use crate::value::matches_glob;
 
 /// What a difference leads to.
@@ -62,7 +62,7 @@ impl Weight {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject {
     /// The section's name, or `configuration`, `commands`, `ram`, `stream`.
-    pub section: Arc<str>,
+    pub section: Name,
     /// The section's instance id; nothing for what is no section.
     pub instance: Option<u32>,
     /// The path of the field as `state --field` takes it, with index ranges (`regs[3..5]`, both ends included) for
@@ -73,13 +73,13 @@ pub struct Subject {
 impl Subject {
     /// Makes the subject of a whole section.
     #[must_use]
-    pub fn section(name: impl Into<Arc<str>>, instance: u32) -> Self {
+    pub fn section(name: impl Into<Name>, instance: u32) -> Self {
         Self { section: name.into(), instance: Some(instance), field: String::new() }
     }
 
     /// Makes the subject of something that is no section.
     #[must_use]
-    pub fn part(name: impl Into<Arc<str>>, field: impl Into<String>) -> Self {
+    pub fn part(name: impl Into<Name>, field: impl Into<String>) -> Self {
         Self { section: name.into(), instance: None, field: field.into() }
     }
 
@@ -149,7 +149,7 @@ fn bounds(text: &str) -> Option<(u64, u64, bool)> {
 impl fmt::Display for Subject {
     /// Writes `cpu (1) > env.regs[3]`; instance 0 is not named, since nearly every device has only that.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.section)?;
+        self.section.fmt(f)?;
         if let Some(n) = self.instance.filter(|n| *n != 0) {
             write!(f, " ({n})")?;
         }
@@ -218,7 +218,7 @@ pub struct Report {
     /// `diff` or `compat`.
     pub command: &'static str,
     /// The two inputs as the user named them.
-    pub inputs: [String; 2],
+    pub inputs: [Name; 2],
     /// The rules of the engine, whether they were hit or not.
     pub rules: &'static [&'static Rule],
     /// What counts, in the order of the stream.

@@ -74,11 +74,11 @@ impl LiveSection for Block {
                     let name = c.counted_str()?;
                     c.skip(BLOCK)?;
                     c.release_behind();
-                    self.seen(&name, number, false);
+                    self.seen(name.exact(), number, false);
                 }
                 ZERO_DEVICE_BLOCK => {
                     let name = c.counted_str()?;
-                    self.seen(&name, number, true);
+                    self.seen(name.exact(), number, true);
                 }
                 PROGRESS if number <= 100 => self.progress = Some(number),
                 PROGRESS => {

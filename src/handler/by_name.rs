@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::count;
 use crate::limits::MAX_LIVE_NAMES;
 use crate::stream::{Fact, FactValue};
+use crate::text::Name;
 
 /// A `T` for each name, up to [`MAX_LIVE_NAMES`] of them.
 pub(super) struct ByName<T> {
-    map: BTreeMap<String, T>,
+    map: BTreeMap<Name, T>,
     /// Look-ups that came under a name too many.
     refused: u64,
 }
@@ -27,7 +28,7 @@ impl<T: Default> ByName<T> {
                 self.refused = self.refused.saturating_add(1);
                 return None;
             }
-            self.map.insert(name.to_owned(), T::default());
+            self.map.insert(name.into(), T::default());
         }
         self.map.get_mut(name)
     }
@@ -39,7 +40,7 @@ impl<T: Default> ByName<T> {
 
     /// Returns one text for each name, and how many names' worth is missing where some is.
     pub(super) fn facts(&self, name: &'static str, describe: impl Fn(&T) -> String) -> Vec<Fact> {
-        let list = self.map.iter().map(|(k, v)| format!("{k}: {}", describe(v))).collect();
+        let list = self.map.iter().map(|(k, v)| Name::from(format!("{}: {}", k.exact(), describe(v)))).collect();
         let mut facts = vec![Fact { name, value: FactValue::List(list) }];
         if self.refused > 0 {
             facts.push(count("not_counted_by_name", self.refused));

@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::names::RecordType;
 use crate::offset::StreamOffset;
 use crate::stream::{Fact, LiveSection};
+use crate::text::Name;
 use crate::wire::Cursor;
 
 const EOS: u32 = 0x01;
@@ -42,8 +43,8 @@ const SECTOR: u64 = 512;
 /// The reader of one `dirty-bitmap` section.
 #[derive(Default)]
 pub(super) struct DirtyBitmap {
-    node: Option<String>,
-    bitmap: Option<String>,
+    node: Option<Name>,
+    bitmap: Option<Name>,
     payloads: u64,
     chunks: u64,
     bits_bytes: u64,
@@ -108,7 +109,7 @@ fn check_flags(at: StreamOffset, flags: u32) -> Result<()> {
 impl DirtyBitmap {
     /// Returns the name of the bitmap that chunks are about. Names get lost with a payload that could not be read.
     fn current(&self) -> Option<String> {
-        Some(format!("{}/{}", self.node.as_deref()?, self.bitmap.as_deref()?))
+        Some(format!("{}/{}", self.node.as_ref()?.exact(), self.bitmap.as_ref()?.exact()))
     }
 
     /// Changes what is known of the bitmap that chunks are about.

@@ -93,8 +93,8 @@ impl LiveSection for Htab {
     fn facts(&self) -> Vec<Fact> {
         let table = match self.table_bytes() {
             Some(n) => bytes("table_bytes", n),
-            None if self.without_table > 0 => Fact { name: "table", value: FactValue::Text("none".to_owned()) },
-            None => Fact { name: "table", value: FactValue::Text("unknown".to_owned()) },
+            None if self.without_table > 0 => Fact { name: "table", value: FactValue::Text("none".into()) },
+            None => Fact { name: "table", value: FactValue::Text("unknown".into()) },
         };
         vec![
             table,
@@ -148,11 +148,11 @@ mod tests {
     #[test]
     fn a_radix_guest_has_no_table() {
         let mut s = Htab::default();
-        assert_eq!(s.facts()[0].value, FactValue::Text("unknown".to_owned()));
+        assert_eq!(s.facts()[0].value, FactValue::Text("unknown".into()));
         for kind in [RecordType::START, RecordType::PART, RecordType::END] {
             read(&mut s, kind, &[0xff; 4]);
         }
-        assert_eq!(s.facts()[0].value, FactValue::Text("none".to_owned()));
+        assert_eq!(s.facts()[0].value, FactValue::Text("none".into()));
         assert_eq!(number(&s, "payloads"), 3);
     }
 

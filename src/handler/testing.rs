@@ -109,7 +109,7 @@ pub(super) fn number(s: &dyn LiveSection, name: &str) -> u64 {
 /// Returns a fact that is a list.
 pub(super) fn list(s: &dyn LiveSection, name: &str) -> Vec<String> {
     match s.facts().into_iter().find(|f| f.name == name).map(|f| f.value) {
-        Some(FactValue::List(l)) => l,
+        Some(FactValue::List(l)) => l.iter().map(ToString::to_string).collect(),
         other => panic!("{name}: {other:?}"),
     }
 }

@@ -10,6 +10,7 @@ use crate::offset::StreamRange;
 use crate::ram::PageStats;
 use crate::sink::GuestPages;
 use crate::stream::EndFound;
+use crate::text::Name;
 use crate::value::{Node, Value, uncovered};
 
 /// What a check found.
@@ -43,7 +44,7 @@ pub struct Check {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UndecodedBytes {
     /// The section's name.
-    pub section: String,
+    pub section: Name,
     /// Its instance id.
     pub instance_id: u32,
     /// The name of the innermost node around the bytes.
@@ -58,7 +59,7 @@ pub struct UndecodedBytes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuirkFound {
     /// The section's name.
-    pub section: String,
+    pub section: Name,
     /// Its instance id.
     pub instance_id: u32,
     /// Which of QEMU's mistakes.
@@ -120,7 +121,7 @@ impl Check {
             for u in uncovered(d.root()) {
                 covered = covered.saturating_sub(u.range.len());
                 self.undecoded.push(UndecodedBytes {
-                    section: header.idstr.to_string(),
+                    section: header.idstr.clone(),
                     instance_id: header.instance_id,
                     within: u.within,
                     range: u.range,
@@ -135,7 +136,7 @@ impl Check {
         self.covered_device_bytes = self.covered_device_bytes.saturating_add(covered);
         self.values = self.values.saturating_add(leaves(d.root()));
         self.quirks.extend(d.decoded.quirk.map(|quirk| QuirkFound {
-            section: header.idstr.to_string(),
+            section: header.idstr.clone(),
             instance_id: header.instance_id,
             quirk,
         }));

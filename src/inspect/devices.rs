@@ -3,6 +3,7 @@
 use crate::decode::{Section, pci, virtio};
 use crate::error::{Error, Result};
 use crate::image::{Device, SaveImage};
+use crate::text::Name;
 
 /// The PCI and virtio devices of a state, and what could not be decoded on the way.
 #[derive(Debug, Default)]
@@ -26,7 +27,7 @@ impl Devices {
         let mut errors = Vec::new();
         for section in image.device_sections() {
             let device = image.device(section)?;
-            let vmsd = image.device_schema(section).map_or("", |d| &d.vmsd.name);
+            let vmsd = image.device_schema(section).map_or(Name::empty(), |d| &d.vmsd.name);
             let (idstr, instance) = (&section.header.idstr, section.header.instance_id);
             let given = Section { idstr, instance, vmsd, root: device.root() };
             all.add(&given);

@@ -4,6 +4,7 @@ use crate::diag::{Diagnostics, Severity};
 use crate::image::SaveImage;
 use crate::names::RecordType;
 use crate::ram::{PageStats, RamBlock};
+use crate::text::Name;
 
 /// Pages and blocks that are listed one by one.
 const MAX_LISTED: usize = 20;
@@ -13,7 +14,7 @@ pub(super) fn judge(image: &SaveImage, stats: &PageStats, findings: &mut Diagnos
     let mut error = |code, what: String| findings.add(Severity::Error, code, None, Some("ram"), what);
     let Some(ram) = image.ram() else {
         // an error in the section is a finding already
-        if image.walk().sections.iter().all(|s| &*s.header.idstr != "ram") && image.walk().stopped.is_none() {
+        if image.walk().sections.iter().all(|s| s.header.idstr != "ram") && image.walk().stopped.is_none() {
             let what = "the stream has no ram section: it holds device state only, as xen-save-devices-state writes it";
             error("no-ram", what.to_owned());
         }
@@ -27,7 +28,7 @@ pub(super) fn judge(image: &SaveImage, stats: &PageStats, findings: &mut Diagnos
         );
     }
     for b in stats.bad_pages().iter().take(MAX_LISTED) {
-        let name = ram.blocks().get(b.block).map_or("", |b| &b.name);
+        let name = ram.blocks().get(b.block).map_or(Name::empty(), |b| &b.name);
         error("ram-page", format!("{name}: the page at {} is not sound: {}", b.offset, b.why));
     }
     if stats.bad_count() > MAX_LISTED as u64 {
@@ -47,7 +48,7 @@ pub(super) fn judge(image: &SaveImage, stats: &PageStats, findings: &mut Diagnos
 }
 
 fn blocks(blocks: &[RamBlock], page: u64, error: &mut dyn FnMut(&'static str, String)) {
-    let mut names: Vec<&str> = blocks.iter().map(|b| &*b.name).collect();
+    let mut names: Vec<&Name> = blocks.iter().map(|b| &b.name).collect();
     names.sort_unstable();
     let twice = names.windows(2).filter_map(|w| match w {
         [a, b] if a == b => Some(*a),
@@ -76,7 +77,7 @@ fn never_ends(image: &SaveImage, missing: u64, shared: bool, error: &mut dyn FnM
     }
     let open = walk.sections.iter().filter(|s| s.header.kind == RecordType::START && !s.ended);
     for s in open.take(MAX_LISTED) {
-        if &*s.header.idstr != "ram" {
+        if s.header.idstr != "ram" {
             error("live-never-ends", format!("{} has no END section", s.header.label()));
         } else if missing > 0 && !shared {
             let what = "the ram section has no END, and not every page was sent, as in a background snapshot";

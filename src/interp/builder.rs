@@ -3,12 +3,12 @@
 mod read;
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_DEPTH, MAX_EMPTY_NODES, MAX_NODES_PER_BYTE, MAX_NODES_PER_DEVICE};
 use crate::offset::{StreamOffset, StreamRange};
 use crate::schema::Vmsd;
+use crate::text::Name;
 use crate::value::{Blob, FieldType, Node, Record, Value};
 use crate::wire::Reader;
 
@@ -237,7 +237,7 @@ impl<'a> Builder<'a> {
         let header = name.len().saturating_add(6);
         let r =
             self.framed(name, "struct", header, name, Some(version), |b| f(b, version), |r| Value::Struct(Box::new(r)));
-        if self.fields.last().is_some_and(|n| &*n.name == name) {
+        if self.fields.last().is_some_and(|n| n.name == name) {
             self.subsections.extend(self.fields.pop());
         }
         r
@@ -375,11 +375,11 @@ impl<'a> Builder<'a> {
     /// As [`Builder::array`], with the type of the elements on the array.
     pub(super) fn array_of(
         &mut self,
-        name: &Arc<str>,
+        name: &Name,
         ty: &FieldType,
         f: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
-        self.framed(name, ty.name(), 0, "", None, f, |r| Value::Array(r.fields))
+        self.framed(name.exact(), ty.exact(), 0, "", None, f, |r| Value::Array(r.fields))
     }
 
     /// Reads an element of a list behind its mark of one byte.
@@ -389,11 +389,11 @@ impl<'a> Builder<'a> {
         vmsd: &Vmsd,
         f: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
-        self.framed(name, "struct", 1, &vmsd.name, vmsd.version, f, |r| Value::Struct(Box::new(r)))
+        self.framed(name, "struct", 1, vmsd.name.exact(), vmsd.version, f, |r| Value::Struct(Box::new(r)))
     }
 
     /// Adds an opaque node over bytes that were read already.
-    pub(super) fn push_opaque(&mut self, name: &Arc<str>, ty: &FieldType, range: StreamRange, why: &str) -> Result<()> {
+    pub(super) fn push_opaque(&mut self, name: &Name, ty: &FieldType, range: StreamRange, why: &str) -> Result<()> {
         let start = usize::try_from(range.start.0.saturating_sub(self.start.0)).unwrap_or(usize::MAX);
         let len = usize::try_from(range.len()).unwrap_or(usize::MAX);
         let blob = self.blob.slice(self.blob_start.saturating_add(start), len);
@@ -407,7 +407,7 @@ impl<'a> Builder<'a> {
     /// Reads the next `n` bytes as a leaf of the named type whose value `f` makes.
     pub(super) fn typed(
         &mut self,
-        name: &Arc<str>,
+        name: &Name,
         ty: &FieldType,
         n: usize,
         f: impl FnOnce(&[u8], Blob) -> (Value, Option<Box<str>>),

@@ -1,12 +1,11 @@
 //! The described part: fields, arrays, structures, lists, subsections.
 
-use std::sync::Arc;
-
 use super::builder::Builder;
 use super::custom::{self, FieldContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{NULL_POINTER, VALID_POINTER};
 use crate::schema::{Field, Vmsd};
+use crate::text::Name;
 use crate::value::{FieldType, Layout, Node, Record, Value};
 
 /// Reads the fields and subsections of a vmsd. Never fails: what does not fit is noted and left as opaque bytes.
@@ -32,7 +31,7 @@ pub(super) fn record(b: &mut Builder<'_>, vmsd: &Vmsd) {
 fn subsection(b: &mut Builder<'_>, s: &Vmsd) -> Result<()> {
     let at = b.offset();
     let (name, version) = match b.peek_subsection() {
-        Some((name, version)) if *name == *s.name => (name, version),
+        Some((name, version)) if s.name == name => (name, version),
         other => {
             let found = other.map_or_else(|| "other bytes".to_owned(), |(n, _)| format!("subsection {n}"));
             return Err(Error::new(
@@ -123,7 +122,7 @@ fn element(b: &mut Builder<'_>, f: &Field) -> Result<()> {
             let len = usize::from(b.peek(1)?.first().copied().unwrap_or_default());
             b.typed(&f.name, &f.ty, len.saturating_add(1), |s, _| {
                 let text = String::from_utf8_lossy(s.get(1..).unwrap_or_default());
-                (Value::Text(Arc::from(&*text)), None)
+                (Value::Text(Name::from(&*text)), None)
             })
         }
         Some(Layout::Struct) => structure(b, f, n),
@@ -153,7 +152,7 @@ fn structure(b: &mut Builder<'_>, f: &Field, n: usize) -> Result<()> {
         return b.typed(&f.name, &f.ty, n, |_, blob| (Value::Opaque(blob), Some(why.into())));
     };
     let at = b.offset();
-    let (fields, subsections, problem) = b.within(&f.name, n, |b| {
+    let (fields, subsections, problem) = b.within(f.name.exact(), n, |b| {
         record(b, vmsd);
         Ok(())
     })?;
@@ -171,7 +170,7 @@ fn list(b: &mut Builder<'_>, f: &Field, n: usize) -> Result<()> {
     }
     let tree = f.ty.layout() == Some(Layout::Tree);
     let at = b.offset();
-    let (elements, rest, problem) = b.within(&f.name, n, |b| {
+    let (elements, rest, problem) = b.within(f.name.exact(), n, |b| {
         let count = if tree { Some(b.skip_be32()?) } else { None };
         let keyed = count.is_some_and(|c| u64::from(c).saturating_mul(2) <= f.inner.len() as u64 && c > 0);
         let mut inner = f.inner.iter();
@@ -192,7 +191,7 @@ fn list(b: &mut Builder<'_>, f: &Field, n: usize) -> Result<()> {
                 )
                 .at(b.offset())
             })?;
-            b.list_element(&f.name, vmsd, |b| {
+            b.list_element(f.name.exact(), vmsd, |b| {
                 if let Some(k) = key {
                     nested(b, "key", k)?;
                     nested(b, "value", vmsd)
@@ -240,14 +239,14 @@ fn nested_in_place(b: &mut Builder<'_>, vmsd: &Vmsd) -> Result<()> {
 }
 
 fn custom_field(b: &mut Builder<'_>, f: &Field, n: usize) -> Result<()> {
-    let Some(read) = custom::find(f.ty.name()) else {
+    let Some(read) = custom::find(f.ty.exact()) else {
         return b.typed(&f.name, &f.ty, n, |_, blob| (Value::Bytes(blob), None));
     };
     let at = b.offset();
     let context = FieldContext { field: f, size: n };
-    let (fields, subsections, problem) = b.within(&f.name, n, |b| read(b, &context))?;
+    let (fields, subsections, problem) = b.within(f.name.exact(), n, |b| read(b, &context))?;
     let range = crate::offset::StreamRange::with_len(at.0, n as u64);
-    let r = Record { vmsd: Arc::from(""), version: None, header_bytes: 0, fields, subsections };
+    let r = Record { vmsd: Name::default(), version: None, header_bytes: 0, fields, subsections };
     let value = Value::Struct(Box::new(r));
     b.push(Node { name: f.name.clone(), ty: f.ty.clone(), range, value, problem })
 }
@@ -295,5 +294,5 @@ fn merge_runs(fields: Vec<Node>) -> Vec<Node> {
 }
 
 fn is_mergeable(n: &Node) -> bool {
-    &*n.name != "undecoded"
+    n.name != "undecoded"
 }

@@ -41,7 +41,7 @@ pub struct Decoded {
 /// Decodes the payload of a FULL section, which begins at `base` of the stream.
 #[must_use]
 pub fn decode_device(schema: &DeviceSchema, payload: &Blob, base: StreamOffset) -> Decoded {
-    decode_vmsd(&schema.idstr, &schema.vmsd, payload, base)
+    decode_vmsd(schema.idstr.exact(), &schema.vmsd, payload, base)
 }
 
 /// Decodes a payload by a vmsd; `idstr` is the section's name.

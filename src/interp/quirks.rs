@@ -13,10 +13,10 @@
 //! element. That is sound only when it leads exactly to where the fields after the run begin.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::names::NULL_POINTER;
 use crate::schema::{Field, Vmsd};
+use crate::text::Name;
 use crate::value::{FieldType, Layout};
 
 /// Returns the vmsd that fits the payload, and the name of the mistake, when the sizes of the given one do not add up or
@@ -53,7 +53,7 @@ pub(super) fn mend(vmsd: &Vmsd, payload: &[u8]) -> Option<(Vmsd, &'static str)> 
 }
 
 fn is_undescribed(f: &Field) -> bool {
-    f.ty.name() == "struct" && f.size > 0 && f.inner.first().is_none_or(|v| !v.described)
+    f.ty.exact() == "struct" && f.size > 0 && f.inner.first().is_none_or(|v| !v.described)
 }
 
 fn is_marker(f: &Field) -> bool {
@@ -76,10 +76,10 @@ fn reread(
     if run.len() < 2 && first.array_len.is_none() {
         return None;
     }
-    let (element, size) = match run.iter().find(|f| f.ty.name() == "struct" && !is_undescribed(f)) {
+    let (element, size) = match run.iter().find(|f| f.ty.exact() == "struct" && !is_undescribed(f)) {
         Some(f) => (f.inner.first()?.clone(), f.size),
         None => {
-            let v = element_of(&vmsd.name, &first.name)?;
+            let v = element_of(vmsd.name.exact(), first.name.exact())?;
             let size = v.total();
             (v, size)
         }
@@ -142,6 +142,6 @@ fn element_of(vmsd: &str, field: &str) -> Option<Vmsd> {
         size: 3,
         inner: vec![path],
     };
-    let name: Arc<str> = "s390_css_img".into();
+    let name: Name = "s390_css_img".into();
     Some(Vmsd { name, version: Some(1), fields: vec![paths], subsections: Vec::new(), described: true })
 }

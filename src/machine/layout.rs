@@ -4,6 +4,7 @@ use super::{boards, pc};
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::{Gpa, RamOffset};
 use crate::ram::RamBlock;
+use crate::text::{Name, list};
 
 /// A piece of a block at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +67,8 @@ pub(super) struct Span {
 ///
 /// # Errors
 /// `Unsupported` when the machine type is not known, or its main memory cannot be told from the other blocks.
-pub fn layout(machine: Option<&str>, blocks: &[RamBlock], facts: &Facts) -> Result<Layout> {
-    let machine = machine.unwrap_or("");
+pub fn layout(machine: Option<&Name>, blocks: &[RamBlock], facts: &Facts) -> Result<Layout> {
+    let machine = machine.map_or("", Name::exact);
     let mut out = Layout::default();
     let given: Vec<(usize, u64)> = facts
         .given
@@ -82,10 +83,10 @@ pub fn layout(machine: Option<&str>, blocks: &[RamBlock], facts: &Facts) -> Resu
     if main.len() > 1 {
         let said = facts.cmos.as_deref().and_then(pc::total_of_cmos);
         nodes_only(&mut main, blocks, said);
-        let names: Vec<&str> = main.iter().filter_map(|i| blocks.get(*i)).map(|b| b.name.as_str()).collect();
+        let names = list(main.iter().filter_map(|i| blocks.get(*i)).map(|b| &b.name));
         out.remarks.push(format!(
             "main memory is taken to be {}, in the order of the numbers in their names; the stream does not say it",
-            names.join(", ")
+            names
         ));
     }
     if !main.is_empty() {
@@ -106,7 +107,7 @@ pub fn layout(machine: Option<&str>, blocks: &[RamBlock], facts: &Facts) -> Resu
             continue;
         }
         if let Some(v) =
-            facts.virtio_mem.iter().find(|v| b.name.strip_prefix(&v.path).is_some_and(|r| r.starts_with('/')))
+            facts.virtio_mem.iter().find(|v| b.name.exact().strip_prefix(&*v.path).is_some_and(|r| r.starts_with('/')))
         {
             let bytes = b.len.min(v.bytes);
             let region =
@@ -122,7 +123,7 @@ pub fn layout(machine: Option<&str>, blocks: &[RamBlock], facts: &Facts) -> Resu
                 block_offset: RamOffset(0),
                 why: "table",
             }),
-            None => out.unplaced.push((i, unplaced_because(&b.name))),
+            None => out.unplaced.push((i, unplaced_because(b.name.exact()))),
         }
     }
     if pc::family(machine, blocks).is_some() {
@@ -158,7 +159,7 @@ fn drop_overlaps(out: &mut Layout, blocks: &[RamBlock]) {
     for r in std::mem::take(&mut out.regions) {
         let end = kept.last().map_or(0, |k| k.gpa.0.saturating_add(k.bytes));
         if r.gpa.0 < end {
-            let name = blocks.get(r.block).map_or("", |b| &b.name);
+            let name = blocks.get(r.block).map_or("", |b| b.name.exact());
             out.remarks.push(format!("{name} would lie over other memory at {} and is left out", r.gpa));
             out.unplaced.push((r.block, "lies over other memory"));
         } else {
@@ -193,18 +194,18 @@ fn place_main(out: &mut Layout, main: &[usize], blocks: &[RamBlock], spans: &[Sp
 /// Finds main memory: the machine's own block, the backends of NUMA nodes in their order, or the one block that belongs to
 /// no device.
 fn main_memory(machine: &str, blocks: &[RamBlock], given: &dyn Fn(usize) -> bool) -> Result<Vec<usize>> {
-    let default = blocks.iter().position(|b| boards::DEFAULT_IDS.contains(&b.name.as_str()));
+    let default = blocks.iter().position(|b| boards::DEFAULT_IDS.contains(&b.name.exact()));
     if let Some(i) = default.filter(|i| !given(*i)) {
         return Ok(vec![i]);
     }
-    let free = |i: usize, b: &RamBlock| !belongs_to_a_device(&b.name) && !given(i);
+    let free = |i: usize, b: &RamBlock| !belongs_to_a_device(b.name.exact()) && !given(i);
     let candidates: Vec<usize> = blocks.iter().enumerate().filter(|(i, b)| free(*i, b)).map(|(i, _)| i).collect();
     // NUMA: ids that differ in a number at the end only
     if candidates.len() > 1 {
         let mut numbered: Vec<(u64, usize)> = Vec::new();
         let mut stem: Option<&str> = None;
         for i in &candidates {
-            let Some((s, n)) = blocks.get(*i).and_then(|b| numbered_name(&b.name)) else { continue };
+            let Some((s, n)) = blocks.get(*i).and_then(|b| numbered_name(b.name.exact())) else { continue };
             if *stem.get_or_insert(s) == s {
                 numbered.push((n, *i));
             }
@@ -218,10 +219,10 @@ fn main_memory(machine: &str, blocks: &[RamBlock], given: &dyn Fn(usize) -> bool
         [one] => Ok(vec![*one]),
         [] => Err(Error::new(ErrorKind::Unsupported, "no RAM block of this stream is main memory")),
         many => {
-            let names: Vec<&str> = many.iter().filter_map(|i| blocks.get(*i)).map(|b| b.name.as_str()).collect();
+            let names = list(many.iter().filter_map(|i| blocks.get(*i)).map(|b| &b.name));
             Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("{machine}: cannot tell which of the blocks {} is main memory", names.join(", ")),
+                format!("{machine}: cannot tell which of the blocks {} is main memory", names),
             )
             .hint("extract the blocks one by one (--format raw), or say where they lie with --map BLOCK=ADDRESS"))
         }
@@ -269,7 +270,7 @@ fn belongs_to_a_device(name: &str) -> bool {
 fn rom(machine: &str, b: &RamBlock, blocks: &[RamBlock]) -> Option<u64> {
     const FOUR_GIB: u64 = 1 << 32;
     let len_of = |name: &str| blocks.iter().find(|b| b.name == name).map_or(0, |b| b.len);
-    match b.name.as_str() {
+    match b.name.exact() {
         // hw/i386/x86-common.c, x86_bios_rom_init: ends at 4 GiB
         "pc.bios" => FOUR_GIB.checked_sub(b.len),
         // hw/i386/pc_sysfw.c, pc_system_flash_map: flash 0 ends at 4 GiB, flash 1 below it
@@ -278,7 +279,7 @@ fn rom(machine: &str, b: &RamBlock, blocks: &[RamBlock]) -> Option<u64> {
         // hw/arm/virt.c and hw/riscv/virt.c, the memory maps
         "virt.flash0" | "virt.flash1" if machine.starts_with("virt") => {
             let riscv = blocks.iter().any(|b| b.name == "riscv_virt_board.mrom");
-            let second = b.name.ends_with('1');
+            let second = b.name.ends_with("1");
             Some(match (riscv, second) {
                 (false, false) => 0,
                 (false, true) => 0x0400_0000,
@@ -326,7 +327,7 @@ mod tests {
     #[test]
     fn of_two_dimms_none_is_placed() {
         let blocks = [block("pc.ram", 64 * MIB), block("d1", 128 * MIB), block("d2", 128 * MIB)];
-        let l = layout(Some("pc-q35-10.0"), &blocks, &Facts::default()).unwrap();
+        let l = layout(Some(&"pc-q35-10.0".into()), &blocks, &Facts::default()).unwrap();
         assert_eq!((l.regions.len(), l.unplaced.len()), (1, 2));
     }
 
@@ -337,7 +338,7 @@ mod tests {
         let mut cmos = vec![0; 128];
         cmos[0x34..0x36].copy_from_slice(&(((64 - 16) * 16_u16).to_le_bytes()));
         let facts = Facts { cmos: Some(cmos), ..Facts::default() };
-        let l = layout(Some("pc-q35-10.0"), &blocks, &facts).unwrap();
+        let l = layout(Some(&"pc-q35-10.0".into()), &blocks, &facts).unwrap();
         let places: Vec<_> = l.regions.iter().map(|r| (r.gpa.0, r.bytes, r.block)).collect();
         assert_eq!(places, [(0, 32 * MIB, 1), (32 * MIB, 32 * MIB, 2), (1 << 32, 128 * MIB, 0)]);
         assert_eq!(l.regions[2].why, "guess");

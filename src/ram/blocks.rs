@@ -4,13 +4,14 @@ use super::records::RamContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_RAM_BLOCKS;
 use crate::offset::{FileOffset, StreamOffset, StreamRange};
+use crate::text::Name;
 use crate::wire::Cursor;
 
 /// One block of guest memory (`RAMBlock` in `include/exec/ramblock.h`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RamBlock {
     /// The name, such as `pc.ram`; any characters, never a path.
-    pub name: String,
+    pub name: Name,
     /// Its length in bytes.
     pub len: u64,
     /// The host page size of the block, where postcopy made the source say it.
@@ -82,7 +83,7 @@ pub(super) fn read(c: &mut Cursor<'_>, total: u64, ctx: &RamContext, out: &mut V
 /// The memory of a section of version 3, which knows no blocks: one flat space.
 pub(super) fn whole_memory(total: u64, at: StreamOffset) -> RamBlock {
     RamBlock {
-        name: "ram".to_owned(),
+        name: "ram".into(),
         len: total,
         page_size: None,
         region_address: None,
@@ -141,12 +142,12 @@ fn mapped_ram(c: &mut Cursor<'_>, len: u64, ctx: &RamContext) -> Result<MappedRa
 }
 
 /// The stream goes on behind the pages, which lie where the header says in the file.
-fn skip_pages(c: &mut Cursor<'_>, name: &str, len: u64, m: MappedRam, ctx: &RamContext) -> Result<()> {
+fn skip_pages(c: &mut Cursor<'_>, name: &Name, len: u64, m: MappedRam, ctx: &RamContext) -> Result<()> {
     let to = m.pages_offset.0.saturating_add(len);
     let here = c.offset().0;
     let behind = to.checked_sub(ctx.stream_start.0).and_then(|s| s.checked_sub(here));
     match behind {
-        Some(n) => c.skip(n).map_err(|e| e.within(name.to_owned())),
+        Some(n) => c.skip(n).map_err(|e| e.within(name.to_string())),
         None => Err(Error::corrupt(
             c.offset(),
             format!("mapped-ram header of {name}: expected pages further on in the file, found {}", m.pages_offset),

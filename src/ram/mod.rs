@@ -46,6 +46,7 @@ pub use zlib::inflate;
 
 use crate::error::Result;
 use crate::offset::{RamOffset, StreamOffset};
+use crate::text::Name;
 use crate::wire::Source;
 
 /// Where a page record stands and which page it is about.
@@ -92,7 +93,7 @@ pub struct BlockList<'a> {
     /// The target page size in bytes.
     pub target_page: u64,
     /// The machine type, where the stream says it.
-    pub machine: Option<&'a str>,
+    pub machine: Option<&'a Name>,
 }
 
 /// Takes pages in the order of the stream. A page may come many times and in any order; the last one counts.

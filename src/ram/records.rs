@@ -8,6 +8,7 @@ use super::{BlockList, Form, Page, PageAt, PageCounts, PageSink};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::ram_flag as flag;
 use crate::offset::{FileOffset, RamOffset, StreamOffset};
+use crate::text::Name;
 use crate::wire::{Cursor, Reader};
 
 /// What must be known of a stream before its first RAM record.
@@ -32,19 +33,19 @@ pub struct RamContext {
 pub struct RamReader {
     ctx: RamContext,
     blocks: Vec<RamBlock>,
-    by_name: HashMap<String, usize>,
+    by_name: HashMap<Name, usize>,
     /// The block of the last page record; CONTINUE refers to it, across sections too.
     current: Option<usize>,
     counts: PageCounts,
     /// Lists of blocks so far.
     lists: u64,
-    machine: Option<String>,
+    machine: Option<Name>,
 }
 
 impl RamReader {
     /// Makes a reader for one stream.
     #[must_use]
-    pub fn new(ctx: RamContext, machine: Option<String>) -> Self {
+    pub fn new(ctx: RamContext, machine: Option<Name>) -> Self {
         Self {
             ctx,
             blocks: Vec::new(),
@@ -169,7 +170,7 @@ impl RamReader {
         self.by_name = self.blocks.iter().enumerate().rev().map(|(i, b)| (b.name.clone(), i)).collect();
         self.lists = self.lists.saturating_add(1);
         self.current = None;
-        let machine = self.machine.as_deref();
+        let machine = self.machine.as_ref();
         sink.blocks(&BlockList { blocks: &self.blocks, target_page: self.ctx.target_page, machine })?;
         if !sink.wants_pages() {
             return Ok(());
@@ -195,7 +196,7 @@ impl RamReader {
             return Err(bad());
         }
         let n = usize::from(r.u8()?);
-        let name = String::from_utf8_lossy(r.take(n)?).into_owned();
+        let name = Name::from_bytes(r.take(n)?);
         let block = self.by_name.get(&name).copied().ok_or_else(bad)?;
         r.u8()?;
         while r.remaining() >= 16 {
@@ -276,7 +277,7 @@ impl RamReader {
             match found {
                 Some(i) => i,
                 None => {
-                    let name = String::from_utf8_lossy(name).into_owned();
+                    let name = Name::from_bytes(name);
                     return Err(Error::corrupt(
                         here,
                         format!("RAM record: expected a block of the list, found the name {name:?}"),
@@ -287,7 +288,7 @@ impl RamReader {
         self.current = Some(block);
         let len = self.blocks.get(block).map_or(0, |b| b.len);
         if addr.checked_add(self.ctx.target_page).is_none_or(|end| end > len) {
-            let name = self.blocks.get(block).map_or("", |b| &b.name);
+            let name = self.blocks.get(block).map_or(Name::empty(), |b| &b.name);
             return Err(Error::corrupt(
                 at,
                 format!("RAM record: expected a page inside {name} of {len:#x} bytes, found address {addr:#x}"),
@@ -393,7 +394,7 @@ mod tests {
         let (result, log, r) = read(context(3, 4096), &b);
         result.unwrap();
         assert_eq!(log.0, [(0, 0x1000, 7), (0, 0x2000, 0xff)]);
-        assert_eq!((r.blocks()[0].name.as_str(), r.blocks()[0].len), ("ram", 0x4000));
+        assert_eq!((r.blocks()[0].name.exact(), r.blocks()[0].len), ("ram", 0x4000));
         let (result, ..) = read(context(3, 4096), &1_u64.to_be_bytes());
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Unsupported);
     }

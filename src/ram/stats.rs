@@ -4,6 +4,7 @@ use super::{BlockList, Form, MappedRun, Page, PageAt, PageSet, PageSink, apply_x
 use crate::budget::Budget;
 use crate::error::Result;
 use crate::offset::RamOffset;
+use crate::text::Name;
 use crate::wire::Source;
 
 /// Records by kind.
@@ -60,15 +61,15 @@ pub struct PageStats {
 
 #[derive(Clone, Debug)]
 struct BlockStats {
-    name: String,
+    name: Name,
     counts: PageCounts,
     seen: PageSet,
     again: u64,
 }
 
 impl BlockStats {
-    fn new(name: &str, budget: &Budget) -> Self {
-        Self { name: name.to_owned(), counts: PageCounts::default(), seen: PageSet::new(budget), again: 0 }
+    fn new(name: &Name, budget: &Budget) -> Self {
+        Self { name: name.clone(), counts: PageCounts::default(), seen: PageSet::new(budget), again: 0 }
     }
 }
 

@@ -5,13 +5,14 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::state_json::{FindingJson, NodeJson, SCHEMA_VERSION};
 use crate::decode::cpu::{Cpu, Group, Number, Register};
+use crate::text::Name;
 use crate::value::Node;
 
 /// The document of `cpu --json`.
 #[derive(Serialize)]
 pub struct CpuDocument<'a> {
     schema_version: u32,
-    machine: Option<&'a str>,
+    machine: Option<&'a Name>,
     /// The processors.
     pub cpus: Vec<CpuJson<'a>>,
     /// Interrupt controllers and clocks.
@@ -25,7 +26,7 @@ pub struct CpuDocument<'a> {
 impl<'a> CpuDocument<'a> {
     /// Makes a document without content.
     #[must_use]
-    pub fn new(machine: Option<&'a str>) -> Self {
+    pub fn new(machine: Option<&'a Name>) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             machine,

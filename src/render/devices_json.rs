@@ -1,5 +1,6 @@
 //! What the documents that list devices have in common: `pci --json` and `virtio --json`.
 
+use crate::text::Name;
 use serde::Serialize;
 
 use super::state_json::{FindingJson, SCHEMA_VERSION};
@@ -8,7 +9,7 @@ use super::state_json::{FindingJson, SCHEMA_VERSION};
 #[derive(Serialize)]
 pub struct DevicesDocument<'a, D> {
     schema_version: u32,
-    machine: Option<&'a str>,
+    machine: Option<&'a Name>,
     devices: Vec<D>,
     complete: bool,
     diagnostics: Vec<FindingJson>,
@@ -16,7 +17,7 @@ pub struct DevicesDocument<'a, D> {
 
 impl<'a, D> DevicesDocument<'a, D> {
     pub(super) fn new(
-        machine: Option<&'a str>,
+        machine: Option<&'a Name>,
         devices: Vec<D>,
         diagnostics: Vec<FindingJson>,
         complete: bool,

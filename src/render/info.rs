@@ -15,6 +15,7 @@ use crate::image::SaveImage;
 use crate::names::RecordType;
 use crate::ram::{MappedRam, PageCounts, PageStats, RamBlock};
 use crate::stream::{EndFound, Fact, FactValue, Section};
+use crate::text::{Name, list};
 
 /// Prints the overview as tables.
 ///
@@ -36,9 +37,9 @@ fn head(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<
         vec![("container", image.container().name()), ("size", exact_size(image.size()))];
     rows.extend(wrapper::rows(image.container()));
     if let Some(c) = &w.configuration {
-        rows.push(("machine", c.machine.clone()));
+        rows.push(("machine", c.machine.to_string()));
         if !c.capabilities.is_empty() {
-            rows.push(("capabilities", c.capabilities.join(", ")));
+            rows.push(("capabilities", list(&c.capabilities)));
         }
         rows.extend(c.uuid_text().map(|u| ("UUID", u)));
     }
@@ -95,11 +96,11 @@ fn map(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<(
     let mut b = Builder::default();
     b.push_record(["address", "size", "RAM block", "offset", "says"]);
     for r in &layout.regions {
-        let name = blocks.get(r.block).map_or("", |b| b.name.as_str());
+        let name = blocks.get(r.block).map_or(Name::empty(), |b| &b.name);
         b.push_record([
             r.gpa.to_string(),
             size(r.bytes),
-            name.to_owned(),
+            name.to_string(),
             r.block_offset.to_string(),
             r.why.to_owned(),
         ]);
@@ -160,7 +161,7 @@ fn about(image: &SaveImage, s: &Section) -> String {
         if n > 0 {
             words.push(plural(n as u64, "subsection"));
         }
-        if !s.header.idstr.ends_with(&*d.vmsd.name) {
+        if !s.header.idstr.ends_with_name(&d.vmsd.name) {
             words.push(format!("vmsd {}", d.vmsd.name));
         }
     } else if s.header.kind == RecordType::FULL && image.schema().is_some() {
@@ -226,7 +227,7 @@ struct Row<'a> {
 }
 
 static COLUMNS: &[Column] = &[
-    Column { head: "RAM block", always: true, cell: |r| r.block.name.clone() },
+    Column { head: "RAM block", always: true, cell: |r| r.block.name.to_string() },
     Column { head: "size", always: true, cell: |r| size(r.block.len) },
     Column { head: "bytes", always: true, cell: |r| format!("{:#x}", r.block.len) },
     Column { head: "zero", always: false, cell: |r| dash(r.pages.zero) },

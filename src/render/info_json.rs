@@ -10,6 +10,7 @@ use crate::image::SaveImage;
 use crate::machine::Region;
 use crate::ram::{PageStats, RamBlock};
 use crate::stream::{CommandRecord, EndFound, FactValue, Section};
+use crate::text::Name;
 
 /// The document of `info --json`.
 #[derive(Serialize)]
@@ -40,9 +41,9 @@ struct StreamJson {
 
 #[derive(Serialize)]
 struct ConfigurationJson<'a> {
-    machine: &'a str,
+    machine: &'a Name,
     target_page_bits: Option<u32>,
-    capabilities: &'a [String],
+    capabilities: &'a [Name],
     uuid: Option<String>,
 }
 
@@ -66,7 +67,7 @@ struct CommandJson {
 
 #[derive(Serialize)]
 struct SectionJson<'a> {
-    name: &'a str,
+    name: &'a Name,
     instance_id: u32,
     version_id: u32,
     section_id: u32,
@@ -75,7 +76,7 @@ struct SectionJson<'a> {
     parts: u64,
     bytes: u64,
     payload_bytes: u64,
-    vmsd: Option<&'a str>,
+    vmsd: Option<&'a Name>,
     end_found_by: &'static str,
     ended: bool,
     facts: BTreeMap<&'a str, FactJson<'a>>,
@@ -86,8 +87,8 @@ struct SectionJson<'a> {
 #[serde(untagged)]
 enum FactJson<'a> {
     Number(u64),
-    Text(&'a str),
-    List(&'a [String]),
+    Text(&'a Name),
+    List(&'a [Name]),
 }
 
 impl<'a> From<&'a FactValue> for FactJson<'a> {
@@ -114,7 +115,7 @@ struct RamJson<'a> {
 
 #[derive(Serialize)]
 struct BlockJson<'a> {
-    name: &'a str,
+    name: &'a Name,
     bytes: u64,
     host_page_bytes: Option<u64>,
     region_address: Option<String>,
@@ -146,14 +147,14 @@ struct RecordsJson {
 struct RegionJson<'a> {
     address: String,
     bytes: u64,
-    block: &'a str,
+    block: &'a Name,
     block_offset: String,
     source: &'static str,
 }
 
 #[derive(Serialize)]
 struct UnplacedJson<'a> {
-    block: &'a str,
+    block: &'a Name,
     why: &'static str,
 }
 
@@ -216,7 +217,7 @@ fn section<'a>(image: &'a SaveImage, s: &'a Section) -> SectionJson<'a> {
         parts: s.parts,
         bytes: s.bytes,
         payload_bytes: s.payload.len(),
-        vmsd: image.device_schema(s).map(|d| &*d.vmsd.name),
+        vmsd: image.device_schema(s).map(|d| &d.vmsd.name),
         end_found_by: end_found(s.end),
         ended: s.ended,
         facts: image.facts(s).iter().map(|f| (f.name, FactJson::from(&f.value))).collect(),
@@ -260,7 +261,7 @@ fn ram<'a>(image: &'a SaveImage, stats: &PageStats) -> Option<RamJson<'a>> {
         }
     });
     let layout = crate::machine::layout(image.machine(), ram.blocks(), &image.map_facts()).ok();
-    let name = |i: usize| ram.blocks().get(i).map_or("", |b| b.name.as_str());
+    let name = |i: usize| ram.blocks().get(i).map_or(Name::empty(), |b| &b.name);
     let map = layout.as_ref().map(|l| {
         let region = |r: &Region| RegionJson {
             address: format!("{:#018x}", r.gpa.0),

@@ -7,6 +7,7 @@ pub mod human;
 #[cfg(feature = "cli")]
 pub mod info;
 pub mod info_json;
+mod json;
 mod lines;
 pub mod pci;
 pub mod pci_json;
@@ -18,17 +19,4 @@ pub mod virtio;
 pub mod virtio_json;
 mod wrapper;
 
-use std::io;
-
-use serde::Serialize;
-
-/// Writes a value as JSON with four spaces of indentation, as analyze-migration.py does, and a line end.
-///
-/// # Errors
-/// Those of the writer.
-pub fn pretty<W: io::Write, T: Serialize + ?Sized>(mut out: W, value: &T) -> io::Result<()> {
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    let mut s = serde_json::Serializer::with_formatter(&mut out, formatter);
-    value.serialize(&mut s)?;
-    out.write_all(b"\n")
-}
+pub use json::{compact, pretty};

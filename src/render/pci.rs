@@ -80,7 +80,7 @@ fn details(out: &mut dyn Write, d: &Device, level: Level, paint: Paint<'_>) -> i
 
 fn section(d: &Device) -> String {
     let instance = if d.instance == 0 { String::new() } else { format!(" ({})", d.instance) };
-    let own = d.section.rsplit('/').next().unwrap_or_default();
+    let own = d.section.last_of('/');
     let vmsd = if d.vmsd.is_empty() || d.vmsd == own { String::new() } else { format!(", vmsd {}", d.vmsd) };
     format!("{}{instance}{vmsd}", d.section)
 }

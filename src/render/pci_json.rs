@@ -8,12 +8,13 @@ use crate::decode::pci::{
     Address, Bar, Bridge, Capability, Detail, Device, ExtendedCapability, MsixEntry, Window, capability, device_name,
     extended_capability, link_speed, port_type, vendor_name,
 };
+use crate::text::Name;
 
 #[derive(Serialize)]
 struct DeviceJson<'a> {
-    section: &'a str,
+    section: &'a Name,
     instance_id: u32,
-    vmsd: &'a str,
+    vmsd: &'a Name,
     address: Option<String>,
     bus: Option<u8>,
     slot: Option<u8>,
@@ -177,7 +178,7 @@ enum DetailJson {
 /// Gathers the document of `pci --json`.
 #[must_use]
 pub fn document<'a>(
-    machine: Option<&'a str>,
+    machine: Option<&'a Name>,
     devices: &[&'a Device],
     diagnostics: Vec<FindingJson>,
     complete: bool,

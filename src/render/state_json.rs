@@ -6,6 +6,7 @@ use serde::ser::{SerializeSeq, Serializer};
 use crate::diag::Diagnostic;
 use crate::error::Error;
 use crate::offset::StreamRange;
+use crate::text::Name;
 use crate::value::{Node, Value};
 
 /// The version of every JSON document that this crate prints; see `schemas/output/README.md`.
@@ -71,7 +72,7 @@ pub struct NodeJson<'a> {
     /// The path from the device, for a node that is printed alone.
     pub path: Option<&'a str>,
     /// The device, for a node that is printed alone.
-    pub device: Option<(&'a str, u32)>,
+    pub device: Option<(&'a Name, u32)>,
 }
 
 impl Serialize for NodeJson<'_> {
@@ -86,8 +87,8 @@ impl Serialize for NodeJson<'_> {
         if let Some(p) = self.path {
             m.serialize_entry("path", p)?;
         }
-        m.serialize_entry("name", &*n.name)?;
-        m.serialize_entry("type", n.ty.name())?;
+        m.serialize_entry("name", &n.name)?;
+        m.serialize_entry("type", n.ty.exact())?;
         if self.offsets {
             m.serialize_entry("offset", &n.range.start.to_string())?;
             m.serialize_entry("bytes", &n.range.len())?;
@@ -101,7 +102,7 @@ impl Serialize for NodeJson<'_> {
                 m.serialize_entry("armed", &t.is_some())?;
             }
             Value::Bytes(b) => m.serialize_entry("hex", &hex(b.as_slice()))?,
-            Value::Text(t) => m.serialize_entry("value", &**t)?,
+            Value::Text(t) => m.serialize_entry("value", t)?,
             Value::Null => m.serialize_entry("value", &())?,
             Value::Present => m.serialize_entry("value", "present")?,
             Value::Opaque(b) => {
@@ -111,7 +112,7 @@ impl Serialize for NodeJson<'_> {
             Value::Array(a) => m.serialize_entry("elements", &nested(a))?,
             Value::Struct(r) => {
                 if !r.vmsd.is_empty() {
-                    m.serialize_entry("vmsd", &*r.vmsd)?;
+                    m.serialize_entry("vmsd", &r.vmsd)?;
                 }
                 if let Some(v) = r.version {
                     m.serialize_entry("version", &v)?;

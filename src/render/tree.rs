@@ -55,14 +55,14 @@ pub fn print(out: &mut dyn Write, node: &Node, label: &str, depth: usize, o: &Tr
     match &node.value {
         Value::Struct(r) => {
             let mut about = Vec::new();
-            if !r.vmsd.is_empty() && *r.vmsd != *label {
+            if !r.vmsd.is_empty() && r.vmsd != *label {
                 about.push(r.vmsd.to_string());
             }
             about.extend(r.version.map(|v| format!("v{v}")));
             let about = paint(Role::Dim, &about.join(" "));
             writeln!(out, "{place}{indent}{name}{}{about}{problem}", if about.is_empty() { "" } else { "  " })?;
-            r.fields.iter().try_for_each(|n| print(out, n, &n.name, depth + 1, o))?;
-            r.subsections.iter().try_for_each(|n| print(out, n, &n.name, depth + 1, o))
+            r.fields.iter().try_for_each(|n| print(out, n, &n.name.to_string(), depth + 1, o))?;
+            r.subsections.iter().try_for_each(|n| print(out, n, &n.name.to_string(), depth + 1, o))
         }
         Value::Array(a) if a.iter().all(is_short) && !a.is_empty() => {
             let margin = if o.offsets { " ".repeat(PLACE) } else { String::new() };
@@ -80,7 +80,7 @@ pub fn print(out: &mut dyn Write, node: &Node, label: &str, depth: usize, o: &Tr
             elements(out, a, depth + 1, o)
         }
         _ => {
-            let ty = paint(Role::Dim, node.ty.name());
+            let ty = paint(Role::Dim, &node.ty.to_string());
             writeln!(out, "{place}{indent}{name} = {}  {ty}{problem}", paint(Role::Number, &node.text(o.all)))
         }
     }
@@ -140,7 +140,7 @@ fn more(out: &mut dyn Write, n: usize, indent: &str, o: &TreeOptions<'_>) -> io:
 
 /// Prints an array of numbers as runs: `0x00 × 253, 0x01`.
 fn array_line(out: &mut dyn Write, a: &[Node], head: &str, indent: &str, o: &TreeOptions<'_>) -> io::Result<()> {
-    let ty = a.first().map_or("", |n| n.ty.name());
+    let ty = a.first().map_or_else(String::new, |n| n.ty.to_string());
     let mut runs: Vec<(String, usize)> = Vec::new();
     for n in a {
         let v = n.text(o.all);

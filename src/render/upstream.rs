@@ -12,6 +12,7 @@ use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 use crate::image::{Device, SaveImage};
 use crate::names::RecordType;
 use crate::stream::Section;
+use crate::text::Name;
 use crate::value::{Layout, Node, Record, Value};
 
 /// Writes the pages of the `ram` section as entries of the map that it is given.
@@ -58,12 +59,12 @@ impl Serialize for StateDocument<'_> {
         let mut map = s.serialize_map(Some(order.len()))?;
         for section in order.iter().filter_map(|id| last.get(id)) {
             let h = &section.header;
-            let key = format!("{} ({})", h.idstr, h.section_id);
+            let key = format!("{} ({})", h.idstr.exact(), h.section_id);
             if h.kind == RecordType::FULL {
                 let device = self.image.device(section).map_err(S::Error::custom)?;
                 self.problems.borrow_mut().extend(device.decoded.errors.iter().map(ToString::to_string));
                 map.serialize_entry(&key, &Struct { record: device.root().record(), device: &device })?;
-            } else if &*h.idstr == "ram" {
+            } else if h.idstr == "ram" {
                 map.serialize_entry(&key, &Ram { document: self })?;
             } else {
                 // other live handlers keep their state behind sections that this document does not look into
@@ -93,7 +94,7 @@ struct Sizes<'a>(&'a SaveImage);
 
 impl Serialize for Sizes<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_map(self.0.ram_blocks().iter().map(|b| (b.name.as_str(), format!("{:#018x}", b.len))))
+        s.collect_map(self.0.ram_blocks().iter().map(|b| (&b.name, format!("{:#018x}", b.len))))
     }
 }
 
@@ -114,8 +115,8 @@ struct Struct<'a> {
 
 impl Serialize for Struct<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let mut keys: Vec<(&str, Vec<&Node>)> = Vec::new();
-        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut keys: Vec<(&Name, Vec<&Node>)> = Vec::new();
+        let mut places: HashMap<&Name, usize> = HashMap::new();
         let record = self.record.into_iter();
         for (n, replaces) in record.flat_map(|r| {
             let fields = r.fields.iter().map(|n| (n, false));
@@ -166,7 +167,7 @@ struct Item<'a> {
 
 /// Tells whether the script prints the bytes of a field of this type.
 fn is_hex(n: &Node) -> bool {
-    match n.ty.name() {
+    match n.ty.exact() {
         "struct" | "bool" | "nullptr" | "capability" | "int8" | "int16" | "int32" | "int32 equal" | "int32 le"
         | "int64" | "int64 equal" | "uint8" | "uint8 equal" | "uint16" | "uint16 equal" | "uint32" | "uint32 equal"
         | "uint64" => false,
@@ -204,7 +205,7 @@ fn number(n: &Node) -> Option<String> {
     let bits = u32::try_from(n.range.len() * 8).ok().filter(|b| (1..=64).contains(b))?;
     let masked = raw & (u64::MAX >> (64 - bits));
     let width = bits as usize / 4;
-    let negative = is_signed(n.ty.name()) && masked >> (bits - 1) != 0;
+    let negative = is_signed(n.ty.exact()) && masked >> (bits - 1) != 0;
     if negative {
         let signed = (masked << (64 - bits)).cast_signed() >> (64 - bits);
         return Some(format!("0x{masked:0width$x} ({signed})"));
@@ -221,7 +222,7 @@ impl Serialize for Item<'_> {
         match &n.value {
             Value::Bool(b) => s.serialize_bool(*b),
             Value::Null => s.serialize_str("nullptr"),
-            Value::Text(t) => s.serialize_str(t),
+            Value::Text(t) => t.serialize(s),
             Value::Struct(r) => Struct { record: Some(r), device: self.device }.serialize(s),
             _ => match number(n) {
                 Some(text) => s.serialize_str(&text),

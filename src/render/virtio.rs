@@ -29,7 +29,7 @@ pub fn list(out: &mut dyn Write, devices: &[Shown<'_>], verbose: bool, paint: Pa
         writeln!(out, "{}  {}", paint(Role::Title, &d.place()), title(d))?;
         let mut l = Lines::new(out, paint, 10);
         if verbose {
-            let own = d.section.rsplit('/').next().unwrap_or_default();
+            let own = d.section.last_of('/');
             let vmsd = if d.vmsd == own || d.vmsd.is_empty() { String::new() } else { format!(", vmsd {}", d.vmsd) };
             l.row("section", &format!("{}{vmsd}", d.section))?;
         }

@@ -7,12 +7,13 @@ use super::state_json::{FindingJson, hex};
 use super::virtio::Shown;
 use crate::decode::virtio::rings::Ring;
 use crate::decode::virtio::{ConfigField, ConfigValue, Device, Feature, Queue, Transport, feature_name};
+use crate::text::Name;
 
 #[derive(Serialize)]
 struct DeviceJson<'a> {
-    section: &'a str,
+    section: &'a Name,
     instance_id: u32,
-    vmsd: &'a str,
+    vmsd: &'a Name,
     name: &'static str,
     device_id: u16,
     transport: &'static str,
@@ -70,7 +71,7 @@ struct FieldJson<'a> {
 #[serde(untagged)]
 enum FieldValue {
     Number(u64),
-    Text(String),
+    Text(Name),
 }
 
 #[derive(Serialize)]
@@ -128,7 +129,7 @@ struct RingJson<'a> {
 /// Gathers the document of `virtio --json`.
 #[must_use]
 pub fn document<'a>(
-    machine: Option<&'a str>,
+    machine: Option<&'a Name>,
     devices: &'a [Shown<'a>],
     diagnostics: Vec<FindingJson>,
     complete: bool,
@@ -144,11 +145,13 @@ fn device<'a>(s: &'a Shown<'a>) -> DeviceJson<'a> {
     let field = |f: &'a ConfigField| FieldJson {
         name: &f.name,
         value: match &f.value {
-            ConfigValue::Number(n, 8) => FieldValue::Text(wide(*n)),
+            ConfigValue::Number(n, 8) => FieldValue::Text(wide(*n).into()),
             ConfigValue::Number(n, _) => FieldValue::Number(*n),
-            ConfigValue::Mac(m) => FieldValue::Text(m.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":")),
+            ConfigValue::Mac(m) => {
+                FieldValue::Text(m.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":").into())
+            }
             ConfigValue::Text(t) => FieldValue::Text(t.clone()),
-            ConfigValue::Bytes(b) => FieldValue::Text(hex(b)),
+            ConfigValue::Bytes(b) => FieldValue::Text(hex(b).into()),
         },
     };
     DeviceJson {

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 #[cfg(feature = "cli")]
 use super::human::{exact_size, size};
-#[cfg(feature = "cli")]
 use crate::container::Qcow2Image;
 use crate::container::{Container, LibvirtImage, Snapshot};
+#[cfg(feature = "cli")]
+use crate::text::Name;
 
 /// The wrappers as JSON.
 #[derive(Serialize)]
@@ -29,8 +30,8 @@ struct LibvirtJson {
     byte_order: &'static str,
     was_running: bool,
     format: &'static str,
-    name: Option<String>,
-    uuid: Option<String>,
+    name: Option<Name>,
+    uuid: Option<Name>,
     xml_bytes: u64,
     has_cookie: bool,
 }
@@ -44,8 +45,8 @@ struct Qcow2Json {
 
 #[derive(Serialize)]
 struct SnapshotJson {
-    id: String,
-    name: String,
+    id: Name,
+    name: Name,
     chosen: bool,
     vm_state_bytes: u64,
     date: String,
@@ -103,8 +104,8 @@ fn date(s: &Snapshot) -> String {
 pub(super) fn rows(c: &Container) -> Vec<(&'static str, String)> {
     let mut out = Vec::new();
     if let Some(i) = c.libvirt() {
-        out.extend(i.domain_text("name").map(|n| ("domain", n)));
-        out.extend(i.domain_text("uuid").map(|u| ("domain UUID", u)));
+        out.extend(i.domain_text("name").map(|n| ("domain", n.to_string())));
+        out.extend(i.domain_text("uuid").map(|u| ("domain UUID", u.to_string())));
         let state = if i.was_running { "running; it will run when restored" } else { "paused" };
         out.push(("was", state.to_owned()));
         if i.big_endian {
@@ -131,7 +132,7 @@ pub(super) fn snapshots(q: &Qcow2Image) -> Vec<[String; 5]> {
     let row = |(i, s): (usize, &Snapshot)| {
         let mark = if i == q.chosen { " *" } else { "" };
         let state = if s.vm_state_bytes == 0 { "disk only".to_owned() } else { exact_size(s.vm_state_bytes) };
-        [s.id.clone(), format!("{}{mark}", s.name), state, date(s), clock(s)]
+        [s.id.to_string(), format!("{}{mark}", s.name), state, date(s), clock(s)]
     };
     q.snapshots.iter().enumerate().map(row).collect()
 }

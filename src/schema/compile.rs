@@ -1,11 +1,10 @@
 //! From the JSON to a [`Schema`].
 
-use std::sync::Arc;
-
 use super::json::Json;
 use super::{DeviceSchema, Field, Schema, Vmsd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS, MAX_FIELDS};
+use crate::text::Name;
 use crate::value::FieldType;
 
 /// Compiles a description. A device that makes no sense costs a remark, not the others.
@@ -75,7 +74,7 @@ fn vmsd(j: &Json, depth: usize, remarks: &mut Remarks) -> Option<Vmsd> {
 }
 
 /// Reads the vmsds whose keys stand in one object: one for a structure, one per element for a list.
-fn vmsds(pairs: &[(String, Json)], depth: usize, remarks: &mut Remarks) -> Vec<Vmsd> {
+fn vmsds(pairs: &[(Name, Json)], depth: usize, remarks: &mut Remarks) -> Vec<Vmsd> {
     let mut out: Vec<Vmsd> = Vec::new();
     if depth >= MAX_DEPTH {
         remarks.push(format!("structures nested deeper than {MAX_DEPTH} are not looked into"));
@@ -84,17 +83,17 @@ fn vmsds(pairs: &[(String, Json)], depth: usize, remarks: &mut Remarks) -> Vec<V
     // which of the repeating keys the vmsd that is being read has had already
     let mut had: Vec<&str> = Vec::new();
     for (key, value) in pairs {
-        if !matches!(key.as_str(), "vmsd_name" | "version" | "fields" | "subsections") {
+        if !matches!(key.exact(), "vmsd_name" | "version" | "fields" | "subsections") {
             continue;
         }
-        if out.is_empty() || had.contains(&key.as_str()) {
+        if out.is_empty() || had.contains(&key.exact()) {
             out.push(Vmsd::default());
             had.clear();
         }
-        had.push(key);
+        had.push(key.exact());
         let Some(v) = out.last_mut() else { continue };
-        match key.as_str() {
-            "vmsd_name" => v.name = value.text().unwrap_or_default().into(),
+        match key.exact() {
+            "vmsd_name" => v.name = value.text().cloned().unwrap_or_default(),
             "version" => v.version = value.int().and_then(|n| u32::try_from(n.rem_euclid(1 << 32)).ok()),
             "fields" => {
                 v.described = true;
@@ -118,8 +117,8 @@ fn field(j: &Json, depth: usize, remarks: &mut Remarks) -> Option<Field> {
         return None;
     };
     remarks.fields_left = left;
-    let name: Arc<str> = j.key("name").and_then(Json::text).unwrap_or("unnamed").into();
-    let ty = FieldType::new(j.key("type").and_then(Json::text).unwrap_or("unknown"));
+    let name = j.key("name").and_then(Json::text).cloned().unwrap_or_else(|| "unnamed".into());
+    let ty = FieldType::new(j.key("type").and_then(Json::text).map_or("unknown", Name::exact));
     let size = number(j, "size").unwrap_or_else(|| {
         remarks.push(format!("field {name} has no size"));
         0
@@ -154,7 +153,7 @@ mod tests {
         let d = &s.devices[0];
         assert_eq!(d.instance_id, u32::MAX);
         assert_eq!(d.total(), 24 + 1 + (6 + 5 + 4));
-        assert_eq!(&*d.vmsd.fields[1].inner[0].name, "in");
+        assert_eq!(d.vmsd.fields[1].inner[0].name, "in");
     }
 
     #[test]
@@ -166,7 +165,7 @@ mod tests {
         );
         let inner = &s.devices[0].vmsd.fields[0].inner;
         assert_eq!(inner.len(), 2);
-        assert_eq!(&*inner[1].fields[0].name, "b");
+        assert_eq!(inner[1].fields[0].name, "b");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::Name;
 
 /// A JSON value; an object keeps the order of its keys and keys that stand in it more than once.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,11 +25,11 @@ pub enum Json {
     /// Any other number.
     Float(f64),
     /// A string.
-    Str(String),
+    Str(Name),
     /// An array.
     Array(Vec<Json>),
     /// An object.
-    Object(Vec<(String, Json)>),
+    Object(Vec<(Name, Json)>),
 }
 
 impl Json {
@@ -40,7 +41,7 @@ impl Json {
 
     /// Returns the pairs of an object.
     #[must_use]
-    pub fn pairs(&self) -> Option<&[(String, Json)]> {
+    pub fn pairs(&self) -> Option<&[(Name, Json)]> {
         match self {
             Self::Object(p) => Some(p),
             _ => None,
@@ -58,7 +59,7 @@ impl Json {
 
     /// Returns the text of a string.
     #[must_use]
-    pub fn text(&self) -> Option<&str> {
+    pub fn text(&self) -> Option<&Name> {
         match self {
             Self::Str(s) => Some(s),
             _ => None,
@@ -105,11 +106,11 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_str<E>(self, v: &str) -> Result<Json, E> {
-        Ok(Json::Str(v.to_owned()))
+        Ok(Json::Str(v.into()))
     }
 
     fn visit_string<E>(self, v: String) -> Result<Json, E> {
-        Ok(Json::Str(v))
+        Ok(Json::Str(v.into()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
@@ -122,8 +123,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
         let mut out = Vec::new();
-        while let Some(p) = map.next_entry()? {
-            out.push(p);
+        while let Some((key, value)) = map.next_entry::<String, Json>()? {
+            out.push((key.into(), value));
         }
         Ok(Json::Object(out))
     }
@@ -147,7 +148,7 @@ impl Serialize for Json {
                 _ => s.serialize_str(&i.to_string()),
             },
             Self::Float(f) => s.serialize_f64(*f),
-            Self::Str(t) => s.serialize_str(t),
+            Self::Str(t) => t.serialize(s),
             Self::Array(a) => {
                 let mut seq = s.serialize_seq(Some(a.len()))?;
                 for v in a {
@@ -157,9 +158,9 @@ impl Serialize for Json {
             }
             Self::Object(pairs) => {
                 let mut map = s.serialize_map(None)?;
-                let mut last: HashMap<&str, &Json> = pairs.iter().map(|(k, v)| (k.as_str(), v)).collect();
+                let mut last: HashMap<&str, &Json> = pairs.iter().map(|(k, v)| (k.exact(), v)).collect();
                 for (k, _) in pairs {
-                    if let Some(v) = last.remove(k.as_str()) {
+                    if let Some(v) = last.remove(k.exact()) {
                         map.serialize_entry(k, v)?;
                     }
                 }
@@ -218,7 +219,7 @@ pub fn salvage(text: &[u8]) -> Option<Json> {
             }
         }
     }
-    let mut pairs = vec![("devices".to_owned(), Json::Array(devices))];
+    let mut pairs = vec![(Name::from("devices"), Json::Array(devices))];
     for key in ["page_size", "configuration"] {
         let value = text.get(..list).and_then(|head| {
             let at = head.find(&format!("\"{key}\""))?;
@@ -226,7 +227,7 @@ pub fn salvage(text: &[u8]) -> Option<Json> {
             serde_json::Deserializer::from_str(head.get(colon.checked_add(1)?..)?).into_iter::<Json>().next()?.ok()
         });
         if let Some(v) = value {
-            pairs.insert(0, (key.to_owned(), v));
+            pairs.insert(0, (key.into(), v));
         }
     }
     Some(Json::Object(pairs))
@@ -299,7 +300,7 @@ mod tests {
     fn unescaped_text_is_mended() {
         let (j, remark) = parse(b"{\"name\" : \"a\"b\\q\x01\", \"n\":-1}").unwrap();
         assert!(remark.is_some());
-        assert_eq!(j.key("name").unwrap().text(), Some("a\"b\\q\u{1}"));
+        assert_eq!(j.key("name").unwrap().text(), Some(&"a\"b\\q\u{1}".into()));
         assert_eq!(j.key("n").unwrap().int(), Some(-1));
     }
 

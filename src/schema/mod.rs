@@ -19,12 +19,11 @@
 mod compile;
 mod json;
 
-use std::sync::Arc;
-
 pub use compile::compile;
 pub use json::{Json, parse as parse_json, salvage};
 
 use crate::error::Result;
+use crate::text::Name;
 use crate::value::FieldType;
 
 /// Parses and compiles a description.
@@ -64,7 +63,7 @@ pub struct Schema {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceSchema {
     /// The section's name.
-    pub idstr: Arc<str>,
+    pub idstr: Name,
     /// The section's instance id, modulo 2^32.
     pub instance_id: u32,
     /// The vmsd; for a device that QEMU saves by a function of its own, one buffer named `data` and no vmsd name.
@@ -75,7 +74,7 @@ pub struct DeviceSchema {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Vmsd {
     /// The name; empty when the description has none.
-    pub name: Arc<str>,
+    pub name: Name,
     /// The version, when the description has one.
     pub version: Option<u32>,
     /// The fields, in stream order.
@@ -90,7 +89,7 @@ pub struct Vmsd {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
     /// QEMU's name of the field.
-    pub name: Arc<str>,
+    pub name: Name,
     /// The type.
     pub ty: FieldType,
     /// How many elements follow each other, where the entry stands for several.

@@ -14,6 +14,7 @@ use super::copy;
 use super::page_images::is_zero;
 use crate::budget::Charge;
 use crate::error::{Error, Result};
+use crate::text::Name;
 
 /// What a page holds; two pages with the same number hold the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +61,7 @@ struct Group {
 #[derive(Debug)]
 pub struct BlockHashes {
     /// The name.
-    pub name: String,
+    pub name: Name,
     /// The length in bytes.
     pub len: u64,
     /// Whether what was not sent is zero: in a mapped-ram file.
@@ -125,9 +126,9 @@ impl BlockHashes {
 
     /// Makes the hashes of a block of which nothing was sent; `charge` is what they may use, `tmpdir` where the rest goes.
     #[must_use]
-    pub fn new(name: &str, len: u64, charge: Charge, tmpdir: Option<PathBuf>) -> Self {
+    pub fn new(name: &Name, len: u64, charge: Charge, tmpdir: Option<PathBuf>) -> Self {
         Self {
-            name: name.to_owned(),
+            name: name.clone(),
             len,
             mapped: false,
             absent: false,
@@ -299,7 +300,7 @@ mod tests {
     fn it_keeps_what_it_is_given_in_memory_and_in_a_file() {
         for budget in [1 << 20, 4_000] {
             let budget = Budget::of(budget);
-            let mut ours = BlockHashes::new("b", 1 << 30, budget.charge("hashes"), None);
+            let mut ours = BlockHashes::new(&"b".into(), 1 << 30, budget.charge("hashes"), None);
             let mut theirs: HashMap<u64, PageHash> = HashMap::new();
             let mut random = 7_u64;
             for _ in 0..4_000 {
@@ -325,7 +326,7 @@ mod tests {
     #[test]
     fn zeros_cost_less_than_four_bytes_a_page() {
         let budget = Budget::of(1 << 30);
-        let mut b = BlockHashes::new("b", 1 << 40, budget.charge("hashes"), None);
+        let mut b = BlockHashes::new(&"b".into(), 1 << 40, budget.charge("hashes"), None);
         (0..100_000).for_each(|p| b.set(p, PageHash::ZERO).unwrap());
         assert!(b.charge.bytes() < 200_000, "{}", b.charge.bytes());
         (0..100_000).for_each(|p| b.set(p, PageHash(1 << 100)).unwrap());

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::shown;
 
 /// Output files, each under a name with `.partial` until it is whole.
 #[derive(Debug, Default)]
@@ -38,7 +39,7 @@ impl ImageFiles {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let failed = |what: &str, e: io::Error| Error::io(format!("cannot {what} {}", partial.display()), e);
+        let failed = |what: &str, e: io::Error| Error::io(format!("cannot {what} {}", shown(&partial)), e);
         // what an earlier run left behind is ours to replace, but a link is never followed
         if partial.symlink_metadata().is_ok() {
             std::fs::remove_file(&partial).map_err(|e| failed("replace", e))?;
@@ -60,7 +61,7 @@ impl ImageFiles {
     /// `Io` when it exists and may not be overwritten.
     pub fn allow(&self, path: &Path) -> Result<()> {
         if !self.force && path.symlink_metadata().is_ok() {
-            return Err(Error::new(ErrorKind::Io, format!("{} exists", path.display())).hint("--force overwrites it"));
+            return Err(Error::new(ErrorKind::Io, format!("{} exists", shown(path))).hint("--force overwrites it"));
         }
         Ok(())
     }
@@ -79,7 +80,7 @@ impl ImageFiles {
     pub fn forget(&mut self, path: &Path) -> Result<()> {
         let Some(i) = self.files.iter().position(|(p, _)| p == path) else { return Ok(()) };
         let (_, partial) = self.files.remove(i);
-        std::fs::remove_file(&partial).map_err(|e| Error::io(format!("cannot remove {}", partial.display()), e))
+        std::fs::remove_file(&partial).map_err(|e| Error::io(format!("cannot remove {}", shown(&partial)), e))
     }
 
     /// Gives whole files their names; returns the names under which the files now are.
@@ -94,7 +95,7 @@ impl ImageFiles {
                 continue;
             }
             std::fs::rename(&partial, &path)
-                .map_err(|e| Error::io(format!("cannot rename {} to {}", partial.display(), path.display()), e))?;
+                .map_err(|e| Error::io(format!("cannot rename {} to {}", shown(&partial), shown(&path)), e))?;
             out.push(path);
         }
         Ok(out)

@@ -234,7 +234,7 @@ mod tests {
         let budget = Budget::of(1 << 20);
         let mut s = keep.map_or_else(|| PageHashes::new(&budget, None), |k| k.again(tempfile::tempfile().unwrap()));
         s.target_page = 4096;
-        s.blocks = vec![BlockHashes::new("b", 1 << 40, budget.charge("hashes"), None)];
+        s.blocks = vec![BlockHashes::new(&"b".into(), 1 << 40, budget.charge("hashes"), None)];
         s
     }
 

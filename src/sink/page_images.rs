@@ -9,6 +9,7 @@ use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::RamOffset;
 use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSet, PageSink};
+use crate::text::Name;
 use crate::wire::Source;
 
 /// Bytes that are gathered before they are written.
@@ -42,7 +43,7 @@ struct Run {
 }
 
 struct Progress {
-    name: String,
+    name: Name,
     len: u64,
     /// Pages that came at least once, and were not discarded since.
     seen: PageSet,
@@ -56,7 +57,7 @@ struct Progress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockReport {
     /// Its name.
-    pub name: String,
+    pub name: Name,
     /// Its length.
     pub len: u64,
     /// Bytes of it that the stream never said anything about; they are zero in the image.

@@ -177,7 +177,7 @@ impl Walker<'_> {
             for i in self.unmatched.left() {
                 if let Some(dev) = d.schema.devices.get(i) {
                     let what = format!("{} ({}) is described but has no section", dev.idstr, dev.instance_id);
-                    self.out.found.add(Severity::Warning, "missing-section", None, Some(&dev.idstr), what);
+                    self.out.found.add(Severity::Warning, "missing-section", None, Some(&dev.idstr.to_string()), what);
                 }
             }
         }

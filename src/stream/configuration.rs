@@ -10,12 +10,11 @@
 //! | 05 1a `configuration/capabilities` be32 1, be32 count, count × (u8 n, name) | `x-ignore-shared`, `mapped-ram` |
 //! | 05 12 `configuration/uuid` be32 1, 16 bytes | with `validate-uuid` |
 
-use std::sync::Arc;
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_CAPABILITIES, MAX_CONFIGURATION_SUBSECTIONS, MAX_MACHINE_NAME};
 use crate::names::RecordType;
 use crate::offset::{StreamOffset, StreamRange};
+use crate::text::Name;
 use crate::value::{Blob, FieldType, Node, Record, Value};
 use crate::wire::Cursor;
 
@@ -23,11 +22,11 @@ use crate::wire::Cursor;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Configuration {
     /// The machine type, such as `pc-q35-10.0`; may be without a version.
-    pub machine: String,
+    pub machine: Name,
     /// The number of bits of the target page size, where the stream says it.
     pub target_page_bits: Option<u32>,
     /// The capabilities that change the stream's layout.
-    pub capabilities: Vec<String>,
+    pub capabilities: Vec<Name>,
     /// The machine's UUID, in the order in which it is written.
     pub uuid: Option<[u8; 16]>,
     /// The whole as a tree.
@@ -56,7 +55,7 @@ impl Configuration {
     }
 }
 
-fn leaf(name: &str, ty: &str, start: StreamOffset, c: &Cursor<'_>, value: Value) -> Node {
+fn leaf(name: impl Into<Name>, ty: &str, start: StreamOffset, c: &Cursor<'_>, value: Value) -> Node {
     Node::new(name, FieldType::new(ty), StreamRange::new(start.0, c.offset().0), value)
 }
 
@@ -67,8 +66,8 @@ pub(super) fn read(c: &mut Cursor<'_>, start: StreamOffset) -> Result<Configurat
     let mut fields = vec![leaf("len", "uint32", at, c, Value::Uint(n.into()))];
     let at = c.offset();
     let name = c.take_vec(n.into(), MAX_MACHINE_NAME, "machine type name")?;
-    let machine = String::from_utf8_lossy(&name).into_owned();
-    fields.push(leaf("name", "buffer", at, c, Value::Text(Arc::from(&*machine))));
+    let machine = Name::from_bytes(&name);
+    fields.push(leaf("name", "buffer", at, c, Value::Text(machine.clone())));
     let mut out = Configuration {
         machine,
         target_page_bits: None,
@@ -97,7 +96,7 @@ fn subsection(c: &mut Cursor<'_>, out: &mut Configuration) -> Result<Node> {
     let header_bytes = c.offset().0.saturating_sub(start.0);
     let mut fields = Vec::new();
     let at = c.offset();
-    match name.as_str() {
+    match name.exact() {
         "configuration/target-page-bits" => {
             let bits = c.be32()?;
             out.target_page_bits = Some(bits);
@@ -114,7 +113,7 @@ fn subsection(c: &mut Cursor<'_>, out: &mut Configuration) -> Result<Node> {
             for _ in 0..count {
                 let at = c.offset();
                 let cap = c.counted_str()?;
-                items.push(leaf("capabilities", "capability", at, c, Value::Text(Arc::from(&*cap))));
+                items.push(leaf("capabilities", "capability", at, c, Value::Text(cap.clone())));
                 out.capabilities.push(cap);
             }
             fields.push(leaf("capabilities", "capability", list, c, Value::Array(items)));
@@ -129,9 +128,8 @@ fn subsection(c: &mut Cursor<'_>, out: &mut Configuration) -> Result<Node> {
                 .at(start));
         }
     }
-    let record =
-        Record { vmsd: name.as_str().into(), version: Some(version), header_bytes, fields, ..Record::default() };
-    Ok(leaf(&name, "struct", start, c, Value::Struct(Box::new(record))))
+    let record = Record { vmsd: name.clone(), version: Some(version), header_bytes, fields, ..Record::default() };
+    Ok(leaf(name, "struct", start, c, Value::Struct(Box::new(record))))
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl Walker<'_> {
     pub(super) fn close(&mut self, s: &mut Section, end: StreamOffset) -> Result<()> {
         self.c.seek(end);
         s.payload.end = end;
-        s.footer = self.footer(s.header.section_id, &s.header.idstr)?;
+        s.footer = self.footer(s.header.section_id, s.header.idstr.exact())?;
         Ok(())
     }
 

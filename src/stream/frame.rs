@@ -1,10 +1,9 @@
 //! The head of a stream and of a section.
 
-use std::sync::Arc;
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::RecordType;
 use crate::offset::{StreamOffset, StreamRange};
+use crate::text::Name;
 use crate::wire::Cursor;
 
 /// `QEVM`.
@@ -78,7 +77,7 @@ pub struct SectionHeader {
     /// Numbers the handler in this stream; means nothing in another.
     pub section_id: u32,
     /// The name: the device's path, if it has one, and the vmsd's name.
-    pub idstr: Arc<str>,
+    pub idstr: Name,
     /// Tells sections of one name apart.
     pub instance_id: u32,
     /// The version of the payload.
@@ -99,7 +98,7 @@ impl SectionHeader {
 pub(super) fn read_section_header(c: &mut Cursor<'_>, kind: RecordType, start: StreamOffset) -> Result<SectionHeader> {
     let section_id = c.be32()?;
     let at = c.offset();
-    let idstr: Arc<str> = c.counted_str()?.into();
+    let idstr = c.counted_str()?;
     if idstr.is_empty() {
         return Err(Error::corrupt(at, "section header: expected a name, found an empty one"));
     }

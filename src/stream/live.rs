@@ -3,6 +3,7 @@
 use crate::diag::Diagnostics;
 use crate::error::Result;
 use crate::names::RecordType;
+use crate::text::Name;
 use crate::wire::Cursor;
 
 /// Reads the payloads of one live handler, one after the other, keeping what later ones need of earlier ones.
@@ -38,9 +39,9 @@ pub enum FactValue {
     /// A size in bytes.
     Bytes(u64),
     /// Text.
-    Text(String),
+    Text(Name),
     /// Several texts.
-    List(Vec<String>),
+    List(Vec<Name>),
 }
 
 /// A row in a table of live handlers.

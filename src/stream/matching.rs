@@ -1,18 +1,18 @@
 //! Which device of a description a section is.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
 
 use super::frame::SectionHeader;
 use crate::names::RecordType;
 use crate::schema::Schema;
+use crate::text::Name;
 
 /// The devices of a description that no section was matched with yet.
 ///
 /// Two devices may have the same name and instance id; they are matched in the order of the stream.
 #[derive(Debug, Default)]
 pub(super) struct Unmatched {
-    by_name: HashMap<Arc<str>, HashMap<u32, VecDeque<usize>>>,
+    by_name: HashMap<Name, HashMap<u32, VecDeque<usize>>>,
     left: BTreeSet<usize>,
 }
 
@@ -20,7 +20,7 @@ impl Unmatched {
     pub(super) fn new(schema: Option<&Schema>) -> Self {
         let mut out = Self::default();
         for (i, d) in schema.into_iter().flat_map(|s| s.devices.iter().enumerate()) {
-            out.by_name.entry(Arc::clone(&d.idstr)).or_default().entry(d.instance_id).or_default().push_back(i);
+            out.by_name.entry(d.idstr.clone()).or_default().entry(d.instance_id).or_default().push_back(i);
             out.left.insert(i);
         }
         out
@@ -31,7 +31,7 @@ impl Unmatched {
         if h.kind != RecordType::FULL {
             return None;
         }
-        let i = self.by_name.get_mut(&*h.idstr)?.get_mut(&h.instance_id)?.pop_front()?;
+        let i = self.by_name.get_mut(h.idstr.exact())?.get_mut(&h.instance_id)?.pop_front()?;
         self.left.remove(&i);
         Some(i)
     }

@@ -241,7 +241,7 @@ fn is_header(bytes: &[u8], d: &DeviceSchema, footer: Option<u32>) -> bool {
         return false;
     }
     let name_end = n.saturating_add(6);
-    bytes.get(6..name_end) == Some(d.idstr.as_bytes())
+    bytes.get(6..name_end) == Some(d.idstr.exact().as_bytes())
         && bytes.get(name_end..name_end.saturating_add(4)) == Some(&d.instance_id.to_be_bytes())
 }
 

@@ -268,7 +268,7 @@ impl Walker<'_> {
                 Severity::Warning,
                 "vmdesc-size",
                 Some(StreamRange::with_len(from.0, total)),
-                Some(&s.header.idstr),
+                Some(&s.header.idstr.to_string()),
                 what,
             );
         } else if self.payloads.open(&mut self.c, &s.header, &self.context, &mut self.out.found) {
@@ -279,7 +279,7 @@ impl Walker<'_> {
                     let end = self.c.offset();
                     return self.close(s, end);
                 }
-                Err(e) => self.survive_payload(e, from, &s.header.idstr)?,
+                Err(e) => self.survive_payload(e, from, s.header.idstr.exact())?,
             }
         }
         self.search_end(s, from)
@@ -291,7 +291,13 @@ impl Walker<'_> {
         let found = s.header.version_id;
         if let Some(v) = described.filter(|v| *v != found) {
             let what = format!("the section's header says version {found}, the description {v}");
-            self.out.found.add(Severity::Warning, "section-version", Some(s.header.range), Some(&s.header.idstr), what);
+            self.out.found.add(
+                Severity::Warning,
+                "section-version",
+                Some(s.header.range),
+                Some(&s.header.idstr.to_string()),
+                what,
+            );
         }
     }
 
@@ -357,7 +363,7 @@ impl Walker<'_> {
                 format!("{kind} section: expected the id of a START section, found {id}"),
             ));
         };
-        let idstr = self.out.sections.get(index).map(|s| Arc::clone(&s.header.idstr)).unwrap_or_default();
+        let idstr = self.out.sections.get(index).map(|s| s.header.idstr.clone()).unwrap_or_default();
         let from = self.c.offset();
         let readable = self.out.sections.get(index).is_some_and(|s| s.end == EndFound::Reader);
         let read = if readable {
@@ -368,7 +374,7 @@ impl Walker<'_> {
         let mut end = self.c.offset();
         if let Err(e) = read {
             if readable {
-                self.survive_payload(e, from, &idstr)?;
+                self.survive_payload(e, from, idstr.exact())?;
             }
             let known = self.known();
             let footer = (self.out.footers != Some(false)).then_some(id);
@@ -378,7 +384,7 @@ impl Walker<'_> {
             end = found;
         }
         self.c.seek(end);
-        self.footer(id, &idstr)?;
+        self.footer(id, idstr.exact())?;
         let whole = StreamRange::new(start.0, self.c.offset().0);
         self.account(whole);
         if let Some(s) = self.out.sections.get_mut(index) {

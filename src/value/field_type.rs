@@ -3,8 +3,8 @@
 //! The names are those of `VMStateInfo.name` in `migration/vmstate-types.c` and of the devices' own infos; a name says
 //! nothing about the size, which stands beside it in the description.
 
+use crate::text::{Name, escaped};
 use std::fmt;
-use std::sync::Arc;
 
 /// How the bytes of a field are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,7 +130,7 @@ pub struct FieldType(Repr);
 #[derive(Clone)]
 enum Repr {
     Known(&'static Known),
-    Unknown(Arc<str>),
+    Unknown(Name),
 }
 
 impl FieldType {
@@ -151,12 +151,12 @@ impl FieldType {
         KNOWN.iter().map(|k| k.name)
     }
 
-    /// Returns the name.
+    /// Returns the name itself, which must not be printed where it is not known.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn exact(&self) -> &str {
         match &self.0 {
             Repr::Known(k) => k.name,
-            Repr::Unknown(n) => n,
+            Repr::Unknown(n) => n.exact(),
         }
     }
 
@@ -172,7 +172,7 @@ impl FieldType {
 
 impl PartialEq for FieldType {
     fn eq(&self, other: &Self) -> bool {
-        self.name() == other.name()
+        self.exact() == other.exact()
     }
 }
 
@@ -180,13 +180,13 @@ impl Eq for FieldType {}
 
 impl fmt::Debug for FieldType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(&escaped(self.exact()))
     }
 }
 
 impl fmt::Display for FieldType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(&escaped(self.exact()))
     }
 }
 
@@ -204,6 +204,6 @@ mod tests {
         assert_eq!(FieldType::new("int32 le").layout(), Some(Layout::Signed));
         assert_eq!(FieldType::new("int64 equal").layout(), Some(Layout::Unsigned));
         assert_eq!(FieldType::new("no such type").layout(), None);
-        assert_eq!(FieldType::new("no such type").name(), "no such type");
+        assert_eq!(FieldType::new("no such type").exact(), "no such type");
     }
 }

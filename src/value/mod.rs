@@ -17,8 +17,6 @@ mod field_type;
 mod path;
 mod text;
 
-use std::sync::Arc;
-
 pub use blob::Blob;
 pub use coverage::{Uncovered, uncovered};
 pub use field_type::{FieldType, Layout};
@@ -26,12 +24,13 @@ pub use path::{FieldPath, matches_glob};
 pub use text::bytes_text;
 
 use crate::offset::StreamRange;
+use crate::text::Name;
 
 /// One decoded thing with its place in the stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// QEMU's name of the field, verbatim; elements of an array carry the array's name.
-    pub name: Arc<str>,
+    pub name: Name,
     /// The type's name in the description, or that of the layout for what no description covers.
     pub ty: FieldType,
     /// The bytes.
@@ -57,7 +56,7 @@ pub enum Value {
     /// Raw bytes whose meaning the description does not tell.
     Bytes(Blob),
     /// Text.
-    Text(Arc<str>),
+    Text(Name),
     /// A structure.
     Struct(Box<Record>),
     /// Elements in the order of the stream.
@@ -74,7 +73,7 @@ pub enum Value {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     /// The vmsd's name; empty for a structure that has none.
-    pub vmsd: Arc<str>,
+    pub vmsd: Name,
     /// The version in the description, or in the stream for subsections.
     pub version: Option<u32>,
     /// Length of the framing before the fields: the subsection's type, name and version, or a list's mark.
@@ -95,7 +94,7 @@ impl Record {
 impl Node {
     /// Makes a node.
     #[must_use]
-    pub fn new(name: impl Into<Arc<str>>, ty: FieldType, range: StreamRange, value: Value) -> Self {
+    pub fn new(name: impl Into<Name>, ty: FieldType, range: StreamRange, value: Value) -> Self {
         Self { name: name.into(), ty, range, value, problem: None }
     }
 
@@ -139,7 +138,7 @@ impl Node {
     /// Returns the direct child with this name: a field, a subsection, or the record's first of several.
     #[must_use]
     pub fn child(&self, name: &str) -> Option<&Node> {
-        self.record()?.children().find(|n| &*n.name == name)
+        self.record()?.children().find(|n| n.name == name)
     }
 
     /// Returns the elements of an array, or the node itself as the only one.

@@ -1,6 +1,7 @@
 //! Values as people read them, on one line.
 
 use super::{Node, Value};
+use crate::text::quoted;
 
 /// Bytes that are printed of a buffer, unless all are asked for.
 const SOME_BYTES: usize = 24;
@@ -38,7 +39,7 @@ pub fn bytes_text(b: &[u8], all: bool) -> String {
     }
     let text = b.iter().rposition(|c| *c != 0).and_then(|i| b.get(..=i)).unwrap_or(b);
     if text.len() > 3 && text.iter().all(|c| c.is_ascii_graphic() || *c == b' ') {
-        return format!("{:?} ({} bytes)", String::from_utf8_lossy(text), b.len());
+        return format!("{} ({} bytes)", quoted(&String::from_utf8_lossy(text)), b.len());
     }
     let shown = if all { b.len() } else { b.len().min(SOME_BYTES) };
     let hex: Vec<String> = b.iter().take(shown).map(|c| format!("{c:02x}")).collect();

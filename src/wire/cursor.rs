@@ -5,6 +5,7 @@ use byteorder::{BigEndian, ByteOrder};
 use super::Source;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::StreamOffset;
+use crate::text::Name;
 
 /// The smallest and the largest read from the source. The window grows while the walk is sequential, so that a look at
 /// a few headers reads little and a pass over guest memory reads much at a time.
@@ -253,9 +254,9 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// As [`Cursor::peek`].
-    pub fn counted_str(&mut self) -> Result<String> {
+    pub fn counted_str(&mut self) -> Result<Name> {
         let n = usize::from(self.u8()?);
-        Ok(String::from_utf8_lossy(self.take(n)?).into_owned())
+        Ok(Name::from_bytes(self.take(n)?))
     }
 }
 

@@ -51,7 +51,7 @@ pub fn diff() -> Report {
     Report {
         brief: false,
         command: "diff",
-        inputs: ["states/before.mig".to_owned(), "/var/tmp/after 100%.mig".to_owned()],
+        inputs: ["states/before.mig".into(), "/var/tmp/after 100%.mig".into()],
         rules: OF_DIFF,
         differences: vec![
             value(&cpu, "env.regs[3..5]", "0x0000000000000001", "0x0000000000000002"),
@@ -105,7 +105,7 @@ pub fn compat() -> Report {
     Report {
         brief: false,
         command: "compat",
-        inputs: ["vm.mig".to_owned(), "qemu 7.2".to_owned()],
+        inputs: ["vm.mig".into(), "qemu 7.2".into()],
         rules: OF_COMPAT,
         differences: vec![
             one(

@@ -193,7 +193,8 @@ fn between(name: &str, a: &State, b: &State) -> Vec<String> {
     std::fs::write(&x, a.bytes()).unwrap();
     std::fs::write(&y, b.bytes()).unwrap();
     let ((image_a, pages_a), (image_b, pages_b)) = (open(&x), open(&y));
-    let input = |image| Input { name: "x", image };
+    let name = savevm_analyze::text::Name::from("x");
+    let input = |image| Input { name: &name, image };
     let mut report = compare(input(&image_a), input(&image_b), &Options::default()).unwrap();
     memory::compare(&pages_a, &pages_b, &mut report).unwrap();
     assert_eq!(report.faults, [] as [String; 0]);

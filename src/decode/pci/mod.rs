@@ -23,17 +23,18 @@ pub use tree::{Branch, tree};
 
 use super::Section;
 use super::section::{Registers, names};
+use crate::text::Name;
 use crate::value::{Node, matches_glob};
 
 /// A PCI device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
     /// The name of its section.
-    pub section: String,
+    pub section: Name,
     /// The instance of its section.
     pub instance: u32,
     /// The vmsd of its section.
-    pub vmsd: String,
+    pub vmsd: Name,
     /// Where it is; nothing where the section's name does not say.
     pub address: Option<Address>,
     /// The vendor.
@@ -93,7 +94,7 @@ impl Device {
     /// Returns the address, or where it is not known the section's name.
     #[must_use]
     pub fn name(&self) -> String {
-        self.address.as_ref().map_or_else(|| self.section.clone(), ToString::to_string)
+        self.address.as_ref().map_or_else(|| self.section.to_string(), ToString::to_string)
     }
 
     /// Returns the name of the class.
@@ -129,10 +130,10 @@ impl Device {
     /// vmsd or identity.
     #[must_use]
     pub fn matches(&self, glob: &str) -> bool {
-        let path = self.section.split('/').next().unwrap_or_default();
-        let kind = self.section.rsplit('/').next().unwrap_or_default();
+        let path = self.section.exact().split('/').next().unwrap_or_default();
+        let kind = self.section.exact().rsplit('/').next().unwrap_or_default();
         let ids = format!("{:04x}:{:04x}", self.vendor, self.device);
-        [self.section.as_str(), kind, &self.vmsd, path, &ids].iter().any(|n| matches_glob(glob, n))
+        [self.section.exact(), kind, self.vmsd.exact(), path, &ids].iter().any(|n| matches_glob(glob, n))
             || self
                 .address
                 .as_ref()
@@ -152,7 +153,7 @@ impl Devices {
         section.root.walk(&mut |_, node| {
             if let Some(config) = config_of(node) {
                 let alone =
-                    self.found.last().is_none_or(|d| d.section != section.idstr || d.instance != section.instance);
+                    self.found.last().is_none_or(|d| d.section != *section.idstr || d.instance != section.instance);
                 self.found.push(device(section, node, config, alone));
             }
             true
@@ -189,7 +190,7 @@ fn order(a: &Address) -> (Root, Vec<Slot>) {
 
 /// Returns the configuration space of a structure that has one.
 fn config_of(node: &Node) -> Option<&[u8]> {
-    node.record()?.fields.iter().find(|f| f.ty.name() == "pci config").and_then(Node::as_bytes)
+    node.record()?.fields.iter().find(|f| f.ty.exact() == "pci config").and_then(Node::as_bytes)
 }
 
 fn device(section: &Section<'_>, node: &Node, config: &[u8], alone: bool) -> Device {
@@ -208,10 +209,10 @@ fn device(section: &Section<'_>, node: &Node, config: &[u8], alone: bool) -> Dev
         })
     };
     Device {
-        section: section.idstr.to_owned(),
+        section: section.idstr.clone(),
         instance: section.instance,
-        vmsd: section.vmsd.to_owned(),
-        address: Address::of_section(section.idstr),
+        vmsd: section.vmsd.clone(),
+        address: Address::of_section(section.idstr.exact()),
         vendor: r.u16(0x00),
         device: r.u16(0x02),
         subsystem: if header == 0 { Some((r.u16(0x2c), r.u16(0x2e))) } else { of_capability() },
@@ -247,7 +248,7 @@ fn levels(node: &Node) -> [bool; 4] {
 fn msix(root: &Node) -> Vec<MsixEntry> {
     let mut state = None;
     root.walk(&mut |_, n| {
-        if state.is_none() && n.ty.name() == "msix state" {
+        if state.is_none() && n.ty.exact() == "msix state" {
             state = Some(n);
         }
         state.is_none()

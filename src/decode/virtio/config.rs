@@ -1,5 +1,6 @@
 //! Device configuration spaces, by kind (virtio 1.3, section 5).
 
+use crate::text::Name;
 use std::borrow::Cow;
 
 use super::super::section::Registers;
@@ -29,7 +30,7 @@ pub enum ConfigValue {
     /// An Ethernet address.
     Mac([u8; 6]),
     /// Text.
-    Text(String),
+    Text(Name),
     /// Bytes.
     Bytes(Vec<u8>),
 }
@@ -183,9 +184,9 @@ fn input(r: Registers<'_>) -> Vec<ConfigField> {
     ]
 }
 
-fn text(bytes: &[u8]) -> String {
+fn text(bytes: &[u8]) -> Name {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
+    Name::from_bytes(bytes.get(..end).unwrap_or_default())
 }
 
 /// Tells whether QEMU keeps a kind's configuration space little-endian for every guest: balloons by tradition

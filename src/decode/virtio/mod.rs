@@ -20,6 +20,7 @@ pub use queues::{Packed, Queue};
 use super::Section;
 use super::pci;
 use super::section::{Registers, names};
+use crate::text::Name;
 use crate::value::{Node, matches_glob};
 
 /// The bus that a device is on.
@@ -38,7 +39,7 @@ pub enum Transport {
     /// A channel of s390x.
     Ccw {
         /// The device's number, such as `fe.0.0001`.
-        number: String,
+        number: Name,
         /// The revision of the transport that the driver chose; 0 is legacy.
         revision: Option<u32>,
     },
@@ -60,11 +61,11 @@ impl Transport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
     /// The name of its section.
-    pub section: String,
+    pub section: Name,
     /// The instance of its section.
     pub instance: u32,
     /// The vmsd of its section.
-    pub vmsd: String,
+    pub vmsd: Name,
     /// What it is.
     pub kind: Kind,
     /// The bus that it is on.
@@ -108,8 +109,8 @@ impl Device {
         match &self.transport {
             Transport::Pci { address: Some(a) } => a.to_string(),
             Transport::Mmio { base: Some(b) } => format!("{b:#x}"),
-            Transport::Ccw { number, .. } => number.clone(),
-            _ => self.section.clone(),
+            Transport::Ccw { number, .. } => number.to_string(),
+            _ => self.section.to_string(),
         }
     }
 
@@ -134,13 +135,13 @@ impl Device {
     /// Tells whether a pattern matches a name of the device: kind, place, section or vmsd.
     #[must_use]
     pub fn matches(&self, glob: &str) -> bool {
-        let path = self.section.rsplit_once('/').map_or("", |(p, _)| p);
-        let own = self.section.rsplit('/').next().unwrap_or_default();
+        let path = self.section.exact().rsplit_once('/').map_or("", |(p, _)| p);
+        let own = self.section.exact().rsplit('/').next().unwrap_or_default();
         let full = match &self.transport {
             Transport::Pci { address: Some(a) } => a.full(),
             _ => String::new(),
         };
-        [self.kind.name, &self.place(), &self.section, &self.vmsd, path, own, &full]
+        [self.kind.name, &self.place(), self.section.exact(), self.vmsd.exact(), path, own, &full]
             .iter()
             .any(|n| !n.is_empty() && matches_glob(glob, n))
     }
@@ -156,7 +157,7 @@ pub struct Devices {
 impl Devices {
     /// Begins; the machine type tells the byte order of a guest, which legacy devices follow.
     #[must_use]
-    pub fn new(machine: Option<&str>) -> Self {
+    pub fn new(machine: Option<&Name>) -> Self {
         const BIG: [&str; 10] = [
             "s390-ccw-virtio",
             "pseries",
@@ -176,7 +177,7 @@ impl Devices {
     /// Takes the devices of a section.
     pub fn add(&mut self, section: &Section<'_>) {
         section.root.walk(&mut |_, node| {
-            if node.ty.name() == "virtio" && node.record().is_some() {
+            if node.ty.exact() == "virtio" && node.record().is_some() {
                 self.found.extend(device(section, node, self.guest_is_big_endian));
                 return false;
             }
@@ -211,7 +212,7 @@ fn device(section: &Section<'_>, virtio: &Node, guest_is_big_endian: bool) -> Op
     // without it the transport could not be read either
     let low = number("guest_features")?;
     let features = sub("virtio/64bit_features", "guest_features").unwrap_or(low);
-    let transport = transport(section.idstr, proxy);
+    let transport = transport(section.idstr.exact(), proxy);
     let legacy_big = match sub("virtio/device_endian", "device_endian") {
         Some(2) => true,
         Some(1) => false,
@@ -222,9 +223,9 @@ fn device(section: &Section<'_>, virtio: &Node, guest_is_big_endian: bool) -> Op
     let config = virtio.child("config").and_then(Node::as_bytes).unwrap_or_default();
     let offered = TELLING.iter().filter(|(name, _)| virtio.child(name).is_some()).map(|(_, bit)| *bit).collect();
     Some(Device {
-        section: section.idstr.to_owned(),
+        section: section.idstr.clone(),
         instance: section.instance,
-        vmsd: section.vmsd.to_owned(),
+        vmsd: section.vmsd.clone(),
         kind,
         status: small("status"),
         isr: small("isr"),
@@ -258,22 +259,22 @@ fn transport(idstr: &str, proxy: &Node) -> Transport {
         return Transport::Mmio { base: digits.and_then(|d| u64::from_str_radix(d, 16).ok()) };
     }
     let revision = proxy.child("revision").and_then(Node::as_u64).and_then(|r| u32::try_from(r).ok());
-    Transport::Ccw { number: path.trim_start_matches('/').to_owned(), revision }
+    Transport::Ccw { number: path.trim_start_matches('/').into(), revision }
 }
 
 /// The section's name says what it is; a name that is not known is asked of the transport.
 fn kind(section: &Section<'_>, proxy: &Node) -> Kind {
-    let own = section.idstr.rsplit('/').next().unwrap_or_default();
-    let by_name = || kinds::by_name(own).or_else(|| kinds::by_name(section.vmsd));
+    let own = section.idstr.exact().rsplit('/').next().unwrap_or_default();
+    let by_name = || kinds::by_name(own).or_else(|| kinds::by_name(section.vmsd.exact()));
     let by_pci = || {
-        let config = proxy.child("pci_dev")?.record()?.fields.iter().find(|f| f.ty.name() == "pci config")?;
+        let config = proxy.child("pci_dev")?.record()?.fields.iter().find(|f| f.ty.exact() == "pci config")?;
         let r = Registers::little(config.as_bytes()?);
         kinds::by_pci(r.u16(0), r.u16(2), r.u16(0x2e))
     };
     let by_channel = || {
         let mut model = None;
         proxy.walk(&mut |_, n| {
-            if &*n.name == "cu_model" {
+            if n.name == "cu_model" {
                 model = n.as_u64();
             }
             model.is_none()

@@ -11,11 +11,11 @@ pub(super) fn fields(kind: u16, device: &Node) -> Vec<ConfigField> {
     let mut out = Vec::new();
     for node in &record.fields {
         // what the configuration space holds is shown from there, and `more` only stands before each saved request
-        if node.name.starts_with("config.") || &*node.name == "more" {
+        if node.name.starts_with("config.") || node.name == "more" {
             continue;
         }
         let name = || Cow::Owned(node.name.to_string());
-        match (kind, &*node.name, node.as_bytes()) {
+        match (kind, node.name.exact(), node.as_bytes()) {
             (1, "mac", Some(b)) => out.extend(macs(b).map(|m| ConfigField { name: name(), value: m })),
             // by position: first the unicast addresses, then the others
             (1, "mac_table.macs", Some(b)) => {

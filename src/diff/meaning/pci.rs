@@ -8,7 +8,7 @@ const MAX_REGISTERS: usize = 12;
 
 /// The registers that a range of configuration space touches.
 pub fn config(_: &Meaning<'_>, c: &Change<'_>) -> Option<Vec<String>> {
-    if c.before.ty.name() != "pci config" {
+    if c.before.ty.exact() != "pci config" {
         return None;
     }
     let (from, to) = c.bytes?;

@@ -145,7 +145,7 @@ pub fn ignore(report: &mut Report, patterns: &[String]) {
 /// of differences.
 fn may_match(pattern: &str, subject: &Subject) -> bool {
     let literal = pattern.trim().split(['*', '?']).next().unwrap_or_default();
-    let Some(rest) = literal.strip_prefix(&*subject.section) else { return subject.section.starts_with(literal) };
+    let Some(rest) = literal.strip_prefix(subject.section.exact()) else { return subject.section.starts_with(literal) };
     let behind = match rest.strip_prefix(" (").map(|r| r.split_once(')')) {
         None => rest,
         Some(None) => return true,

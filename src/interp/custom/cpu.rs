@@ -60,7 +60,7 @@ pub(super) fn mips_tlb(b: &mut Builder<'_>, c: &FieldContext<'_>) -> Result<()> 
 
 /// Returns the width of the general registers: the field `gpr` of the thread context.
 fn register_width(fields: &[Field]) -> Option<u64> {
-    let own = fields.iter().find(|f| &*f.name == "gpr").map(|f| f.size);
+    let own = fields.iter().find(|f| f.name == "gpr").map(|f| f.size);
     // the thread contexts stand one level below the CPU
     own.or_else(|| fields.iter().flat_map(|f| &f.inner).find_map(|v| register_width(&v.fields)))
 }

@@ -6,13 +6,14 @@ use super::verdict;
 use crate::difference::{Aspect, Difference, Report};
 use crate::offset::StreamRange;
 use crate::render::state_json::{RangeJson, SCHEMA_VERSION};
+use crate::text::Name;
 
 /// The document of `diff --json` and `compat --json`.
 #[derive(Serialize)]
 pub struct ReportDocument<'a> {
     schema_version: u32,
     command: &'a str,
-    inputs: &'a [String],
+    inputs: &'a [Name],
     verdict: &'static str,
     complete: bool,
     findings: Vec<Finding<'a>>,
@@ -27,7 +28,7 @@ struct Finding<'a> {
     rule: &'static str,
     verdict: &'static str,
     path: String,
-    section: &'a str,
+    section: &'a Name,
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<u32>,
     #[serde(skip_serializing_if = "str::is_empty")]

@@ -86,9 +86,9 @@ fn properties<W: Write>(w: &mut Writer<W>, r: &Report) -> io::Result<()> {
     let [before, after] = &r.inputs;
     let last = summary(r);
     w.create_element("properties").write_inner_content(|w| {
-        for (name, value) in [("before", before), ("after", after), ("summary", &last)] {
+        for (name, value) in [("before", before.to_string()), ("after", after.to_string()), ("summary", last)] {
             let e = w.create_element("property").with_attribute(("name", name));
-            e.with_attribute(("value", &*attribute(value))).write_empty()?;
+            e.with_attribute(("value", &*attribute(&value))).write_empty()?;
         }
         Ok(())
     })?;

@@ -22,7 +22,7 @@ const CELL: usize = 200;
 pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
     let [before, after] = &r.inputs;
     let mut text = format!("### savevm-analyze {}: {}\n\n", r.command, verdict(r));
-    text = format!("{text}{} → {}\n\n{}\n", code(before), code(after), words(&summary(r)));
+    text = format!("{text}{} → {}\n\n{}\n", code(&before.to_string()), code(&after.to_string()), words(&summary(r)));
     let mut room = CAP.saturating_sub(RESERVE).saturating_sub(text.len());
 
     let head = "| weight | where | what | before | after |\n|---|---|---|---|---|\n";

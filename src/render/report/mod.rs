@@ -18,11 +18,11 @@ pub mod markdown;
 pub mod sarif;
 pub mod text;
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::human::{count, plural};
 use crate::difference::{Difference, Report, Subject, Weight};
+use crate::text::line as plain;
 
 /// Returns the answer in one word, such as `same` or `may-break`.
 #[must_use]
@@ -113,14 +113,4 @@ fn sentence(d: &Difference) -> String {
         (None, None) => None,
     };
     sides.map_or_else(|| d.message.clone(), |s| format!("{} ({s})", d.message))
-}
-
-/// Returns text that comes from an input without what a terminal would obey, and on one line.
-fn plain(text: &str) -> Cow<'_, str> {
-    let odd = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if !text.contains(odd) {
-        return Cow::Borrowed(text);
-    }
-    let escape = |c: char| if odd(c) { c.escape_default().to_string() } else { c.to_string() };
-    Cow::Owned(text.chars().map(escape).collect())
 }

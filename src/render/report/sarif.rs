@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{is_remark, sentence};
 use crate::difference::{Aspect, Difference, Report, Rule, Weight};
+use crate::text::Name;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
@@ -214,7 +215,7 @@ fn finding(
 }
 
 fn location(r: &Report, input: usize, side: Option<&Aspect>, path: &str) -> Location {
-    let file = r.inputs.get(input).map_or("", String::as_str);
+    let file = r.inputs.get(input).map_or("", Name::exact);
     let range = side.and_then(|s| s.range);
     let there = side.and_then(|s| s.path.as_deref()).unwrap_or(path);
     Location {

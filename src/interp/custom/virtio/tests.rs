@@ -69,7 +69,7 @@ fn blob(features: u32, device: &[u8], subsections: &[u8]) -> Vec<u8> {
 }
 
 fn names(n: &Node) -> Vec<&str> {
-    n.record().unwrap().children().map(|c| &*c.name).collect()
+    n.record().unwrap().children().map(|c| c.name.exact()).collect()
 }
 
 const COMMON: [&str; 9] =
