@@ -71,7 +71,7 @@ pub const MAX_DIAGNOSTICS: usize = 1_000;
 pub const MAX_PIPE_BYTES: u64 = 2 << 30;
 
 /// How much of that is in memory; the rest is in a temporary file.
-pub const MAX_PIPE_MEMORY: u64 = 64 << 20;
+pub const MAX_PIPE_MEMORY: u64 = 16 << 20;
 
 /// Subsections of the configuration section. QEMU has three.
 pub const MAX_CONFIGURATION_SUBSECTIONS: usize = 64;

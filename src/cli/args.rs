@@ -114,7 +114,7 @@ pub struct HowArgs {
     pub tmpdir: Option<PathBuf>,
     /// Memory that the input may make the program use, such as 512M or 4G. Without it: 96 MiB and twice the size of the
     /// input, at most half of what is available.
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = bytes, hide_short_help = true)]
     pub max_memory: Option<u64>,
     /// Shared by all inputs of the command.
     #[arg(skip)]

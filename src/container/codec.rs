@@ -14,7 +14,7 @@ use super::lzop::LzopReader;
 /// being asked.
 const MAX_ZSTD_LOG: u32 = 27;
 /// The memory that xz data may ask for. `xz -9` needs 65 MiB.
-const MAX_XZ_BYTES: u64 = 160 << 20;
+const MAX_XZ_BYTES: u64 = 100 << 20;
 
 /// A way to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,6 +25,9 @@ const WINDOW: usize = 256 << 10;
 /// Bytes of a candidate that are looked at before it is parsed: EOF byte, type, length, the beginning of the JSON.
 const LOOK: usize = 80;
 
+/// EOF byte, type and length.
+const BEFORE_JSON: usize = 6;
+
 /// Candidates that are parsed in one search, and those whose sections are searched although they are not proved.
 const MAX_PARSED: u32 = 32;
 const MAX_DOUBTED: u32 = 2;
@@ -53,7 +56,7 @@ pub(super) enum Searched {
 impl Walker<'_> {
     /// Looks for a description at the end of the source.
     pub(super) fn look_at_the_end(&mut self, size: u64) -> Result<()> {
-        let floor = if self.c.source().is_transient() { self.c.offset().0 } else { 0 };
+        let floor = self.c.source().first_kept();
         self.at_the_end = tail::find_description(self.c.source(), size, floor)?.map(Arc::new);
         self.context.described_page_size = self.at_the_end.as_ref().and_then(|e| e.description.schema.page_size);
         Ok(())
@@ -94,13 +97,13 @@ impl Walker<'_> {
             let n = source.read_full(at, &mut buf).map_err(|e| io(e, at))?;
             let window = buf.get(..n).unwrap_or_default();
             let last = n < buf.len();
-            for i in 0..if last { n } else { WINDOW } {
-                let Some(rest) = window.get(i..) else { break };
+            for (i, mark) in marks(window).filter(|(i, _)| last || *i < WINDOW) {
+                let rest = window.get(i..).unwrap_or_default();
                 // what follows the head of another stream is this stream's only if it is proved
-                if rest.first() == Some(&MAGIC[0]) && head_of_a_stream(rest) {
+                if mark == Mark::Head {
                     doubts = 0;
                 }
-                if !is_candidate(rest, last) {
+                if mark == Mark::Head || !is_candidate(rest, last) {
                     continue;
                 }
                 let record = at.saturating_add(i as u64).saturating_add(1);
@@ -160,7 +163,7 @@ impl Walker<'_> {
 /// Tells whether an EOF byte, the head of a description and the beginning of its JSON seem to stand here.
 fn is_candidate(bytes: &[u8], last: bool) -> bool {
     bytes.starts_with(&[RecordType::EOF.0, RecordType::VMDESCRIPTION.0])
-        && bytes.get(6) == Some(&b'{')
+        && bytes.get(BEFORE_JSON) == Some(&b'{')
         && begins_description(bytes, last)
 }
 
@@ -176,12 +179,23 @@ pub(super) fn holds_other_stream(source: &dyn Source, from: StreamOffset, to: St
     let mut bytes = vec![0; usize::try_from(to.0.saturating_sub(from.0)).unwrap_or_default()];
     let n = source.read_full(from.0, &mut bytes).map_err(|e| io(e, from.0))?;
     let bytes = bytes.get(..n).unwrap_or_default();
-    Ok((0..n).any(|i| {
-        let rest = bytes.get(i..).unwrap_or_default();
-        match rest.first() {
-            Some(0) => is_candidate(rest, false),
-            Some(b) if *b == MAGIC[0] => head_of_a_stream(rest),
-            _ => false,
-        }
-    }))
+    let mut all = marks(bytes);
+    Ok(all.any(|(i, mark)| mark == Mark::Head || is_candidate(bytes.get(i..).unwrap_or_default(), false)))
+}
+
+/// What may begin at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    /// The head of a stream.
+    Head,
+    /// An EOF byte and a description, perhaps.
+    End,
+}
+
+/// Finds the heads of streams, and the places where a description's brace is as far away as after an EOF byte.
+fn marks(bytes: &[u8]) -> impl Iterator<Item = (usize, Mark)> {
+    memchr::memchr2_iter(b'{', MAGIC[0], bytes).filter_map(move |i| match bytes.get(i) {
+        Some(b'{') => Some((i.checked_sub(BEFORE_JSON)?, Mark::End)),
+        _ => head_of_a_stream(bytes.get(i..)?).then_some((i, Mark::Head)),
+    })
 }

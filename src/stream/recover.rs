@@ -143,6 +143,7 @@ impl Walker<'_> {
         let Some(d) = self.schema.clone() else { return Ok(Vec::new()) };
         let eof = StreamOffset(d.record.start.0.saturating_sub(1));
         let left: Vec<&DeviceSchema> = self.unmatched.left().filter_map(|i| d.schema.devices.get(i)).collect();
+        let from = from.max(StreamOffset(self.c.source().first_kept()));
         let mut starts = tail::chain(self.c.source(), eof, &left, from, true)?.starts;
         starts.reverse();
         Ok(starts)
@@ -168,16 +169,16 @@ pub(super) fn head_of_a_stream(bytes: &[u8]) -> bool {
 
 /// Returns where the first stream begins after `from`, and before `to`.
 fn next_stream(source: &dyn Source, from: StreamOffset, to: StreamOffset) -> Result<Option<StreamOffset>> {
+    let head = [MAGIC, VERSION.to_be_bytes()].concat();
     let mut buf = vec![0; WINDOW];
     let mut at = from.0;
     while at < to.0 {
         let n =
             source.read_full(at, &mut buf).map_err(|e| Error::io("cannot read the stream", e).at(StreamOffset(at)))?;
         let bytes = buf.get(..n).unwrap_or_default();
-        let hit = bytes.windows(8).position(|w| w.first() == Some(&MAGIC[0]) && head_of_a_stream(w));
-        if let Some(i) = hit {
-            let head = at.saturating_add(i as u64);
-            return Ok((head < to.0).then_some(StreamOffset(head)));
+        if let Some(i) = memchr::memmem::find(bytes, &head) {
+            let found = at.saturating_add(i as u64);
+            return Ok((found < to.0).then_some(StreamOffset(found)));
         }
         if n < WINDOW {
             break;
