@@ -15,7 +15,7 @@ use crate::render;
 use crate::render::human;
 use crate::render::state_json::{FindingJson, RangeJson, SCHEMA_VERSION};
 use crate::render::tree::Role;
-use crate::sink::GuestPages;
+use crate::sink::{Both, GuestPages};
 use crate::stream::EndFound;
 use crate::text::Name;
 
@@ -64,12 +64,24 @@ struct Quirk {
 
 /// Runs `check`.
 pub fn run(a: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let (image, stats) = open::verified(&a.input.file, &a.input.how, a.fast)?;
-    let mut read = |ranges| -> crate::error::Result<Option<GuestPages>> {
-        if image.container().source.is_transient() {
-            return Ok(None);
+    let options = open::options(&a.input.how)?;
+    let budget = options.settings.budget.clone();
+    let mut stats = if a.fast { PageStats::counting(&budget) } else { PageStats::new(&budget) };
+    // a pipe is read once: its pages are kept as far as there is room
+    let mut kept = (!open::is_file(&a.input.file)).then(|| GuestPages::every(&budget));
+    let image = match &mut kept {
+        Some(kept) => {
+            let mut both = Both(&mut stats, kept);
+            SaveImage::open(&a.input.file, OpenOptions { full: true, pages: Some(&mut both), ..options })?
         }
-        let mut pages = GuestPages::new(ranges, image.map_facts(), &a.input.how.settings().budget);
+        None => SaveImage::open(&a.input.file, OpenOptions { full: true, pages: Some(&mut stats), ..options })?,
+    };
+    let mut read = |ranges| -> crate::error::Result<Option<GuestPages>> {
+        if let Some(mut pages) = kept.take() {
+            pages.place_by(image.machine(), image.ram_blocks(), &image.map_facts());
+            return Ok(Some(pages).filter(|p| !p.is_truncated()));
+        }
+        let mut pages = GuestPages::new(ranges, image.map_facts(), &budget);
         let options = OpenOptions { full: true, pages: Some(&mut pages), ..open::options(&a.input.how)? };
         SaveImage::open(&a.input.file, options)?;
         Ok(Some(pages))

@@ -94,7 +94,7 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
         ImageFiles::new(job.force).allow(path)?;
     }
     // what the devices say of the map stands behind the memory; a file can be looked at twice
-    if job.format == ImageFormat::Phys && is_file(job.file) {
+    if job.format == ImageFormat::Phys && open::is_file(job.file) {
         let quick = open::devices(job.file, job.how)?;
         facts = Facts { given: facts.given, ..quick.map_facts() };
     }
@@ -123,10 +123,6 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
     };
     let image = opened?;
     conclude(job, &image, &facts, decided, &report, out)
-}
-
-fn is_file(path: &Path) -> bool {
-    path.as_os_str() != "-" && path.metadata().is_ok_and(|m| m.is_file())
 }
 
 /// Opens the outputs for the blocks of the stream.
@@ -259,7 +255,7 @@ fn conclude(
         lost.push(format!("{} pages in all are not sound", human::count(report.bad_count)));
     }
     if let Some(l) = &d.layout
-        && !is_file(job.file)
+        && !open::is_file(job.file)
     {
         whole &= same_map(image, facts, l, &mut lost);
     }

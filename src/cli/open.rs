@@ -20,16 +20,15 @@ pub fn devices(file: &Path, how: &HowArgs) -> Result<SaveImage, Failure> {
     Ok(SaveImage::open(file, options(how)?)?)
 }
 
-/// Opens an input for a question about every byte.
-pub fn whole(file: &Path, how: &HowArgs) -> Result<(SaveImage, PageStats), Failure> {
-    verified(file, how, true)
+/// Tells whether an input can be read twice.
+pub fn is_file(path: &Path) -> bool {
+    path.as_os_str() != "-" && path.metadata().is_ok_and(|m| crate::container::is_seekable(&m))
 }
 
-/// Opens an input and, unless it is to be fast, decodes the pages whose encoding can be wrong.
-pub fn verified(file: &Path, how: &HowArgs, fast: bool) -> Result<(SaveImage, PageStats), Failure> {
+/// Opens an input for a question about every byte.
+pub fn whole(file: &Path, how: &HowArgs) -> Result<(SaveImage, PageStats), Failure> {
     let options = options(how)?;
-    let budget = &options.settings.budget;
-    let mut stats = if fast { PageStats::counting(budget) } else { PageStats::new(budget) };
+    let mut stats = PageStats::counting(&options.settings.budget);
     let image = SaveImage::open(file, OpenOptions { full: true, pages: Some(&mut stats), ..options })?;
     Ok((image, stats))
 }

@@ -379,14 +379,16 @@ impl Read for Rest {
     }
 }
 
+/// Tells whether a file can be read from any place, and again.
 #[cfg(unix)]
-fn is_seekable(meta: &std::fs::Metadata) -> bool {
+pub fn is_seekable(meta: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::FileTypeExt;
     let t = meta.file_type();
     t.is_file() || t.is_block_device()
 }
 
+/// Tells whether a file can be read from any place, and again.
 #[cfg(not(unix))]
-fn is_seekable(meta: &std::fs::Metadata) -> bool {
+pub fn is_seekable(meta: &std::fs::Metadata) -> bool {
     meta.is_file()
 }

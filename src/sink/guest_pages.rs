@@ -6,16 +6,22 @@ use crate::budget::{Budget, Charge};
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::{Facts, Region, layout};
 use crate::offset::RamOffset;
-use crate::ram::{BlockList, Form, MappedRun, Page, PageAt, PageSink, apply_xbzrle, inflate};
+use crate::ram::{BlockList, Form, MappedRun, Page, PageAt, PageSink, RamBlock, apply_xbzrle, inflate};
+use crate::text::Name;
 use crate::wire::Source;
 
 /// Pages that are kept at most: 1 GiB of 4 KiB pages would be four times that.
-const MAX_PAGES: usize = 65_536;
+pub const MAX_PAGES: usize = 65_536;
+
+/// What a page needs beside its content.
+const PAGE_ENTRY: u64 = 100;
 
 /// What is known of a page.
 enum Kept {
     /// Nothing was sent of it.
     Unsent,
+    /// Zeros.
+    Zero,
     /// Its content.
     Content(Vec<u8>),
     /// Something was sent that cannot be decoded.
@@ -34,6 +40,10 @@ pub struct GuestPages {
     zlib: flate2::Decompress,
     charge: Charge,
     truncated: bool,
+    /// Whether every page is kept, since the ranges are not known yet.
+    every: bool,
+    /// Blocks of a mapped-ram file, in which what was not sent is zero.
+    mapped: Vec<bool>,
 }
 
 impl GuestPages {
@@ -50,7 +60,48 @@ impl GuestPages {
             zlib: flate2::Decompress::new(true),
             charge: budget.charge("pages of guest memory"),
             truncated: false,
+            every: false,
+            mapped: Vec::new(),
         }
+    }
+
+    /// Makes a sink that keeps every page, as long as the budget and [`MAX_PAGES`] allow it: for an input that cannot be read
+    /// twice. [`GuestPages::place_by`] makes it readable.
+    #[must_use]
+    pub fn every(budget: &Budget) -> Self {
+        Self { every: true, ..Self::new(Vec::new(), Facts::default(), budget) }
+    }
+
+    /// Tells whether pages are missing because there were too many.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Places the blocks, once the devices are known.
+    pub fn place_by(&mut self, machine: Option<&Name>, blocks: &[RamBlock], facts: &Facts) {
+        match layout(machine, blocks, facts) {
+            Ok(l) => {
+                self.regions = l.regions;
+                self.no_map = None;
+            }
+            Err(e) => self.no_map = Some(e.message().to_owned()),
+        }
+    }
+
+    /// Makes room for a page that is kept; `false` when there is none.
+    fn room(&mut self, key: (usize, u64)) -> bool {
+        if !self.every || self.pages.contains_key(&key) {
+            return self.pages.contains_key(&key);
+        }
+        let used = self.charge.bytes().saturating_add(self.target_page).saturating_add(PAGE_ENTRY);
+        if self.truncated || self.pages.len() >= MAX_PAGES || self.charge.set(used).is_err() {
+            self.truncated = true;
+            self.pages.clear();
+            return false;
+        }
+        self.pages.insert(key, Kept::Unsent);
+        true
     }
 
     /// Reads guest-physical memory.
@@ -62,6 +113,7 @@ impl GuestPages {
             return Err(why.clone());
         }
         let mut out = Vec::new();
+        let zeros = vec![0; usize::try_from(self.target_page).unwrap_or(0)];
         let mut at = address;
         while out.len() < len {
             let (block, offset) = self.place(at).ok_or_else(|| format!("no memory is known at {at:#x}"))?;
@@ -69,6 +121,11 @@ impl GuestPages {
             let key = (block, offset.saturating_sub(within));
             let page = match self.pages.get(&key) {
                 Some(Kept::Content(p)) => p,
+                Some(Kept::Zero) => &zeros,
+                None if self.every && self.mapped.get(block) == Some(&true) && !self.truncated => &zeros,
+                None if self.every && !self.truncated => {
+                    return Err(format!("the page at {at:#x} is not in the stream"));
+                }
                 Some(Kept::Bad(why)) => return Err(format!("the page at {at:#x} cannot be decoded: {why}")),
                 Some(Kept::Unsent) => return Err(format!("the page at {at:#x} is not in the stream")),
                 None if self.truncated => return Err(format!("more than {MAX_PAGES} pages are asked for")),
@@ -119,28 +176,31 @@ impl PageSink for GuestPages {
     fn blocks(&mut self, list: &BlockList<'_>) -> Result<()> {
         self.target_page = list.target_page.max(1);
         self.pages.clear();
-        match layout(list.machine, list.blocks, &self.facts) {
-            Ok(l) => {
-                self.regions = l.regions;
-                self.no_map = None;
-                self.want();
-                // of a mapped-ram block, what is in no run is zero
-                let zero = vec![0; usize::try_from(self.target_page).unwrap_or(0)];
-                for ((block, _), kept) in &mut self.pages {
-                    if list.blocks.get(*block).is_some_and(|b| b.mapped.is_some_and(|m| !m.is_absent())) {
-                        *kept = Kept::Content(zero.clone());
-                    }
+        self.mapped = list.blocks.iter().map(|b| b.mapped.is_some_and(|m| !m.is_absent())).collect();
+        let facts = std::mem::take(&mut self.facts);
+        self.place_by(list.machine, list.blocks, &facts);
+        self.facts = facts;
+        if self.no_map.is_none() {
+            self.want();
+            // of a mapped-ram block, what is in no run is zero
+            for ((block, _), kept) in &mut self.pages {
+                if self.mapped.get(*block) == Some(&true) {
+                    *kept = Kept::Zero;
                 }
             }
-            Err(e) => self.no_map = Some(e.message().to_owned()),
         }
         Ok(())
     }
 
     fn page(&mut self, at: PageAt, page: Page<'_>) -> Result<()> {
-        let Some(kept) = self.pages.get_mut(&(at.block, at.offset.0)) else { return Ok(()) };
+        let key = (at.block, at.offset.0);
+        if !self.room(key) {
+            return Ok(());
+        }
+        let Some(kept) = self.pages.get_mut(&key) else { return Ok(()) };
         let size = usize::try_from(self.target_page).unwrap_or(0);
         *kept = match page {
+            Page::Fill(0) => Kept::Zero,
             Page::Fill(b) => Kept::Content(vec![b; size]),
             Page::Normal(p) => Kept::Content(p.to_vec()),
             Page::Xbzrle(difference) => {
@@ -164,6 +224,16 @@ impl PageSink for GuestPages {
     fn mapped(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
         let end = run.offset.0.saturating_add(run.bytes);
         let size = usize::try_from(self.target_page).unwrap_or(0);
+        if self.every {
+            // a run longer than what is kept is not even begun
+            let step = self.target_page.max(1);
+            let pages = run.bytes.checked_div(step).unwrap_or(0);
+            self.truncated |= pages > MAX_PAGES as u64;
+            let mut offset = run.offset.0;
+            while offset < end && self.room((run.block, offset)) {
+                offset = offset.saturating_add(step);
+            }
+        }
         for ((block, offset), kept) in &mut self.pages {
             if *block != run.block || *offset < run.offset.0 || *offset >= end {
                 continue;
@@ -180,7 +250,7 @@ impl PageSink for GuestPages {
     }
 
     fn wants(&self, at: PageAt, _form: Form) -> bool {
-        self.pages.contains_key(&(at.block, at.offset.0))
+        (self.every && !self.truncated) || self.pages.contains_key(&(at.block, at.offset.0))
     }
 
     fn discard(&mut self, block: usize, start: RamOffset, bytes: u64) -> Result<()> {

@@ -15,6 +15,7 @@
 )]
 
 mod block_hashes;
+mod both;
 mod copy;
 mod file_names;
 mod guest_pages;
@@ -25,6 +26,7 @@ mod plan;
 mod writer;
 
 pub use block_hashes::{BlockHashes, PageHash};
+pub use both::Both;
 pub use file_names::file_names;
 pub use guest_pages::GuestPages;
 pub use image_files::{ImageFiles, Whole};

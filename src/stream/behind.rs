@@ -177,7 +177,8 @@ impl Walker<'_> {
             for i in self.unmatched.left() {
                 if let Some(dev) = d.schema.devices.get(i) {
                     let what = format!("{} ({}) is described but has no section", dev.idstr, dev.instance_id);
-                    self.out.found.add(Severity::Warning, "missing-section", None, Some(&dev.idstr.to_string()), what);
+                    let severity = if self.proven { Severity::Error } else { Severity::Warning };
+                    self.out.found.add(severity, "missing-section", None, Some(&dev.idstr.to_string()), what);
                 }
             }
         }

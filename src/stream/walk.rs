@@ -210,7 +210,10 @@ impl Walker<'_> {
             self.find_own_description(start)?;
         }
         let device = if full { self.unmatched.take(&header) } else { None };
-        self.ids.insert(header.section_id);
+        if !self.ids.insert(header.section_id) {
+            let what = format!("section id {} is that of an earlier section", header.section_id);
+            self.out.found.add(Severity::Warning, "section-id-twice", Some(header.range), Some(&header.label()), what);
+        }
         if !full {
             self.live_ids.insert(header.section_id);
         }
