@@ -96,6 +96,12 @@ impl SaveImage {
             let e = walk.stopped.take();
             return Err(e.unwrap_or_else(|| Error::new(ErrorKind::NotASaveImage, "no stream header")));
         }
+        if let Some(why) = container.source.trouble()
+            && walk.stopped.as_ref().is_none_or(|e| e.kind() != ErrorKind::Io)
+        {
+            // a reader may have taken a failed read for the end, or done without what it wanted
+            walk.stopped = Some(Error::new(ErrorKind::Io, why));
+        }
         walk.stopped = walk.stopped.map(|e| with_file_offset(e, &container));
         Ok(Self { container, walk, lent, live, ram })
     }

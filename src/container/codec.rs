@@ -134,53 +134,97 @@ impl Fault {
 const PIECE: usize = 256 << 10;
 const QUEUE: usize = 8;
 
-/// Unpacks in a thread of its own. Damaged data ends the output early, and `fault` then says why.
+/// Unpacks in a thread of its own, or while it is read where no thread can be started. Damaged data ends the output early,
+/// and `fault` then says why; an input that cannot be read is an error of the output too.
 pub(super) fn unpack(codec: Codec, input: Box<dyn Read + Send>, fault: &Fault) -> io::Result<Box<dyn Read + Send>> {
     let decoder = codec.decoder(input)?;
+    let decoding = Decoding { codec, decoder, fault: fault.clone(), given: 0, end: None };
     let (to, from) = sync_channel(QUEUE);
-    let fault = fault.clone();
-    std::thread::Builder::new().name("unpack".to_owned()).spawn(move || pump(codec, decoder, &to, &fault))?;
-    Ok(Box::new(Unpacked { from, piece: Vec::new(), at: 0 }))
+    // a thread that cannot be started must not take the decoder with it
+    let shared = Arc::new(Mutex::new(Some(decoding)));
+    let theirs = Arc::clone(&shared);
+    let thread = std::thread::Builder::new().name("unpack".to_owned()).spawn(move || {
+        if let Some(d) = take(&theirs) {
+            pump(d, &to);
+        }
+    });
+    match thread {
+        Ok(_) => Ok(Box::new(Unpacked { from, piece: Vec::new(), at: 0 })),
+        Err(e) => match take(&shared) {
+            Some(d) => Ok(Box::new(d)),
+            None => Err(e),
+        },
+    }
 }
 
-fn pump(codec: Codec, mut decoder: Box<dyn Read + Send>, to: &SyncSender<Vec<u8>>, fault: &Fault) {
-    let mut whole = 0_u64;
-    loop {
-        let mut piece = vec![0; PIECE];
+fn take(shared: &Mutex<Option<Decoding>>) -> Option<Decoding> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// A decoder at work.
+struct Decoding {
+    codec: Codec,
+    decoder: Box<dyn Read + Send>,
+    fault: Fault,
+    /// Bytes that came out.
+    given: u64,
+    /// How it ended: well, or because the input could not be read.
+    end: Option<io::Result<()>>,
+}
+
+impl Read for Decoding {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut n = 0;
-        let mut ended = false;
-        while let Some(rest) = piece.get_mut(n..).filter(|r| !r.is_empty()) {
-            match decoder.read(rest) {
-                Ok(0) => {
-                    ended = true;
-                    break;
-                }
+        while self.end.is_none()
+            && let Some(rest) = buf.get_mut(n..).filter(|r| !r.is_empty())
+        {
+            match self.decoder.read(rest) {
+                Ok(0) => self.end = Some(Ok(())),
                 Ok(k) => n = n.saturating_add(k),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // the system's own errors are not damage
+                Err(e) if e.raw_os_error().is_some() => self.end = Some(Err(e)),
                 Err(e) => {
-                    let at = whole.saturating_add(n as u64);
-                    let name = codec.name();
+                    let at = self.given.saturating_add(n as u64);
+                    let name = self.codec.name();
                     let mut what = format!("the {name} data is cut or damaged behind {at} bytes of output: {e}");
-                    if codec == Codec::Zstd && what.contains("memory") {
+                    if self.codec == Codec::Zstd && what.contains("memory") {
                         what += "; unpack it with `zstd -dc --long=31` and read that";
                     }
-                    fault.set(what);
-                    ended = true;
-                    break;
+                    self.fault.set(what);
+                    self.end = Some(Ok(()));
                 }
             }
         }
-        piece.truncate(n);
-        whole = whole.saturating_add(n as u64);
-        // nobody listens any more: the question has been answered
-        if (n > 0 && to.send(piece).is_err()) || ended {
+        self.given = self.given.saturating_add(n as u64);
+        match &mut self.end {
+            Some(end) if n == 0 => std::mem::replace(end, Ok(())).map(|()| 0),
+            _ => Ok(n),
+        }
+    }
+}
+
+/// Sends pieces until the end, or until nobody listens any more because the question has been answered.
+fn pump(mut decoding: Decoding, to: &SyncSender<io::Result<Vec<u8>>>) {
+    loop {
+        let mut piece = vec![0; PIECE];
+        let read = decoding.read(&mut piece);
+        if matches!(read, Ok(0)) {
+            return;
+        }
+        let piece = read.map(|n| {
+            piece.truncate(n);
+            piece
+        });
+        let last = piece.is_err();
+        if to.send(piece).is_err() || last {
             return;
         }
     }
 }
 
 struct Unpacked {
-    from: Receiver<Vec<u8>>,
+    from: Receiver<io::Result<Vec<u8>>>,
     piece: Vec<u8>,
     at: usize,
 }
@@ -190,7 +234,7 @@ impl Read for Unpacked {
         while self.at >= self.piece.len() {
             match self.from.recv() {
                 Ok(p) => {
-                    self.piece = p;
+                    self.piece = p?;
                     self.at = 0;
                 }
                 Err(_) => return Ok(0),
@@ -265,6 +309,33 @@ mod tests {
             let (out, fault) = unpacked(cut);
             assert!(fault.is_some_and(|f| f.contains(codec.name())), "{}", codec.name());
             assert!(out.len() < data.len() && data.starts_with(&out), "{}", codec.name());
+        }
+    }
+
+    /// An input that can be read up to a place.
+    struct Failing(io::Cursor<Vec<u8>>);
+
+    impl Read for Failing {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(buf)? {
+                0 => Err(io::Error::from_raw_os_error(5)),
+                n => Ok(n),
+            }
+        }
+    }
+
+    #[test]
+    fn an_input_that_cannot_be_read_is_an_error_and_not_damage() {
+        let data = plain();
+        for (codec, _) in Codec::ALL {
+            let mut cut = packed(codec, &data);
+            cut.truncate(cut.len() * 2 / 3);
+            let fault = Fault::default();
+            let mut reader = unpack(codec, Box::new(Failing(io::Cursor::new(cut))), &fault).unwrap();
+            let mut out = Vec::new();
+            let e = reader.read_to_end(&mut out).unwrap_err();
+            assert_eq!((e.raw_os_error(), fault.get()), (Some(5), None), "{}", codec.name());
+            assert!(data.starts_with(&out), "{}", codec.name());
         }
     }
 

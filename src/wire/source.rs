@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
+use std::time::SystemTime;
 
 use crate::limits::{MAX_PIPE_BYTES, MAX_PIPE_MEMORY};
 
@@ -34,6 +35,12 @@ pub trait Source: Send + Sync {
 
     /// Returns the file behind the source, and where in it the source begins, for those who copy inside the kernel.
     fn as_file(&self) -> Option<(&File, u64)> {
+        None
+    }
+
+    /// Says why an answer from this source cannot be trusted: a read has failed, however the reader took it, or somebody
+    /// writes to the file.
+    fn trouble(&self) -> Option<String> {
         None
     }
 
@@ -71,11 +78,17 @@ pub trait Source: Send + Sync {
 }
 
 /// A file, read with positioned reads from a base offset onwards.
+///
+/// Its size is that when it was opened. A byte below it that the file does not have any more is an error, and no end.
 #[derive(Debug)]
 pub struct FileSource {
     file: File,
     base: u64,
     size: u64,
+    /// Time of the last change of a regular file.
+    modified: Option<SystemTime>,
+    /// The first read that failed.
+    failed: OnceLock<String>,
 }
 
 impl FileSource {
@@ -84,28 +97,68 @@ impl FileSource {
     /// # Errors
     /// The system's own, and `InvalidInput` when the file is shorter than `base`.
     pub fn new(mut file: File, base: u64) -> io::Result<Self> {
+        // the time comes first, so that a change in between is seen
+        let modified = modified(&file);
         let end = file.seek(SeekFrom::End(0))?;
         let size = end.checked_sub(base).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        Ok(Self { file, base, size })
+        Ok(Self { file, base, size, modified, failed: OnceLock::new() })
     }
+
+    /// Returns what the first read that failed gave.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
+    }
+
+    fn note(&self, e: io::Error) -> io::Error {
+        let _ = self.failed.set(e.to_string());
+        e
+    }
+
+    /// The error for bytes that were there when the file was opened.
+    fn shorter(&self) -> io::Error {
+        let before = self.base.saturating_add(self.size);
+        let now = self.file.metadata().map_or_else(|_| "fewer".to_owned(), |m| m.len().to_string());
+        let what = format!("the file became shorter while it was read: expected {before} bytes, found {now}");
+        io::Error::new(io::ErrorKind::UnexpectedEof, what)
+    }
+}
+
+fn modified(file: &File) -> Option<SystemTime> {
+    file.metadata().ok().filter(std::fs::Metadata::is_file).and_then(|m| m.modified().ok())
 }
 
 impl Source for FileSource {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        if offset >= self.size {
-            return Ok(0);
-        }
+        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let n = left.min(buf.len());
+        let Some(buf) = buf.get_mut(..n).filter(|b| !b.is_empty()) else { return Ok(0) };
         let at = self.base.saturating_add(offset);
         loop {
             match positioned_read(&self.file, at, buf) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                r => return r,
+                Ok(0) => return Err(self.note(self.shorter())),
+                r => return r.map_err(|e| self.note(e)),
             }
         }
     }
 
     fn size(&self) -> Option<u64> {
         Some(self.size)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        if let Some(e) = self.failure() {
+            return Some(format!("cannot read the stream: {e}"));
+        }
+        let before = self.modified?;
+        let meta = self.file.metadata().ok()?;
+        let size = self.base.saturating_add(self.size);
+        if meta.len() != size {
+            return Some(format!("the file had {size} bytes when it was opened, and now has {}", meta.len()));
+        }
+        let same = meta.modified().is_ok_and(|now| now == before);
+        (!same).then(|| "the file was written to while it was read".to_owned())
     }
 
     fn as_file(&self) -> Option<(&File, u64)> {
@@ -166,6 +219,8 @@ struct Pipe {
     /// One past the last byte that was read from the pipe.
     end: u64,
     ended: bool,
+    /// The error of the input. It stays: the next read may succeed, and what it gives has another place.
+    failed: Option<io::Error>,
     in_memory: u64,
     spilt: Option<File>,
     tmpdir: Option<PathBuf>,
@@ -186,6 +241,11 @@ impl Chunk {
     }
 }
 
+/// Returns an error once more.
+fn again(e: &io::Error) -> io::Error {
+    e.raw_os_error().map_or_else(|| io::Error::new(e.kind(), e.to_string()), io::Error::from_raw_os_error)
+}
+
 /// As much as a pipe holds.
 const CHUNK: usize = 64 << 10;
 
@@ -200,6 +260,7 @@ impl PipeSource {
                 start: 0,
                 end: 0,
                 ended: false,
+                failed: None,
                 in_memory: 0,
                 spilt: None,
                 tmpdir: None,
@@ -225,6 +286,9 @@ impl Pipe {
         if self.ended {
             return Ok(false);
         }
+        if let Some(e) = &self.failed {
+            return Err(again(e));
+        }
         if self.end.saturating_sub(self.start) >= MAX_PIPE_BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::OutOfMemory,
@@ -241,7 +305,10 @@ impl Pipe {
                 }
                 Ok(k) => n = n.saturating_add(k),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
+                Err(e) => {
+                    self.failed = Some(e);
+                    break;
+                }
             }
         }
         chunk.truncate(n);
@@ -250,7 +317,10 @@ impl Pipe {
             self.chunks.push_back(chunk);
         }
         self.end = self.end.saturating_add(n as u64);
-        Ok(n > 0)
+        match &self.failed {
+            Some(e) if n == 0 => Err(again(e)),
+            _ => Ok(n > 0),
+        }
     }
 
     /// Keeps a chunk that begins at `end`.
@@ -352,6 +422,10 @@ impl Source for PipeSource {
         self.lock().start
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.lock().failed.as_ref().map(|e| format!("cannot read the stream: {e}"))
+    }
+
     fn exhaust(&self) -> io::Result<u64> {
         let mut p = self.lock();
         while p.pull()? {}
@@ -409,6 +483,57 @@ mod tests {
         assert!(p.lock().spilt.is_some(), "the last piece is still there");
         p.release(whole);
         assert!(p.lock().spilt.is_none());
+    }
+
+    #[test]
+    fn bytes_that_a_file_has_lost_are_an_error_and_no_end() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[7; 100]).unwrap();
+        let s = FileSource::new(file.try_clone().unwrap(), 10).unwrap();
+        let mut b = [0; 60];
+        assert_eq!((s.read_at(40, &mut b).unwrap(), s.trouble()), (50, None));
+        file.set_len(60).unwrap();
+        assert_eq!(s.read_at(40, &mut b).unwrap(), 10);
+        let e = s.read_full(40, &mut b).unwrap_err();
+        assert_eq!(e.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(e.to_string().contains("expected 100 bytes, found 60"), "{e}");
+        assert_eq!(s.read_at(90, &mut b).unwrap(), 0, "its end was and is the end");
+        assert!(s.trouble().is_some());
+    }
+
+    #[test]
+    fn what_is_appended_to_a_file_does_not_belong_to_it() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[7; 10]).unwrap();
+        let s = FileSource::new(file.try_clone().unwrap(), 0).unwrap();
+        file.write_all(&[8; 10]).unwrap();
+        let mut b = [0; 20];
+        assert_eq!((s.read_full(0, &mut b).unwrap(), s.trouble().is_some()), (10, true));
+    }
+
+    #[test]
+    fn a_pipe_that_fails_once_gives_what_came_before_and_then_fails() {
+        struct Once(u8);
+        impl Read for Once {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                self.0 += 1;
+                match self.0 {
+                    1 => {
+                        buf[..3].fill(7);
+                        Ok(3)
+                    }
+                    2 => Err(io::Error::from_raw_os_error(5)),
+                    _ => Ok(0),
+                }
+            }
+        }
+        let p = PipeSource::new(Box::new(Once(0)));
+        let mut b = [0; 8];
+        assert_eq!((p.read_at(0, &mut b).unwrap(), p.size()), (3, None));
+        for _ in 0..2 {
+            assert_eq!(p.read_at(3, &mut b).unwrap_err().raw_os_error(), Some(5));
+            assert!(p.exhaust().is_err() && p.size().is_none() && p.trouble().is_some());
+        }
     }
 
     #[test]

@@ -253,4 +253,9 @@ impl Source for State {
     fn size(&self) -> Option<u64> {
         Some(self.size)
     }
+
+    // a virtual machine may write to other parts of the image
+    fn trouble(&self) -> Option<String> {
+        self.file.failure().map(|e| format!("cannot read the stream: {e}"))
+    }
 }
