@@ -1,4 +1,6 @@
 //! Opens the saved state of a QEMU virtual machine and decodes all of it.
+// cli/say.rs writes to standard error, and opens standard output
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
 
 pub mod budget;
 pub mod compat;

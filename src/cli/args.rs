@@ -93,6 +93,9 @@ pub struct DumpArgs {
     /// Overwrite files that exist.
     #[arg(long)]
     pub force: bool,
+    /// Do not wait until the files are on the disk.
+    #[arg(long, hide_short_help = true)]
+    pub no_sync: bool,
     #[command(flatten)]
     pub how: HowArgs,
 }
@@ -362,7 +365,8 @@ Examples:
   savevm-analyze extract vm.mig --format phys --begin 0x100000 --length 16M -o kernel.bin
   (qemu) migrate \"exec:savevm-analyze extract - -o /var/tmp/vm --also-state /var/tmp/vm.json\"
 
-A file has `.partial` at the end of its name until it is whole.")]
+A file is called NAME.XXXXXX.partial, with six random characters, until it is whole; a signal such
+as SIGINT removes unfinished files. Only the owner may read what is written.")]
 pub struct ExtractArgs {
     /// The saved state; `-` is standard input.
     #[arg(value_name = "FILE", required_unless_present = "list_formats")]
@@ -393,6 +397,9 @@ pub struct ExtractArgs {
     /// Overwrite files that exist.
     #[arg(long)]
     pub force: bool,
+    /// Do not wait until the files are on the disk.
+    #[arg(long)]
+    pub no_sync: bool,
     /// Show progress: a bar on a terminal, JSON lines, or nothing.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     pub progress: ProgressHow,

@@ -151,9 +151,13 @@ fn both(a: &DiffArgs, before: &Path, after: &Path) -> Result<(State, State), Fai
         let first = size(before) > size(after);
         let (of_x, of_y) = if first { (&progress, &quiet) } else { (&quiet, &progress) };
         let read = std::thread::scope(|s| {
-            let other = s.spawn(|| state(a, before, of_x));
+            let other = std::thread::Builder::new().spawn_scoped(s, || state(a, before, of_x));
             let y = state(a, after, of_y);
-            let x = other.join().unwrap_or_else(|_| Err(Failure::Usage("the reading thread ended".to_owned())));
+            let x = match other {
+                Ok(t) => t.join().unwrap_or_else(|_| Err(Failure::Usage("the reading thread ended".to_owned()))),
+                // no thread can be started: one after the other
+                Err(_) => state(a, before, of_x),
+            };
             (x, y)
         });
         progress.finish();

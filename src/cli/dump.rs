@@ -49,6 +49,7 @@ fn job<'a>(a: &'a DumpArgs, file: &'a Path, also_state: Option<&'a Path>) -> Job
         also_state,
         also_description: None,
         force: a.force,
+        no_sync: a.no_sync,
         progress: ProgressHow::Auto,
         quiet: false,
     }

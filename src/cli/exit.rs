@@ -1,12 +1,11 @@
-//! Exit status and the last words.
+//! Exit statuses and final error output.
 
 use std::io;
 use std::process::ExitCode;
 
-use super::style;
+pub use super::say::{error, say};
 use crate::error::Error;
 use crate::render::tree::Role;
-use crate::text::line;
 
 /// What the exit status says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +38,8 @@ pub enum Failure {
     Library(Error),
     /// Output could not be written.
     Output(io::Error),
+    /// A part of the work failed, and the rest is of use.
+    Partial(Box<Failure>),
     /// The arguments make no sense together.
     Usage(String),
 }
@@ -56,6 +57,11 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
+    /// Returns the exit status.
+    pub fn outcome(&self) -> Outcome {
+        if matches!(self, Self::Partial(_)) { Outcome::Partial } else { Outcome::Unusable }
+    }
+
     /// Tells whether the reader of our output has gone, which is no failure.
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe)
@@ -66,20 +72,8 @@ impl Failure {
         match self {
             Self::Library(e) => error(e),
             Self::Output(e) => say(Role::Problem, "error", &format!("cannot write the output: {e}")),
+            Self::Partial(f) => f.print(),
             Self::Usage(m) => say(Role::Problem, "error", m),
         }
     }
-}
-
-/// Prints an error with its hint to standard error.
-pub fn error(e: &Error) {
-    say(Role::Problem, "error", &e.to_string());
-    if let Some(h) = e.hint_text() {
-        say(Role::Name, "hint", h);
-    }
-}
-
-/// Prints a remark to standard error.
-pub fn say(role: Role, what: &str, message: &str) {
-    eprintln!("{}: {}", style::paint_stderr(role, what), line(message));
 }

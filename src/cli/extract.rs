@@ -1,14 +1,15 @@
 //! `extract`, `--extract-ram` and the memory of `-x`.
 
 use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::args::{ExtractArgs, HowArgs, ImageFormat, ProgressHow};
-use super::exit::{Failure, Outcome, say};
-use super::open;
+use super::exit::{self, Failure, Outcome, say};
 use super::progress::Progress;
+use super::{interrupt, open, say};
 use crate::container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{OpenOptions, SaveImage};
@@ -17,7 +18,7 @@ use crate::ram::{BlockList, RamBlock};
 use crate::render::human;
 use crate::render::tree::Role;
 use crate::render::upstream::StateDocument;
-use crate::sink::{ImageFiles, PageImages, Plan, Report, Whole, file_names};
+use crate::sink::{FileRules, Finished, ImageFile, ImageFiles, PageImages, Plan, Report, Whole, file_names};
 use crate::text::{self, Name, quoted, shown};
 
 /// What is to be written, and where.
@@ -33,8 +34,16 @@ pub struct Job<'a> {
     pub also_state: Option<&'a Path>,
     pub also_description: Option<&'a Path>,
     pub force: bool,
+    pub no_sync: bool,
     pub progress: ProgressHow,
     pub quiet: bool,
+}
+
+impl Job<'_> {
+    /// Files with guest memory are for their owner.
+    fn rules(&self) -> FileRules {
+        FileRules { force: self.force, private: true, no_sync: self.no_sync, unfinished: interrupt::unfinished() }
+    }
 }
 
 /// Runs `extract`.
@@ -66,6 +75,7 @@ pub fn run(a: &ExtractArgs, out: &mut dyn Write) -> std::result::Result<Outcome,
         also_state: a.also_state.as_deref(),
         also_description: None,
         force: a.force,
+        no_sync: a.no_sync,
         progress: a.progress,
         quiet: a.quiet,
     };
@@ -85,13 +95,13 @@ struct Decided {
 /// Writes the images of a job.
 pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome, Failure> {
     let to_stdout = job.output.as_os_str() == "-";
-    if to_stdout && io::IsTerminal::is_terminal(&io::stdout()) {
+    if to_stdout && say::stdout_is_terminal() {
         return Err(Failure::Usage("a memory image on a terminal is of no use: redirect standard output".to_owned()));
     }
     let mut facts = Facts { given: job.map.to_vec(), ..Facts::default() };
     // the state is written last: after a pipe has run dry there is no second try
     if let Some(path) = job.also_state {
-        ImageFiles::new(job.force).allow(path)?;
+        ImageFiles::new(job.rules()).allow(path)?;
     }
     // what the devices say of the map stands behind the memory; a file can be looked at twice
     if job.format == ImageFormat::Phys && open::is_file(job.file) {
@@ -116,7 +126,7 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
         // nothing was begun
         Err(e) if decided.files.is_none() => return Err(e.into()),
         Err(e) => {
-            super::exit::error(&e);
+            exit::error(&e);
             keep_partial(decided, job.quiet)?;
             return Ok(Outcome::Partial);
         }
@@ -126,8 +136,8 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
 }
 
 /// Opens the outputs for the blocks of the stream.
-fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> Result<(Plan, Vec<File>)> {
-    let mut files = ImageFiles::new(job.force);
+fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> Result<(Plan, Vec<ImageFile>)> {
+    let mut files = ImageFiles::new(job.rules());
     let to_stdout = job.output.as_os_str() == "-";
     let (plan, outputs) = match job.format {
         ImageFormat::Raw => {
@@ -162,7 +172,7 @@ fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> 
         let len = plan.outputs.first().copied().unwrap_or(0);
         file.set_len(len).map_err(|e| Error::io("cannot make a temporary file", e))?;
         d.stdout = Some(file.try_clone().map_err(|e| Error::io("cannot make a temporary file", e))?);
-        handles.push(file);
+        handles.push(ImageFile::from(file));
     } else {
         if job.format == ImageFormat::Raw {
             std::fs::create_dir_all(job.output)
@@ -172,13 +182,7 @@ fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> 
             files.allow(path)?;
         }
         for ((path, _), len) in outputs.iter().zip(&plan.outputs) {
-            match files.create(path, *len) {
-                Ok(file) => handles.push(file),
-                Err(e) => {
-                    files.abandon();
-                    return Err(e);
-                }
-            }
+            handles.push(files.create_image(path, *len)?);
         }
     }
     d.files = Some(files);
@@ -229,8 +233,8 @@ fn names(blocks: &[RamBlock]) -> String {
 /// After a failure: the files stay what they are, and their names say so.
 fn keep_partial(d: Decided, quiet: bool) -> std::result::Result<(), Failure> {
     let left = d.files.map(|f| f.finish(Whole::No)).transpose()?.unwrap_or_default();
-    for path in left.iter().filter(|_| !quiet) {
-        say(Role::Name, "note", &format!("what was written is in {}", shown(path)));
+    for file in left.iter().filter(|_| !quiet) {
+        say(Role::Name, "note", &format!("what was written is in {}", shown(&file.now)));
     }
     Ok(())
 }
@@ -245,8 +249,15 @@ fn conclude(
     out: &mut dyn Write,
 ) -> std::result::Result<Outcome, Failure> {
     let to_stdout = job.output.as_os_str() == "-";
-    let mut whole = image.walk().eof.is_some() && report.bad_count == 0 && image.walk().gaps.is_empty();
+    let walk = image.walk();
+    let unread = walk.stopped.as_ref().is_some_and(|e| e.kind() == ErrorKind::Io);
+    let mut whole = walk.eof.is_some() && report.bad_count == 0 && walk.gaps.is_empty() && !unread;
     let mut lost = Vec::new();
+    // the writer read on after the walk
+    if let Some(why) = image.container().source.trouble().filter(|_| walk.stopped.is_none()) {
+        whole = false;
+        lost.push(why);
+    }
     for (output, at, why) in &report.bad_pages {
         let name = d.outputs.get(*output).map_or_else(String::new, |(p, _)| shown(p).to_string());
         lost.push(format!("{name}: the page at {at:#x} is not sound: {why}"));
@@ -262,7 +273,7 @@ fn conclude(
     let flushes = image.ram().map_or(0, |r| r.counts().multifd_flushes);
     let shared = image.ram().is_some_and(|r| r.context().ignore_shared);
     let complete = image.walk().eof.is_some();
-    let mut absent = Vec::new();
+    let mut absent = HashSet::new();
     for (i, b) in report.blocks.iter().enumerate() {
         let left_out = b.absent || (shared && complete && b.never_sent == b.len && b.len > 0);
         if left_out {
@@ -271,7 +282,7 @@ fn conclude(
                 "note",
                 &format!("{} is not in the stream (x-ignore-shared): there is no image of it", b.name),
             );
-            absent.push(i);
+            absent.insert(i);
         } else if b.never_sent > 0 {
             let missing = human::size(b.never_sent);
             if !complete {
@@ -287,32 +298,62 @@ fn conclude(
     if !complete && lost.is_empty() && !report.blocks.is_empty() && !job.quiet {
         say(Role::Name, "note", "all of memory came, but what changed later may be missing: the stream ends too early");
     }
-    if let Some(file) = d.stdout.take() {
-        pour(file, out)?;
-    }
+    // output that cannot be written does not keep the files from being finished
+    let mut printed = match d.stdout.take() {
+        Some(file) => pour(file, out),
+        None => Ok(()),
+    };
     if let Some(mut files) = d.files.take() {
         for (path, block) in &d.outputs {
             if block.is_some_and(|i| absent.contains(&i)) {
                 files.forget(path)?;
             }
         }
-        let finished = files.finish(if whole { Whole::Yes } else { Whole::No })?;
-        if !to_stdout && !job.quiet {
-            list(&d, &finished, report, out)?;
+        match files.finish(if whole { Whole::Yes } else { Whole::No }) {
+            Ok(finished) if !to_stdout && !job.quiet => {
+                printed = printed.and_then(|()| Ok(list(&d, &finished, report, out)?));
+            }
+            Ok(_) => {}
+            Err(e) => {
+                whole = false;
+                exit::error(&e);
+            }
         }
     }
     if let Some(l) = d.layout.as_ref().filter(|_| !job.quiet) {
-        map(l, image.ram_blocks(), to_stdout, out)?;
+        printed = printed.and_then(|()| Ok(map(l, image.ram_blocks(), to_stdout, out)?));
     }
-    if let (Some(path), Some(d)) = (job.also_description, &image.walk().description) {
-        open::write_new(path, job.force, &mut |w| Ok(crate::render::pretty(w, &d.json)?))?;
-    }
+    printed = printed.and_then(|()| Ok(out.flush()?));
     let mut problems = lost;
-    if let Some(path) = job.also_state {
-        problems.extend(state_file(image, path, job.force)?);
+    whole &= documents(job, image, &mut problems);
+    let verdict = open::verdict(image, &problems);
+    let outcome = if whole { verdict } else { Outcome::Partial };
+    match printed {
+        Ok(()) => Ok(outcome),
+        Err(f) if outcome == Outcome::Complete && (to_stdout || f.is_closed_pipe()) => Err(f),
+        Err(f) if f.is_closed_pipe() => Ok(Outcome::Partial),
+        Err(f) => Err(Failure::Partial(Box::new(f))),
     }
-    let outcome = open::verdict(image, &problems);
-    Ok(if whole { outcome } else { Outcome::Partial })
+}
+
+/// Writes the documents that go with the memory; `false` when one cannot be written.
+fn documents(job: &Job<'_>, image: &SaveImage, problems: &mut Vec<String>) -> bool {
+    let mut all = true;
+    let mut done = |written: std::result::Result<(), Failure>| {
+        if let Err(f) = written {
+            all = false;
+            f.print();
+        }
+    };
+    if let (Some(path), Some(d)) = (job.also_description, &image.walk().description) {
+        done(open::write_file(path, job.rules(), &mut |w| Ok(crate::render::pretty(w, &d.json)?)));
+    }
+    if let Some(path) = job.also_state {
+        let document = StateDocument::new(image, None);
+        done(open::write_file(path, job.rules(), &mut |w| Ok(crate::render::pretty(w, &document)?)));
+        problems.extend(document.problems());
+    }
+    all
 }
 
 /// Tells whether the map that was used is the one that the devices, which came later, speak for.
@@ -343,20 +384,17 @@ fn pour(mut file: File, out: &mut dyn Write) -> std::result::Result<(), Failure>
     }
 }
 
-fn list(d: &Decided, finished: &[PathBuf], report: &Report, out: &mut dyn Write) -> io::Result<()> {
+fn list(d: &Decided, finished: &[Finished], report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let width = report.blocks.iter().map(|b| b.name.len()).max().unwrap_or(0);
-    for path in finished {
-        let block = d.outputs.iter().find(|(p, _)| p == path || is_partial(path, p)).and_then(|(_, b)| *b);
-        match block.and_then(|i| report.blocks.get(i)) {
-            Some(b) => writeln!(out, "{:width$}  {:>9}  {}", b.name, human::size(b.len), shown(path))?,
-            None => writeln!(out, "{}", shown(path))?,
+    let blocks: HashMap<&Path, usize> = d.outputs.iter().filter_map(|(p, b)| b.map(|b| (p.as_path(), b))).collect();
+    for file in finished {
+        let now = shown(&file.now);
+        match blocks.get(file.path.as_path()).and_then(|i| report.blocks.get(*i)) {
+            Some(b) => writeln!(out, "{:width$}  {:>9}  {now}", b.name, human::size(b.len))?,
+            None => writeln!(out, "{now}")?,
         }
     }
     Ok(())
-}
-
-fn is_partial(partial: &Path, path: &Path) -> bool {
-    partial.to_str().zip(path.to_str()).is_some_and(|(a, b)| a.strip_suffix(".partial") == Some(b))
 }
 
 fn map(l: &Layout, blocks: &[RamBlock], to_stdout: bool, out: &mut dyn Write) -> io::Result<()> {
@@ -376,14 +414,8 @@ fn map(l: &Layout, blocks: &[RamBlock], to_stdout: bool, out: &mut dyn Write) ->
         lines.push(format!("not in the image      {}: {why}", name(*i)));
     }
     for line in lines {
-        if to_stdout { eprintln!("{line}") } else { writeln!(out, "{line}")? }
+        if to_stdout { say::line(&line) } else { writeln!(out, "{line}")? }
     }
     l.remarks.iter().for_each(|r| say(Role::Name, "note", r));
     Ok(())
-}
-
-fn state_file(image: &SaveImage, path: &Path, force: bool) -> std::result::Result<Vec<String>, Failure> {
-    let document = StateDocument::new(image, None);
-    open::write_new(path, force, &mut |w| Ok(crate::render::pretty(w, &document)?))?;
-    Ok(document.problems())
 }

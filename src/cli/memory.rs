@@ -14,15 +14,17 @@ use crate::image::{OpenOptions, SaveImage};
 use crate::offset::RamOffset;
 use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink};
 use crate::render::upstream::{MemoryEntries, hex};
-use crate::sink::{PageImages, Plan};
+use crate::sink::{ImageFile, PageImages, Plan};
 use crate::text::Name;
 use crate::wire::Source;
 
-/// The pages of a state, in temporary files.
+/// The pages of a state, in a temporary file.
 pub struct Pages {
     names: Vec<Name>,
     target_page: u64,
-    files: Vec<File>,
+    /// The content of all blocks, where `plan` says.
+    file: Option<File>,
+    plan: Plan,
     order: Vec<(usize, u64)>,
     /// Pages whose last record was a fill byte.
     filled: HashMap<(usize, u64), u8>,
@@ -31,20 +33,17 @@ pub struct Pages {
 impl Pages {
     /// Walks a whole state, keeping its pages; returns the state too.
     pub fn read(file: &Path, how: &HowArgs) -> std::result::Result<(Self, SaveImage), Failure> {
-        let files: RefCell<Vec<File>> = RefCell::new(Vec::new());
-        let keep = &files;
+        let kept: RefCell<Option<(File, Plan)>> = RefCell::new(None);
+        let keep = &kept;
         let planner = Box::new(move |list: &BlockList<'_>| {
             let failed = |e| Error::io("cannot make a temporary file", e);
-            let all: Vec<usize> = (0..list.blocks.len()).collect();
-            let plan = Plan::raw(list.blocks, &all);
-            let mut handles = Vec::new();
-            for len in &plan.outputs {
-                let f = super::extract::temporary(how.tmpdir.as_deref()).map_err(failed)?;
-                f.set_len(*len).map_err(failed)?;
-                handles.push(f.try_clone().map_err(failed)?);
-                keep.borrow_mut().push(f);
-            }
-            Ok((plan, handles))
+            // one file for all blocks: a process may open fewer files than a stream may list blocks
+            let plan = Plan::joined(list.blocks);
+            let file = super::extract::temporary(how.tmpdir.as_deref()).map_err(failed)?;
+            file.set_len(plan.outputs.first().copied().unwrap_or(0)).map_err(failed)?;
+            let handle = file.try_clone().map_err(failed)?;
+            *keep.borrow_mut() = Some((file, plan.clone()));
+            Ok((plan, vec![ImageFile::from(handle)]))
         });
         let mut sink = Ordered {
             images: PageImages::new(planner, &how.settings().budget),
@@ -61,7 +60,8 @@ impl Pages {
         sink.images.finish()?;
         let (names, target_page, order, seen) = (sink.names, sink.target_page, sink.order, sink.seen);
         let filled = seen.into_iter().filter_map(|(k, v)| v.map(|b| (k, b))).collect();
-        Ok((Self { names, target_page, files: files.take(), order, filled }, image))
+        let (file, plan) = kept.take().unzip();
+        Ok((Self { names, target_page, file, plan: plan.unwrap_or_default(), order, filled }, image))
     }
 }
 
@@ -136,8 +136,9 @@ impl MemoryEntries for Pages {
                 add(&label, &format!("Filled with {b:#04x}"))?;
                 continue;
             }
-            let Some(file) = self.files.get(*block) else { continue };
-            file.read_exact_at(&mut page, *offset).map_err(|e| e.to_string())?;
+            let start = self.plan.blocks.get(*block).and_then(|pieces| pieces.first()).map(|p| p.output_start);
+            let (Some(file), Some(start)) = (&self.file, start) else { continue };
+            file.read_exact_at(&mut page, start + *offset).map_err(|e| e.to_string())?;
             add(&label, &hex(&page))?;
         }
         Ok(())

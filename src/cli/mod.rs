@@ -10,16 +10,17 @@ mod dump;
 mod exit;
 mod extract;
 mod info;
+mod interrupt;
 mod memory;
 mod open;
 mod progress;
 mod report;
+mod say;
 mod state;
 mod style;
 
-use std::borrow::Cow;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -31,40 +32,40 @@ use exit::{Failure, Outcome};
 /// Runs the command line and returns its exit status.
 #[must_use]
 pub fn main() -> ExitCode {
+    interrupt::report_file_size_limit();
     let args = match Args::parse_line(std::env::args_os()) {
         Ok(a) => a,
         Err(e) => {
             let outcome = if e.use_stderr() { Outcome::Unusable } else { Outcome::Complete };
-            print_usage(e);
-            return outcome.into();
+            return end(print_usage(e).map(|()| outcome));
         }
     };
     style::init(args.color);
-    let mut out = io::BufWriter::with_capacity(128 << 10, io::stdout().lock());
-    let result = run(args, &mut out).and_then(|o| {
-        out.flush()?;
-        Ok(o)
-    });
+    let mut out = say::output();
+    let result = run(args, &mut out);
+    // what was said before a failure is output too
+    let flushed = out.flush().map_err(Failure::from);
+    end(result.and_then(|outcome| flushed.map(|()| outcome)))
+}
+
+/// Says why there is no answer, if there is none, and returns the exit status.
+fn end(result: Result<Outcome, Failure>) -> ExitCode {
     match result {
         Ok(outcome) => outcome.into(),
         Err(f) if f.is_closed_pipe() => Outcome::Complete.into(),
         Err(f) => {
-            let _ = out.flush();
             f.print();
-            Outcome::Unusable.into()
+            f.outcome().into()
         }
     }
 }
 
 /// Prints what is wrong with the arguments, or the help that was asked for. Arguments may hold what a terminal obeys: the same is wrong
 /// with their visible form.
-fn print_usage(e: clap::Error) {
+fn print_usage(e: clap::Error) -> Result<(), Failure> {
     let visible = std::env::args_os().map(|a| OsString::from(text::shown(a).to_string()));
     let e = Args::parse_line(visible).err().unwrap_or(e);
-    match text::lines(&e.render().to_string()) {
-        Cow::Owned(escaped) => eprint!("{escaped}"),
-        Cow::Borrowed(_) => drop(e.print()),
-    }
+    Ok(say::usage(&e)?)
 }
 
 fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
@@ -80,7 +81,7 @@ fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Some(Command::Compat(a)) => compat::run(&a, out),
         None if args.dump.file.is_some() || args.dump.path.is_some() => dump::run(&args.dump, out),
         None => {
-            Args::command().print_help()?;
+            say::help(&mut Args::command(), out)?;
             Ok(Outcome::Unusable)
         }
     }

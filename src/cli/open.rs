@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::args::HowArgs;
 use super::exit::{self, Failure, Outcome, say};
+use super::interrupt;
 use crate::diag::Severity;
 use crate::error::{Error, ErrorKind};
 use crate::image::{OpenOptions, SaveImage};
 use crate::ram::PageStats;
 use crate::render::tree::Role;
 use crate::schema::{self, Schema};
-use crate::sink::{ImageFiles, Whole};
+use crate::sink::{FileRules, ImageFiles, Whole};
 use crate::text::shown;
 
 /// Opens an input for a question about devices.
@@ -44,11 +45,23 @@ pub fn write_new(
     force: bool,
     f: &mut dyn FnMut(&mut dyn Write) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let shown = shown(path);
-    let mut files = ImageFiles::new(force);
+    write_file(path, FileRules { force, unfinished: interrupt::unfinished(), ..FileRules::default() }, f)
+}
+
+/// Writes a small file. What cannot be finished is removed.
+pub fn write_file(
+    path: &Path,
+    rules: FileRules,
+    f: &mut dyn FnMut(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let failed = |e| Error::io(format!("cannot write {}", shown(&path)), e);
+    let mut files = ImageFiles::new(rules);
     let mut w = BufWriter::new(files.create(path, 0)?);
-    f(&mut w)?;
-    w.flush().map_err(|e| Error::io(format!("cannot write {shown}"), e))?;
+    f(&mut w).map_err(|f| match f {
+        Failure::Output(e) => failed(e).into(),
+        f => f,
+    })?;
+    w.flush().map_err(failed)?;
     files.finish(Whole::Yes)?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! How far the work is: a bar for people, JSON lines for machines.
 
 use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::ProgressHow;
+use super::say;
 use crate::container::Container;
 use crate::wire::Source;
 
@@ -36,9 +37,9 @@ impl Progress {
         let seen = Arc::clone(&shared);
         let thread = match how {
             ProgressHow::None => None,
-            ProgressHow::Auto if !io::stderr().is_terminal() => None,
-            ProgressHow::Auto => Some(std::thread::spawn(move || bar(&seen))),
-            ProgressHow::Json => Some(std::thread::spawn(move || lines(&seen))),
+            ProgressHow::Auto if !say::stderr_is_terminal() => None,
+            ProgressHow::Auto => start(move || bar(&seen)),
+            ProgressHow::Json => start(move || lines(&seen)),
         };
         Self { shared, thread }
     }
@@ -61,6 +62,11 @@ impl Progress {
             let _ = t.join();
         }
     }
+}
+
+/// Starts the thread that shows progress; where none can be started, nothing is shown.
+fn start(show: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>> {
+    std::thread::Builder::new().name("progress".to_owned()).spawn(show).ok()
 }
 
 fn bar(s: &Shared) {
@@ -95,7 +101,8 @@ fn lines(s: &Shared) {
     let line = |done: bool| {
         let size = s.size.load(Ordering::Relaxed);
         let total = if size > 0 { size.to_string() } else { "null".to_owned() };
-        eprintln!("{{\"bytes\":{},\"total_bytes\":{total},\"done\":{done}}}", s.at.load(Ordering::Relaxed));
+        let bytes = s.at.load(Ordering::Relaxed);
+        say::line(&format!("{{\"bytes\":{bytes},\"total_bytes\":{total},\"done\":{done}}}"));
     };
     while !s.done.load(Ordering::Relaxed) {
         std::thread::park_timeout(PATIENCE);
@@ -133,6 +140,10 @@ impl Source for Watched {
 
     fn as_file(&self) -> Option<(&File, u64)> {
         self.inner.as_file()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.inner.trouble()
     }
 
     fn exhaust(&self) -> io::Result<u64> {

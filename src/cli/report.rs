@@ -232,6 +232,7 @@ mod tests {
             Failure::Usage(what) => what,
             Failure::Library(e) => e.to_string(),
             Failure::Output(e) => e.to_string(),
+            f @ Failure::Partial(_) => panic!("{f:?}"),
         }
     }
 

@@ -1,11 +1,11 @@
 //! Colours: the only place that knows them, and that decides whether there are any.
 
-use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use clap::ValueEnum;
 use colored::{Color, Colorize};
 
+use super::say;
 use crate::render::tree::Role;
 use crate::text::line;
 
@@ -31,7 +31,7 @@ pub fn init(when: ColorWhen) {
         ColorWhen::Never => false,
         ColorWhen::Auto => terminal && !no_color,
     };
-    let both = (decide(std::io::stdout().is_terminal()), decide(std::io::stderr().is_terminal()));
+    let both = (decide(say::stdout_is_terminal()), decide(say::stderr_is_terminal()));
     let _ = ENABLED.set(both);
     colored::control::set_override(true);
 }

@@ -106,6 +106,9 @@ pub fn check(image: &SaveImage, stats: &PageStats, read: ReadMemory<'_>) -> Resu
         }
         c.findings.survived(e.kind().name(), e);
     }
+    if let Some(why) = image.container().source.trouble().filter(|_| c.failed.is_none()) {
+        c.failed = Some(Error::new(ErrorKind::Io, why));
+    }
     c.sound = ends && walk.gaps.is_empty() && c.undecoded.is_empty() && !c.findings.has_errors();
     Ok(c)
 }

@@ -266,7 +266,7 @@ impl Spilt {
                 copy::write_all_at(&self.file, &*r.bytes, place(r.number)).map_err(failed)?;
                 r.dirty = false;
             }
-            copy::read_exact_at(&self.file, &mut *r.bytes, place(number)).map_err(failed)?;
+            copy::read_sparse_at(&self.file, &mut *r.bytes, place(number)).map_err(failed)?;
             r.number = number;
         }
         Ok(r)

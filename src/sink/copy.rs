@@ -6,6 +6,17 @@ use std::io;
 /// Bytes that are moved at a time where the kernel does not help.
 const CHUNK: usize = 1 << 20;
 
+/// Why a range could not be copied.
+#[derive(Debug)]
+pub(super) enum CopyFault {
+    /// The source cannot be read at this offset.
+    Read(io::Error, u64),
+    /// The source ends at this offset, inside the range.
+    End(u64),
+    /// The output cannot be written.
+    Write(io::Error),
+}
+
 /// Writes all bytes at a position.
 pub(super) fn write_all_at(file: &File, mut data: &[u8], mut at: u64) -> io::Result<()> {
     while !data.is_empty() {
@@ -22,23 +33,26 @@ pub(super) fn write_all_at(file: &File, mut data: &[u8], mut at: u64) -> io::Res
     Ok(())
 }
 
-/// Reads exactly as many bytes as the buffer takes; what lies behind the end of the file is zero.
-pub(super) fn read_exact_at(file: &File, mut buf: &mut [u8], mut at: u64) -> io::Result<()> {
-    while !buf.is_empty() {
-        match positioned_read(file, buf, at) {
-            Ok(0) => {
-                buf.fill(0);
-                return Ok(());
-            }
-            Ok(n) => {
-                buf = buf.get_mut(n..).unwrap_or_default();
-                at = at.saturating_add(n as u64);
-            }
+/// Fills the buffer from a sparse file of our own, whose bytes after its end are zero. Never for an input: there the end is
+/// a fault, which [`read_up_to_end`] reports.
+pub(super) fn read_sparse_at(file: &File, buf: &mut [u8], at: u64) -> io::Result<()> {
+    let n = read_up_to_end(file, buf, at)?;
+    buf.get_mut(n..).unwrap_or_default().fill(0);
+    Ok(())
+}
+
+/// Fills the buffer as far as the file goes and returns the number of bytes.
+fn read_up_to_end(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut done = 0_usize;
+    while let Some(rest) = buf.get_mut(done..).filter(|r| !r.is_empty()) {
+        match positioned_read(file, rest, at.saturating_add(done as u64)) {
+            Ok(0) => break,
+            Ok(n) => done = done.saturating_add(n),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
     }
-    Ok(())
+    Ok(done)
 }
 
 /// Makes a range zero: a hole where the file system can, zeros elsewhere.
@@ -60,32 +74,45 @@ pub(super) fn zero(file: &File, at: u64, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies a range between files: shares the blocks where the file system can (FICLONERANGE), else copies inside the
-/// kernel (copy_file_range), else through memory.
-pub(super) fn copy_range(from: &File, from_at: u64, to: &File, at: u64, bytes: u64) -> io::Result<()> {
+/// Copies a range between files: shares the blocks where the file system can, else copies inside the kernel
+/// (copy_file_range), else through memory.
+///
+/// # Errors
+/// [`CopyFault::End`] when the source has fewer bytes than the range: nothing is made up in their place.
+pub(super) fn copy_range(
+    from: &File,
+    from_at: u64,
+    to: &File,
+    at: u64,
+    bytes: u64,
+) -> std::result::Result<(), CopyFault> {
     let mut done = 0;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         let (mut src, mut dst) = (from_at, at);
         while done < bytes {
             let n = usize::try_from(bytes.saturating_sub(done)).unwrap_or(usize::MAX).min(1 << 30);
-            // on file systems with shared blocks this shares them when the range is aligned
             match rustix::fs::copy_file_range(from, Some(&mut src), to, Some(&mut dst), n) {
+                // the end, or a file system that cannot; reading finds out which
                 Ok(0) => break,
                 Ok(k) => done = done.saturating_add(k as u64),
                 Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::NOSPC) => return Err(CopyFault::Write(rustix::io::Errno::NOSPC.into())),
                 // another file system, an old kernel, a file that cannot: memory does it
-                Err(rustix::io::Errno::NOSPC) => return Err(io::Error::from(rustix::io::Errno::NOSPC)),
                 Err(_) => break,
             }
         }
     }
-    let mut buf = vec![0; CHUNK];
+    let mut buf = Vec::new();
     while done < bytes {
         let n = usize::try_from(bytes.saturating_sub(done)).unwrap_or(CHUNK).min(CHUNK);
-        let chunk = buf.get_mut(..n).unwrap_or_default();
-        read_exact_at(from, chunk, from_at.saturating_add(done))?;
-        write_all_at(to, chunk, at.saturating_add(done))?;
+        buf.resize(n, 0);
+        let here = from_at.saturating_add(done);
+        let got = read_up_to_end(from, &mut buf, here).map_err(|e| CopyFault::Read(e, here))?;
+        if got < n {
+            return Err(CopyFault::End(here.saturating_add(got as u64)));
+        }
+        write_all_at(to, &buf, at.saturating_add(done)).map_err(CopyFault::Write)?;
         done = done.saturating_add(n as u64);
     }
     Ok(())
@@ -109,4 +136,30 @@ fn positioned_write(file: &File, data: &[u8], at: u64) -> io::Result<usize> {
 #[cfg(windows)]
 fn positioned_read(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buf, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_ends_inside_a_range_is_a_fault() {
+        let (from, to) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        to.set_len(3 << 20).unwrap();
+        write_all_at(&from, &vec![7; (1 << 20) + 5], 0).unwrap();
+        copy_range(&from, 0, &to, 0, 1 << 20).unwrap();
+        match copy_range(&from, 4096, &to, 4096, 2 << 20) {
+            Err(CopyFault::End(at)) => assert_eq!(at, (1 << 20) + 5),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn our_own_sparse_file_reads_as_zeros_after_its_end() {
+        let file = tempfile::tempfile().unwrap();
+        write_all_at(&file, &[1, 2], 0).unwrap();
+        let mut buf = [9; 4];
+        read_sparse_at(&file, &mut buf, 0).unwrap();
+        assert_eq!(buf, [1, 2, 0, 0]);
+    }
 }

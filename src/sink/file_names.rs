@@ -1,55 +1,77 @@
 //! From RAMBlock names to file names that stay in the output folder.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-/// The longest file name that is made; most file systems take 255 bytes, and a mark for unfinished files is added.
+/// The longest file name that is made; most file systems take 255 bytes, and temporary names are longer.
 const MAX_NAME: usize = 200;
 
 /// Files that `--extract` puts into the same folder.
 const NOT_BLOCKS: &[&str] = &["desc.json", "state.json"];
 
-/// Returns a file name for each block name: no separators, never empty, `.` or `..`, no control characters, no two alike
-/// even where case does not count.
+/// Names that are devices in Windows, whatever follows their first dot; `COM` and `LPT` have a digit behind them.
+const DEVICES: &[&str] = &["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"];
+
+/// Returns a file name for each block name: ASCII without separators and control characters, never empty, hidden or the name
+/// of a device, no two alike where case does not count.
 #[must_use]
 pub fn file_names(blocks: &[&str]) -> Vec<String> {
     let mut taken: HashSet<String> = NOT_BLOCKS.iter().map(|n| (*n).to_owned()).collect();
+    // where the count goes on for a name that is taken, so that thousands of one name cost no more than others
+    let mut next: HashMap<String, u32> = HashMap::new();
     blocks
         .iter()
         .map(|name| {
             let clean = clean(name);
-            let mut unique = clean.clone();
-            let mut n = 2_u32;
-            while !taken.insert(unique.to_lowercase()) {
-                unique = format!("{clean}~{n}");
-                n = n.saturating_add(1);
+            let lower = clean.to_ascii_lowercase();
+            if taken.insert(lower.clone()) {
+                return clean;
             }
-            unique
+            let n = next.entry(lower.clone()).or_insert(1);
+            loop {
+                *n = n.saturating_add(1);
+                if taken.insert(format!("{lower}~{n}")) {
+                    return format!("{clean}~{n}");
+                }
+            }
         })
         .collect()
 }
 
 fn clean(name: &str) -> String {
-    let mut out: String = name
-        .trim_matches('/')
-        .chars()
-        .map(|c| match c {
-            '/' | '\\' | '<' | '>' | '"' | '|' | '?' | '*' => '_',
-            c if c.is_control() || c == char::REPLACEMENT_CHARACTER => '_',
-            c => c,
-        })
-        .collect();
-    while out.len() > MAX_NAME {
+    let mut out: String = name.trim_matches('/').chars().map(character).take(MAX_NAME).collect();
+    // Windows drops dots and spaces at the end
+    let kept = out.trim_end_matches(['.', ' ']).len();
+    if !out.is_empty() && kept < out.len() {
         out.pop();
+        out.push('_');
     }
-    // the mark of another block's unfinished file
-    if out.to_lowercase().ends_with(".partial") {
+    // the mark of an unfinished file
+    if out.to_ascii_lowercase().ends_with(".partial") {
         out.push('_');
     }
     // a name of dots means a folder, and one that begins with a dot is hidden
-    if out.is_empty() || out.starts_with('.') {
+    if out.is_empty() || out.starts_with(['.', ' ']) || is_device(&out) {
         out.insert(0, '_');
     }
     out
+}
+
+/// Replaces what some file system or shell takes for something else. QEMU's own names are ASCII; other characters have
+/// several spellings, which some file systems take for one.
+fn character(c: char) -> char {
+    match c {
+        '/' | '\\' | '<' | '>' | '"' | '|' | '?' | '*' => '_',
+        ':' if cfg!(windows) => '_',
+        c if !c.is_ascii() || c.is_ascii_control() => '_',
+        c => c,
+    }
+}
+
+fn is_device(name: &str) -> bool {
+    let stem = name.split(['.', ':']).next().unwrap_or_default().trim_end().to_ascii_lowercase();
+    let numbered = stem.strip_prefix("com").or_else(|| stem.strip_prefix("lpt"));
+    let numbered = numbered.is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()));
+    numbered || DEVICES.contains(&stem.as_str())
 }
 
 #[cfg(test)]
@@ -79,7 +101,7 @@ mod tests {
         assert_eq!(names[1], "rom@etc_acpi_tables");
         assert_eq!(names[2], "0000:00:02.0_vga.vram");
         assert_eq!(names[3], "_.._.._etc_passwd");
-        assert_eq!(names[4], "_..");
+        assert_eq!(names[4], "_._");
         assert_eq!(names[5], "_");
         assert_eq!(names[6], "_~2");
         assert_eq!(names[7], "a_b");
@@ -91,5 +113,40 @@ mod tests {
         for n in &names {
             assert!(!n.contains(['/', '\\', '\0']) && n.len() < 255 && n != "." && n != "..", "{n:?}");
         }
+    }
+
+    #[test]
+    fn names_of_devices_are_not_used() {
+        let bad = ["CON", "nul", "aux.c", "Com1", "LPT9.tar.gz", "COM0", "prn .x", "CONIN$", "con:x"];
+        for (name, made) in bad.iter().zip(file_names(&bad)) {
+            assert_eq!(made, format!("_{name}"));
+        }
+        let good = ["console", "nullify", "COM10", "COM", "xCON", "com1x", "a.nul"];
+        assert_eq!(file_names(&good), good);
+    }
+
+    #[test]
+    fn names_survive_file_systems_that_drop_and_fold() {
+        let got = file_names(&["a", "a.", "a ", "a. .", "A", "a_", " a", "..."]);
+        assert_eq!(got, ["a", "a_", "a_~2", "a. _", "A~2", "a_~3", "_ a", "_.._"]);
+        // one letter, composed, decomposed, and as a ligature or in another case by Unicode's tables
+        let got = file_names(&["\u{e9}", "e\u{301}", "\u{fb01}", "fi", "\u{212a}", "k", "\u{202e}x"]);
+        assert_eq!(got, ["_", "e_", "_~2", "fi", "_~3", "k", "_x"]);
+        assert!(got.iter().all(|n| n.is_ascii()));
+    }
+
+    #[test]
+    fn tens_of_thousands_of_one_name_take_no_longer() {
+        let blocks = vec!["x?"; 65_535];
+        let begun = std::time::Instant::now();
+        let names = file_names(&blocks);
+        assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+        assert_eq!((names[0].as_str(), names[65_534].as_str()), ("x_", "x_~65535"));
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
+        // names that look as if they had been counted
+        let counted: Vec<String> = (2..20_000).map(|i| format!("a~{i}")).chain(vec!["a".to_owned(); 20_000]).collect();
+        let counted: Vec<&str> = counted.iter().map(String::as_str).collect();
+        let names = file_names(&counted);
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
     }
 }

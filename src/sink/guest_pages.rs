@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::page_images::unreadable;
 use crate::budget::{Budget, Charge};
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::{Facts, Region, layout};
@@ -240,7 +241,7 @@ impl PageSink for GuestPages {
             }
             let at = run.at.0.saturating_add(offset.saturating_sub(run.offset.0));
             let mut content = vec![0; size];
-            let n = source.read_full(at, &mut content).map_err(|e| Error::io("cannot read the stream", e))?;
+            let n = source.read_full(at, &mut content).map_err(|e| unreadable(e, at))?;
             if n < size {
                 return Err(Error::new(ErrorKind::Truncated, "a page of mapped-ram is cut").at(run.at));
             }

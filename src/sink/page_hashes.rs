@@ -9,6 +9,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use super::block_hashes::{BlockHashes, PageHash};
+use super::page_images::unreadable;
 use crate::budget::{Budget, Charge};
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::{RamOffset, StreamOffset};
@@ -198,7 +199,7 @@ impl PageSink for PageHashes {
             let n = usize::try_from(run.bytes.saturating_sub(done)).unwrap_or(whole).min(whole);
             let piece = buf.get_mut(..n).unwrap_or_default();
             let at = run.at.0.saturating_add(done);
-            let got = source.read_full(at, piece).map_err(|e| Error::io("cannot read the stream", e))?;
+            let got = source.read_full(at, piece).map_err(|e| unreadable(e, at))?;
             if got < n {
                 let here = StreamOffset(at.saturating_add(got as u64));
                 return Err(Error::truncated(here, "expected the pages of a mapped-ram file, found its end"));

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use super::image_file::ImageFile;
 use super::plan::Plan;
 use super::writer::{Op, Writer};
 use crate::budget::Budget;
@@ -18,7 +19,7 @@ const RUN: usize = 256 << 10;
 const KERNEL_COPY: u64 = 64 << 10;
 
 /// Decides, when the blocks are known, where they go, and opens the outputs.
-pub type Planner<'p> = Box<dyn FnMut(&BlockList<'_>) -> Result<(Plan, Vec<File>)> + 'p>;
+pub type Planner<'p> = Box<dyn FnMut(&BlockList<'_>) -> Result<(Plan, Vec<ImageFile>)> + 'p>;
 
 /// Writes the pages of a stream into images.
 pub struct PageImages<'p> {
@@ -103,7 +104,9 @@ impl<'p> PageImages<'p> {
         if let Some(e) = self.failed.take() {
             return Err(e);
         }
-        self.flush()?;
+        if let Err(e) = self.flush() {
+            return Err(self.failed.take().unwrap_or(e));
+        }
         let done = match &mut self.writer {
             Some(w) => w.finish()?,
             None => super::writer::Done::default(),
@@ -127,7 +130,6 @@ impl<'p> PageImages<'p> {
 
     /// Keeps the first error for [`PageImages::finish`].
     fn guard(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        let nowhere = || Error::new(ErrorKind::Io, "the memory images could not be written");
         if self.failed.is_some() {
             return Err(nowhere());
         }
@@ -136,16 +138,18 @@ impl<'p> PageImages<'p> {
             if matches!(e.kind(), ErrorKind::Truncated | ErrorKind::Corrupt) {
                 return e;
             }
-            self.failed = Some(e);
+            self.failed.get_or_insert(e);
             nowhere()
         })
     }
 
     fn send(&mut self, op: Op) -> Result<()> {
-        match &mut self.writer {
-            Some(w) => w.send(op),
-            None => Ok(()),
-        }
+        let Some(w) = &mut self.writer else { return Ok(()) };
+        w.send(op).map_err(|e| {
+            // also where it is a fault of the input: the writer has stopped, and the walk must not go on without it
+            self.failed = Some(e);
+            nowhere()
+        })
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -196,6 +200,20 @@ impl<'p> PageImages<'p> {
             self.send(Op::Zero { output, at, bytes })?;
         }
         Ok(())
+    }
+}
+
+/// What the walk is told once writing has failed; the reason comes from [`PageImages::finish`].
+fn nowhere() -> Error {
+    Error::new(ErrorKind::Io, "the memory images could not be written")
+}
+
+/// Returns the error for pages that cannot be read; a file that became shorter has lost them.
+pub(super) fn unreadable(e: std::io::Error, at: u64) -> Error {
+    let at = crate::offset::StreamOffset(at);
+    match e.kind() {
+        std::io::ErrorKind::UnexpectedEof => Error::truncated(at, format!("cannot read the pages: {e}")),
+        _ => Error::io("cannot read the stream", e).at(at),
     }
 }
 
@@ -290,7 +308,7 @@ impl PageImages<'_> {
                     return Err(Error::truncated(run.at, "expected the pages of a mapped-ram file, found its end"));
                 }
                 self.flush()?;
-                self.send(Op::Copy { output, at, from, from_at, bytes })?;
+                self.send(Op::Copy { output, at, from, base, from_at, bytes })?;
                 continue;
             }
             let mut done = 0;
@@ -298,9 +316,7 @@ impl PageImages<'_> {
                 let n = usize::try_from(bytes.saturating_sub(done)).unwrap_or(RUN).min(RUN);
                 buf.resize(n, 0);
                 let here = from.saturating_add(done);
-                let got = source
-                    .read_full(here, &mut buf)
-                    .map_err(|e| Error::io("cannot read the stream", e).at(crate::offset::StreamOffset(here)))?;
+                let got = source.read_full(here, &mut buf).map_err(|e| unreadable(e, here))?;
                 if got < n {
                     let here = crate::offset::StreamOffset(here.saturating_add(got as u64));
                     return Err(Error::truncated(here, "expected the pages of a mapped-ram file, found its end"));

@@ -39,6 +39,19 @@ impl Plan {
         plan
     }
 
+    /// One output with all blocks, one after the other.
+    #[must_use]
+    pub fn joined(blocks: &[RamBlock]) -> Self {
+        let mut at = 0_u64;
+        let mut piece = |b: &RamBlock| {
+            let output_start = at;
+            at = at.saturating_add(b.len);
+            vec![Segment { block_start: 0, bytes: b.len, output: 0, output_start }]
+        };
+        let blocks = blocks.iter().map(&mut piece).collect();
+        Self { outputs: vec![at], blocks }
+    }
+
     /// One output whose byte x is the guest-physical address `begin` + x, up to `length` bytes.
     #[must_use]
     pub fn physical(blocks: &[RamBlock], regions: &[Region], begin: u64, length: Option<u64>) -> Self {

@@ -2,12 +2,15 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::copy;
+use super::copy::{self, CopyFault};
+use super::image_file::{Handles, ImageFile};
+use super::image_files::cannot_write;
 use crate::error::{Error, ErrorKind, Result};
+use crate::offset::{FileOffset, StreamOffset};
 use crate::ram::{apply_xbzrle, inflate};
 
 /// Something to do to an output, in the order in which it is sent.
@@ -20,8 +23,8 @@ pub(super) enum Op {
     Xbzrle { output: usize, at: u64, page: usize, data: Vec<u8> },
     /// Write a page that zlib packed.
     Compressed { output: usize, at: u64, page: usize, data: Vec<u8> },
-    /// Copy from a file inside the kernel.
-    Copy { output: usize, at: u64, from: Arc<File>, from_at: u64, bytes: u64 },
+    /// Copy from a file, whose stream begins at `base`, inside the kernel.
+    Copy { output: usize, at: u64, from: Arc<File>, base: u64, from_at: u64, bytes: u64 },
 }
 
 /// Buffers on the way to the thread at a time; with a run each, this and two in use bound the memory.
@@ -43,32 +46,45 @@ pub(super) struct Done {
     pub(super) bad_count: u64,
 }
 
-/// The near end of the thread.
-pub(super) struct Writer {
-    queue: Option<SyncSender<Op>>,
-    spare: Receiver<Vec<u8>>,
-    thread: Option<JoinHandle<Result<Done>>>,
+/// Carries operations out: in a thread of its own, or at once where no thread can be started.
+pub(super) enum Writer {
+    /// The near end of the thread.
+    Thread { queue: Option<SyncSender<Op>>, spare: Receiver<Vec<u8>>, thread: Option<JoinHandle<Result<Done>>> },
+    /// No thread can be started.
+    Here(Box<Work>),
 }
 
 impl Writer {
     /// Starts a thread that owns the outputs.
-    pub(super) fn start(outputs: Vec<File>) -> Self {
+    pub(super) fn start(outputs: Vec<ImageFile>) -> Self {
         let (queue, ops) = sync_channel(QUEUE);
         let (give_back, spare) = channel();
-        let thread = std::thread::spawn(move || work(&outputs, &ops, &give_back));
-        Self { queue: Some(queue), spare, thread: Some(thread) }
+        // a thread that cannot be started must not take the outputs with it
+        let outputs = Arc::new(Mutex::new(Some(outputs)));
+        let theirs = Arc::clone(&outputs);
+        let thread = std::thread::Builder::new()
+            .name("write".to_owned())
+            .spawn(move || Work::new(take(&theirs)).until_end(&ops, &give_back));
+        match thread {
+            Ok(thread) => Self::Thread { queue: Some(queue), spare, thread: Some(thread) },
+            Err(_) => Self::Here(Box::new(Work::new(take(&outputs)))),
+        }
     }
 
     /// Returns an empty buffer, a used one where there is one.
     pub(super) fn buffer(&self) -> Vec<u8> {
-        let mut b = self.spare.try_recv().unwrap_or_default();
+        let Self::Thread { spare, .. } = self else { return Vec::new() };
+        let mut b = spare.try_recv().unwrap_or_default();
         b.clear();
         b
     }
 
     /// Hands something over; waits while the thread is behind.
     pub(super) fn send(&mut self, op: Op) -> Result<()> {
-        let sent = self.queue.as_ref().is_some_and(|q| q.send(op).is_ok());
+        let sent = match self {
+            Self::Here(work) => return work.apply(op).map(|_| ()),
+            Self::Thread { queue, .. } => queue.as_ref().is_some_and(|q| q.send(op).is_ok()),
+        };
         if sent {
             return Ok(());
         }
@@ -79,21 +95,49 @@ impl Writer {
         }
     }
 
-    /// Waits for the thread to write what it was given.
+    /// Waits until all is written.
     pub(super) fn finish(&mut self) -> Result<Done> {
-        self.queue = None;
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(r)) => r,
-            Some(Err(_)) => Err(Error::new(ErrorKind::Io, "the writing thread has failed")),
-            None => Ok(Done::default()),
+        match self {
+            Self::Here(work) => Ok(std::mem::take(&mut work.done)),
+            Self::Thread { queue, thread, .. } => {
+                *queue = None;
+                match thread.take().map(JoinHandle::join) {
+                    Some(Ok(r)) => r,
+                    Some(Err(_)) => Err(Error::new(ErrorKind::Io, "the writing thread has failed")),
+                    None => Ok(Done::default()),
+                }
+            }
         }
     }
 }
 
-fn work(outputs: &[File], ops: &Receiver<Op>, give_back: &Sender<Vec<u8>>) -> Result<Done> {
-    let mut done = Done::default();
-    let mut zlib = flate2::Decompress::new(true);
-    for op in ops {
+fn take(outputs: &Mutex<Option<Vec<ImageFile>>>) -> Vec<ImageFile> {
+    outputs.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+}
+
+/// The outputs, and what is needed to write them.
+pub(super) struct Work {
+    outputs: Handles,
+    zlib: flate2::Decompress,
+    done: Done,
+}
+
+impl Work {
+    fn new(outputs: Vec<ImageFile>) -> Self {
+        Self { outputs: Handles::new(outputs), zlib: flate2::Decompress::new(true), done: Done::default() }
+    }
+
+    fn until_end(mut self, ops: &Receiver<Op>, give_back: &Sender<Vec<u8>>) -> Result<Done> {
+        for op in ops {
+            if let Some(used) = self.apply(op)? {
+                let _ = give_back.send(used);
+            }
+        }
+        Ok(self.done)
+    }
+
+    /// Carries out one operation; returns the buffer that can be used again.
+    fn apply(&mut self, op: Op) -> Result<Option<Vec<u8>>> {
         let (output, at) = match &op {
             Op::Write { output, at, .. }
             | Op::Zero { output, at, .. }
@@ -101,38 +145,54 @@ fn work(outputs: &[File], ops: &Receiver<Op>, give_back: &Sender<Vec<u8>>) -> Re
             | Op::Compressed { output, at, .. }
             | Op::Copy { output, at, .. } => (*output, *at),
         };
-        let Some(file) = outputs.get(output) else { continue };
-        let failed = |e: io::Error| Error::io(format!("cannot write the memory image at {at:#x}"), e);
-        let result = match op {
+        let failed = |e: io::Error| cannot_write(format!("cannot write the memory image at {at:#x}"), e);
+        let Some(file) = self.outputs.get(output).map_err(failed)? else { return Ok(None) };
+        let page = match op {
             Op::Write { data, .. } => {
                 copy::write_all_at(file, &data, at).map_err(failed)?;
-                let _ = give_back.send(data);
-                continue;
+                return Ok(Some(data));
             }
             Op::Zero { bytes, .. } => {
                 copy::zero(file, at, bytes).map_err(failed)?;
-                continue;
+                return Ok(None);
             }
-            Op::Copy { from, from_at, bytes, .. } => {
-                copy::copy_range(&from, from_at, file, at, bytes).map_err(failed)?;
-                continue;
+            Op::Copy { from, base, from_at, bytes, .. } => {
+                copy::copy_range(&from, from_at, file, at, bytes).map_err(|fault| not_copied(fault, base, at))?;
+                return Ok(None);
             }
             Op::Xbzrle { page, data, .. } => {
                 let mut content = vec![0; page];
-                copy::read_exact_at(file, &mut content, at).map_err(failed)?;
+                copy::read_sparse_at(file, &mut content, at).map_err(failed)?;
                 apply_xbzrle(&data, &mut content).map(|()| content)
             }
-            Op::Compressed { page, data, .. } => inflate(&mut zlib, &data, page),
+            Op::Compressed { page, data, .. } => inflate(&mut self.zlib, &data, page),
         };
-        match result {
+        match page {
             Ok(content) => copy::write_all_at(file, &content, at).map_err(failed)?,
-            Err(why) => {
-                done.bad_count = done.bad_count.saturating_add(1);
-                if done.bad.len() < MAX_BAD {
-                    done.bad.push(BadPage { output, at, why });
-                }
-            }
+            Err(why) => self.done.add(BadPage { output, at, why }),
+        }
+        Ok(None)
+    }
+}
+
+impl Done {
+    fn add(&mut self, page: BadPage) {
+        self.bad_count = self.bad_count.saturating_add(1);
+        if self.bad.len() < MAX_BAD {
+            self.bad.push(page);
         }
     }
-    Ok(done)
+}
+
+/// Returns the error for a range that could not be copied: the input's faults with their place there.
+fn not_copied(fault: CopyFault, base: u64, at: u64) -> Error {
+    let input = |e: Error, at: u64| e.at(StreamOffset(at.saturating_sub(base))).at_file(FileOffset(at));
+    match fault {
+        CopyFault::Write(e) => cannot_write(format!("cannot write the memory image at {at:#x}"), e),
+        CopyFault::Read(e, at) => input(Error::io("cannot read the stream", e), at),
+        CopyFault::End(at) => {
+            let what = "expected pages of a mapped-ram file, found its end: it became shorter while it was read";
+            input(Error::new(ErrorKind::Truncated, what), at)
+        }
+    }
 }

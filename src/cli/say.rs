@@ -1,0 +1,86 @@
+//! The only code that writes to standard error and opens standard output.
+//!
+//! A message that cannot be written is lost, and changes nothing else: the exit status says what became of the work. Output
+//! that cannot be written is an error.
+
+use std::borrow::Cow;
+use std::io::{self, IsTerminal, Write};
+
+use super::style;
+use crate::error::Error;
+use crate::render::tree::Role;
+use crate::text;
+
+/// Prints a remark to standard error.
+pub fn say(role: Role, what: &str, message: &str) {
+    line(&format!("{}: {}", style::paint_stderr(role, what), text::line(message)));
+}
+
+/// Prints an error with its hint to standard error.
+pub fn error(e: &Error) {
+    say(Role::Problem, "error", &e.to_string());
+    if let Some(h) = e.hint_text() {
+        say(Role::Name, "hint", h);
+    }
+}
+
+/// Prints a line to standard error.
+pub fn line(text: &str) {
+    raw(&format!("{text}\n"));
+}
+
+/// Prints text to standard error as it is.
+pub fn raw(text: &str) {
+    let _ = stderr().lock().write_all(text.as_bytes());
+}
+
+/// Prints what the parser of arguments says, in colour on a terminal.
+pub fn usage(e: &clap::Error) -> io::Result<()> {
+    let text = e.render();
+    if let Cow::Owned(escaped) = text::lines(&text.to_string()) {
+        // what is invisible even so comes from the arguments, and no colour is worth it
+        raw(&escaped);
+        return Ok(());
+    }
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let show = |terminal: bool| if terminal && !plain { text.ansi().to_string() } else { text.to_string() };
+    if e.use_stderr() {
+        raw(&show(stderr_is_terminal()));
+        return Ok(());
+    }
+    let mut out = output();
+    out.write_all(show(stdout_is_terminal()).as_bytes())?;
+    out.flush()
+}
+
+/// Prints the help of a command.
+pub fn help(command: &mut clap::Command, out: &mut dyn Write) -> io::Result<()> {
+    let text = command.render_help();
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) || !stdout_is_terminal();
+    if plain { write!(out, "{text}") } else { write!(out, "{}", text.ansi()) }
+}
+
+/// Opens standard output.
+pub fn output() -> impl Write {
+    io::BufWriter::with_capacity(128 << 10, stdout().lock())
+}
+
+/// Tells whether standard output is a terminal.
+pub fn stdout_is_terminal() -> bool {
+    stdout().is_terminal()
+}
+
+/// Tells whether standard error is a terminal.
+pub fn stderr_is_terminal() -> bool {
+    stderr().is_terminal()
+}
+
+#[allow(clippy::disallowed_methods, reason = "this is the one place")]
+fn stdout() -> io::Stdout {
+    io::stdout()
+}
+
+#[allow(clippy::disallowed_methods, reason = "this is the one place")]
+fn stderr() -> io::Stderr {
+    io::stderr()
+}
