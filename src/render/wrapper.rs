@@ -6,9 +6,9 @@ use serde::Serialize;
 
 #[cfg(feature = "cli")]
 use super::human::{exact_size, size};
+#[cfg(feature = "cli")]
 use crate::container::Qcow2Image;
 use crate::container::{Container, LibvirtImage, Snapshot};
-#[cfg(feature = "cli")]
 use crate::text::Name;
 
 /// The wrappers as JSON.
