@@ -54,7 +54,7 @@ pub fn write_file(
     rules: FileRules,
     f: &mut dyn FnMut(&mut dyn Write) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let failed = |e| Error::io(format!("cannot write {}", shown(&path)), e);
+    let failed = |e| Error::io(format!("cannot write {}", shown(path)), e);
     let mut files = ImageFiles::new(rules);
     let mut w = BufWriter::new(files.create(path, 0)?);
     f(&mut w).map_err(|f| match f {

@@ -215,7 +215,7 @@ impl Drop for ImageFiles {
 }
 
 fn exists(path: &Path) -> Error {
-    Error::new(ErrorKind::Io, format!("{} exists", shown(&path))).hint("--force overwrites it")
+    Error::new(ErrorKind::Io, format!("{} exists", shown(path))).hint("--force overwrites it")
 }
 
 /// Returns the error for an output that cannot be written.

@@ -20,13 +20,13 @@ pub(super) fn parent(path: &Path) -> &Path {
 pub(super) fn sync_files<'a>(paths: impl ExactSizeIterator<Item = &'a Path>) -> Result<()> {
     let many = paths.len() > MANY;
     for path in paths {
-        let file = File::open(path).map_err(|e| Error::io(format!("cannot open {}", shown(&path)), e))?;
+        let file = File::open(path).map_err(|e| Error::io(format!("cannot open {}", shown(path)), e))?;
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if many && rustix::fs::syncfs(&file).is_ok() {
             return Ok(());
         }
         let _ = many;
-        sync(&file).map_err(|e| Error::io(format!("cannot write {} to the disk", shown(&path)), e))?;
+        sync(&file).map_err(|e| Error::io(format!("cannot write {} to the disk", shown(path)), e))?;
     }
     Ok(())
 }
@@ -48,7 +48,7 @@ pub(super) struct Directory {
 impl Directory {
     /// Opens a directory, and waits for other runs that name files in it. Where there are no locks, nobody waits.
     pub(super) fn lock(path: &Path) -> Result<Self> {
-        let shown = shown(&path).to_string();
+        let shown = shown(path).to_string();
         let file = File::open(path).map_err(|e| Error::io(format!("cannot open {shown}"), e))?;
         #[cfg(unix)]
         while let Err(rustix::io::Errno::INTR) = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {}
