@@ -102,10 +102,16 @@ pub fn compare(a: &PageHashes, b: &PageHashes, report: &mut Report) -> Result<()
         if let Some((n, why)) = s.bad() {
             report.faults.push(format!("{name}: {n} pages could not be decoded: {why}"));
         }
+        if let Some(why) = s.ended() {
+            report.faults.push(format!("{name}: not all of its pages could be read, memory is not compared: {why}"));
+        }
         if s.is_incomplete() {
             let why = "pages that came as differences (XBZRLE) need a second walk, and standard input has but one";
             report.faults.push(format!("{name}: {why}; they are not compared"));
         }
+    }
+    if a.ended().is_some() || b.ended().is_some() {
+        return Ok(());
     }
     let (x, y) = (a.target_page(), b.target_page());
     if x != y && !a.blocks().is_empty() && !b.blocks().is_empty() {

@@ -36,7 +36,7 @@ pub struct Check {
     pub quirks: Vec<QuirkFound>,
     /// Everything that was found, in the order of the questions: the records, memory, the devices, the wrappers.
     pub findings: Diagnostics,
-    /// The error of the system that ended the check, if one did: then there is no verdict.
+    /// The error of the system, or the limit, that ended the check, if one did: then there is no verdict.
     pub failed: Option<Error>,
 }
 
@@ -101,10 +101,14 @@ pub fn check(image: &SaveImage, stats: &PageStats, read: ReadMemory<'_>) -> Resu
         c.findings.add(Severity::Error, "no-end", None, None, "the records have no end");
     }
     if let Some(e) = &walk.stopped {
-        if e.kind() == ErrorKind::Io {
-            c.failed = Some(Error::new(ErrorKind::Io, e.to_string()));
+        if matches!(e.kind(), ErrorKind::Io | ErrorKind::LimitExceeded) {
+            c.failed = Some(Error::new(e.kind(), e.to_string()));
         }
         c.findings.survived(e.kind().name(), e);
+    }
+    let limit = ErrorKind::LimitExceeded;
+    if let Some(d) = c.findings.list().iter().find(|d| d.code == limit.name()).filter(|_| c.failed.is_none()) {
+        c.failed = Some(Error::new(limit, d.message.clone()));
     }
     if let Some(why) = image.container().source.trouble().filter(|_| c.failed.is_none()) {
         c.failed = Some(Error::new(ErrorKind::Io, why));

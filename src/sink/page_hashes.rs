@@ -36,6 +36,8 @@ pub struct PageHashes {
     zlib: Option<flate2::Decompress>,
     bad: u64,
     why: String,
+    /// Why the pages are not all here.
+    ended: Option<String>,
 }
 
 impl PageHashes {
@@ -54,6 +56,7 @@ impl PageHashes {
             zlib: None,
             bad: 0,
             why: String::new(),
+            ended: None,
         }
     }
 
@@ -86,6 +89,17 @@ impl PageHashes {
     #[must_use]
     pub fn bad(&self) -> Option<(u64, &str)> {
         (self.bad > 0).then_some((self.bad, self.why.as_str()))
+    }
+
+    /// Returns why hashing ended before the pages did, if it did.
+    #[must_use]
+    pub fn ended(&self) -> Option<&str> {
+        self.ended.as_deref()
+    }
+
+    /// Remembers the error that ends the walk.
+    fn guard<T>(&mut self, r: Result<T>) -> Result<T> {
+        r.inspect_err(|e| self.ended = Some(e.message().to_owned()))
     }
 
     fn number(&self, offset: u64) -> u64 {
@@ -140,24 +154,8 @@ impl PageHashes {
     }
 }
 
-impl PageSink for PageHashes {
-    fn blocks(&mut self, list: &BlockList<'_>) -> Result<()> {
-        if !self.blocks.is_empty() {
-            return Err(Error::new(ErrorKind::Unsupported, "a second list of RAM blocks (COLO) is not compared"));
-        }
-        self.target_page = list.target_page.max(1);
-        let block = |b: &crate::ram::RamBlock| {
-            let charge = self.budget.charge("hashes of pages");
-            let mut hashes = BlockHashes::new(&b.name, b.len, charge, self.tmpdir.clone());
-            hashes.mapped = b.mapped.is_some_and(|m| !m.is_absent());
-            hashes.absent = b.mapped.is_some_and(|m| m.is_absent());
-            hashes
-        };
-        self.blocks = list.blocks.iter().map(block).collect();
-        Ok(())
-    }
-
-    fn page(&mut self, at: PageAt, page: Page<'_>) -> Result<()> {
+impl PageHashes {
+    fn hash(&mut self, at: PageAt, page: Page<'_>) -> Result<()> {
         let number = self.number(at.offset.0);
         let key = (at.block, number);
         let size = self.page_bytes();
@@ -190,7 +188,7 @@ impl PageSink for PageHashes {
         self.set(at.block, number, hash)
     }
 
-    fn mapped(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
+    fn hash_run(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
         let size = self.page_bytes().max(1);
         let mut buf = vec![0; RUN.max(size)];
         let whole = buf.len().saturating_sub(buf.len().checked_rem(size).unwrap_or(0));
@@ -212,6 +210,34 @@ impl PageSink for PageHashes {
             done = done.saturating_add(n as u64);
         }
         Ok(())
+    }
+}
+
+impl PageSink for PageHashes {
+    fn blocks(&mut self, list: &BlockList<'_>) -> Result<()> {
+        if !self.blocks.is_empty() {
+            return Err(Error::new(ErrorKind::Unsupported, "a second list of RAM blocks (COLO) is not compared"));
+        }
+        self.target_page = list.target_page.max(1);
+        let block = |b: &crate::ram::RamBlock| {
+            let charge = self.budget.charge("hashes of pages");
+            let mut hashes = BlockHashes::new(&b.name, b.len, charge, self.tmpdir.clone());
+            hashes.mapped = b.mapped.is_some_and(|m| !m.is_absent());
+            hashes.absent = b.mapped.is_some_and(|m| m.is_absent());
+            hashes
+        };
+        self.blocks = list.blocks.iter().map(block).collect();
+        Ok(())
+    }
+
+    fn page(&mut self, at: PageAt, page: Page<'_>) -> Result<()> {
+        let r = self.hash(at, page);
+        self.guard(r)
+    }
+
+    fn mapped(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
+        let r = self.hash_run(run, source);
+        self.guard(r)
     }
 
     fn discard(&mut self, block: usize, start: RamOffset, bytes: u64) -> Result<()> {

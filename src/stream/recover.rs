@@ -96,7 +96,8 @@ impl Walker<'_> {
         let Some(next) = next else { return Err(e) };
         let why = format!("framing lost: {}", e.message());
         self.out.gaps.push(Gap { range: StreamRange::new(from.0, next.0), why, intended: false });
-        self.out.found.survived("lost-framing", &e);
+        let code = if e.kind() == ErrorKind::LimitExceeded { e.kind().name() } else { "lost-framing" };
+        self.out.found.survived(code, &e);
         self.cut_last_section(from, next)?;
         self.c.seek(next);
         Ok(())
