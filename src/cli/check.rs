@@ -206,7 +206,11 @@ fn print(r: &Check, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) -
         let mark = if d.severity == Severity::Error { mark(false) } else { style::paint(Role::Name, "warn") };
         writeln!(out, "{mark} {}", open::described(d))?;
     }
-    let last = if r.sound { style::paint(Role::Title, "sound") } else { style::paint(Role::Problem, "not sound") };
+    let last = match (&r.failed, r.sound) {
+        (Some(_), _) => style::paint(Role::Problem, "no verdict"),
+        (None, true) => style::paint(Role::Title, "sound"),
+        (None, false) => style::paint(Role::Problem, "not sound"),
+    };
     writeln!(out, "{last}")?;
     Ok(())
 }
