@@ -102,17 +102,17 @@ def pages_far_apart(path):
 
 
 def pages_far_apart_60m(path):
-    """13,000,000 records at random places: some 60 MiB of zstd."""
+    """10,000,000 records at random places: some 60 MiB of zstd."""
     r = random.Random(1)
-    zstd(path, head() + ram([(b"r", 1 << 62)], far_pages(13_000_000, lambda i: r.getrandbits(40))) + tail())
+    zstd(path, head() + ram([(b"r", 1 << 62)], far_pages(10_000_000, lambda i: r.getrandbits(40))) + tail())
 
 
 def discards(path):
     """Discards of one page, some 200,000, of a block of which some 200,000 pages far apart were sent."""
     n = 200_000
-    out = head() + ram([(b"r", 1 << 62)], far_pages(n, lambda i: i << 13))
+    out = head() + ram([(b"r", 1 << 42)], far_pages(n, lambda i: i << 12))
     for at in range(0, n, 4000):
-        ranges = b"".join(be64((i << 13) << 12) + be64(4096) for i in range(at, at + 4000))
+        ranges = b"".join(be64((i << 12) << 12) + be64(4096) for i in range(at, at + 4000))
         payload = b"\0" + counted(b"r") + b"\0" + ranges
         out += b"\x08\x00\x06" + struct.pack(">H", len(payload)) + payload
     zstd(path, out + tail())
@@ -191,8 +191,8 @@ def dense_zeros(path):
 
 
 INPUTS = [
-    ("far.zst", pages_far_apart, ["info", "check", "extract", "diff --memory"]),
-    ("far-60m.zst", pages_far_apart_60m, ["info", "check", "extract", "diff --memory"]),
+    ("far.zst", pages_far_apart, ["info", "check", "diff --memory"]),
+    ("far-60m.zst", pages_far_apart_60m, ["info", "check", "diff --memory"]),
     ("discards.zst", discards, ["info", "extract", "diff --memory"]),
     ("names-16000", names(16_000), ["info", "extract"]),
     ("names-65535", names(65_535), ["info", "extract"]),

@@ -2,7 +2,7 @@
 //!
 //! What an input asks for (page sets, hashes of pages, device sections, descriptions) is charged here before it is
 //! allocated, so that a small file cannot ask for much, and a refusal is an error and not an abort. The budget is a
-//! constant and twice the bytes of the input that were read so far, but never more than what the machine has to spare; a
+//! constant and the bytes of the input that were read so far, but never more than what the machine has to spare; a
 //! limit that the user gives replaces both.
 
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// What any input may use: page sets of a dense guest of 1 TiB, or the device state of a large machine.
 const BASE: u64 = 96 << 20;
 
-/// What each byte of the input adds. A device section is held once, and its decoded form or its description beside it.
-const PER_BYTE: u64 = 2;
+/// What each byte of the input adds: a device section is held once.
+const PER_BYTE: u64 = 1;
 
 /// A budget in bytes, shared by everything that reads one or several inputs.
 #[derive(Clone, Debug)]

@@ -115,7 +115,7 @@ pub struct HowArgs {
     /// Where temporary files go, where there is no way without them.
     #[arg(long, value_name = "DIR")]
     pub tmpdir: Option<PathBuf>,
-    /// Memory that the input may make the program use, such as 512M or 4G. Without it: 96 MiB and twice the size of the
+    /// Memory that the input may make the program use, such as 512M or 4G. Without it: 96 MiB and the size of the
     /// input, at most half of what is available.
     #[arg(long, value_name = "SIZE", value_parser = bytes, hide_short_help = true)]
     pub max_memory: Option<u64>,
