@@ -132,10 +132,20 @@ impl Walker<'_> {
             }
         }
         last.payload = StreamRange::new(start.0, end.0);
-        let len = usize::try_from(last.payload.len()).unwrap_or(usize::MAX);
-        last.kept = last.kept.take().map(|k| k.slice(0, len));
         last.bytes = next.0.saturating_sub(last.header.range.start.0);
         last.end = EndFound::NextHeader;
+        if last.kept.take().is_some() {
+            let (range, label) = (last.payload, last.header.label());
+            // what was kept may be less
+            match self.keep(range) {
+                Ok(bytes) => {
+                    if let Some(s) = self.out.sections.last_mut() {
+                        s.kept = Some(bytes);
+                    }
+                }
+                Err(e) => self.out.found.survived("section-bytes", &e.within(label)),
+            }
+        }
         Ok(())
     }
 

@@ -138,7 +138,8 @@ impl Walker<'_> {
                 if !self.jumped && self.jump(start)? {
                     return Ok(true);
                 }
-                self.further_section(kind, start).map_err(|e| self.within_part(e, kind, start))?;
+                let id = self.c.be32()?;
+                self.further_section(kind, start, id).map_err(|e| self.within_part(e, kind, id))?;
             }
             _ => {
                 return Err(Error::corrupt(
@@ -250,7 +251,7 @@ impl Walker<'_> {
     }
 
     /// Reads the payload of a section from a source that will not give it again.
-    fn keep(&mut self, range: StreamRange) -> Result<Blob> {
+    pub(super) fn keep(&mut self, range: StreamRange) -> Result<Blob> {
         self.kept.set(self.kept.bytes().saturating_add(range.len())).map_err(|e| e.at(range.start))?;
         let mut c = Cursor::new(self.c.source(), range.start);
         Ok(Blob::new(c.take_vec(range.len(), MAX_SECTION_BYTES, "section")?))
@@ -349,17 +350,15 @@ impl Walker<'_> {
     }
 
     /// Adds the live section that a PART or END belongs to.
-    fn within_part(&self, e: Error, kind: RecordType, start: StreamOffset) -> Error {
-        let mut c = Cursor::new(self.c.source(), start.plus(1));
-        let index = c.be32().ok().and_then(|id| self.live.get(&id).copied());
+    fn within_part(&self, e: Error, kind: RecordType, id: u32) -> Error {
+        let index = self.live.get(&id).copied();
         match index.and_then(|i| self.out.sections.get(i)) {
             Some(s) => e.within(format!("{} ({kind})", s.header.idstr)),
             None => e,
         }
     }
 
-    fn further_section(&mut self, kind: RecordType, start: StreamOffset) -> Result<()> {
-        let id = self.c.be32()?;
+    fn further_section(&mut self, kind: RecordType, start: StreamOffset, id: u32) -> Result<()> {
         let Some(index) = self.live.get(&id).copied() else {
             return Err(Error::corrupt(
                 start,
