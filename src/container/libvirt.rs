@@ -118,11 +118,13 @@ pub(super) fn read(source: &dyn Source) -> Result<LibvirtImage> {
     if data_len == 0 {
         return Err(within(Error::corrupt(StreamOffset(20), "expected some bytes of XML, found a length of 0")));
     }
+    let too_long =
+        || Error::truncated(StreamOffset(20), format!("XML of {data_len} bytes reaches behind the end of the file"));
     if source.size().is_some_and(|s| body > s) {
-        let e =
-            Error::truncated(StreamOffset(20), format!("XML of {data_len} bytes reaches behind the end of the file"));
-        return Err(within(e));
+        return Err(within(too_long()));
     }
+    // the end of a pipe is known when it is there
+    let within = |e: Error| within(if e.kind() == ErrorKind::Truncated { too_long() } else { e });
     let area = c.take_vec(data_len.min(MAX_XML), MAX_XML, "XML").map_err(within)?;
     // a hostile length must not make a pipe keep it all
     while c.offset().0 < body {
@@ -193,6 +195,17 @@ mod tests {
         b[16] = 9;
         assert_eq!(read(&MemorySource::new(b)).unwrap_err().kind(), ErrorKind::Unsupported);
         assert_eq!(read(&MemorySource::new(MAGIC_PART.to_vec())).unwrap_err().kind(), ErrorKind::Truncated);
+    }
+
+    #[test]
+    fn a_length_behind_the_end_is_the_same_error_from_a_pipe() {
+        let mut b = image(false, 2, 0, "<domain/>", "");
+        for len in [200, 1 << 18, u32::MAX] {
+            b[20..24].copy_from_slice(&len.to_le_bytes());
+            let pipe = crate::wire::PipeSource::new(Box::new(std::io::Cursor::new(b.clone())));
+            let (a, b) = (read(&MemorySource::new(b.clone())).unwrap_err(), read(&pipe).unwrap_err());
+            assert_eq!((a.to_string(), a.kind()), (b.to_string(), b.kind()));
+        }
     }
 
     #[test]

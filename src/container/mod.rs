@@ -336,7 +336,11 @@ impl Way<'_> {
                 Error::new(ErrorKind::Truncated, format!("{}: expected a migration stream, found the end", l.name()))
             }
             _ if head.is_empty() || signature::identify(head).is_some() => e,
-            _ => signature::seek_stream(e, head, source, self.layers.is_empty()),
+            _ => {
+                // --offset counts behind codecs
+                let plain = |l: &Layer| matches!(l, Layer::Pipe | Layer::Compressed(..));
+                signature::seek_stream(e, head, source, self.layers.iter().all(plain))
+            }
         };
         // what came out of a codec may be nothing because the codec's data is damaged
         let faults = self.layers.iter().filter_map(|l| if let Layer::Compressed(_, f) = l { f.get() } else { None });
