@@ -61,6 +61,26 @@ fn decode_devices(b: divan::Bencher<'_, '_>, name: &str) {
     });
 }
 
+/// One device with an array of 4 Mi numbers, decoded and written as JSON.
+#[divan::bench]
+fn wide_array(b: divan::Bencher<'_, '_>) {
+    let count = 4_usize << 20;
+    let mut s = b"QEVM\0\0\0\x03\x07\0\0\0\x02pc\x04\0\0\0\x01\x01d\0\0\0\0\0\0\0\x01".to_vec();
+    s.extend((0..count).flat_map(|i| (i as u64).to_be_bytes()));
+    s.extend(b"\x7e\0\0\0\x01\0\x06");
+    let text = format!(
+        r#"{{"page_size":4096,"devices":[{{"name":"d","instance_id":0,"vmsd_name":"d","version":1,"fields":[{{"name":"t","array_len":{count},"type":"uint64","size":8}}]}}]}}"#
+    );
+    s.extend((text.len() as u32).to_be_bytes());
+    s.extend(text.as_bytes());
+    let c = container(s);
+    b.counter(BytesCount::new(count as u64 * 8)).bench(|| {
+        let image = SaveImage::walk_container(c.clone(), OpenOptions::default()).expect("a stream");
+        let document = savevm_analyze::render::upstream::StateDocument::new(&image, None);
+        savevm_analyze::render::pretty(std::io::sink(), &document).is_ok()
+    });
+}
+
 #[divan::bench]
 fn xbzrle_page(b: divan::Bencher<'_, '_>) {
     // every 16th byte changes

@@ -4,8 +4,9 @@
 /// `serde_json` itself stops at 128 levels of JSON, which is about 40 levels of description.
 pub const MAX_DEPTH: usize = 48;
 
-/// Nodes in the tree of one device. The largest seen (`spapr-xive` of pseries) has some 300,000; a node costs about 100
-/// bytes, so a hostile description cannot make the tree of one device larger than some 400 MiB.
+/// Nodes in the tree of one device; an array whose elements are laid out alike is one, however long it is. Real devices have
+/// some thousands. A node costs about 100 bytes, so a hostile description cannot make the tree of one device larger than
+/// some 400 MiB.
 pub const MAX_NODES_PER_DEVICE: usize = 4 << 20;
 
 /// Nodes in the tree of one device for each byte of its section, for a description that makes many of few bytes. A byte

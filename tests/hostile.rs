@@ -55,6 +55,39 @@ fn neighbours_stand(image: &SaveImage) {
 }
 
 #[test]
+fn arrays_of_millions_of_numbers_are_decoded() {
+    // `spapr_iommu` has a table entry for each page of a DMA window: 5 Mi of them are 20 GiB of guest memory
+    let count = 5_usize << 20;
+    let table = format!(r#"{{"name": "mig_table", "type": "uint64", "array_len": {count}, "size": 8}}"#);
+    let mut payload = vec![0; count * 8];
+    payload[count * 8 - 1] = 7;
+    let image = look("table", &between(&table, &payload));
+    neighbours_stand(&image);
+    let section = image.device_sections().nth(1).unwrap();
+    let device = image.device(section).unwrap();
+    assert!(device.decoded.errors.is_empty(), "{:?}", device.decoded.errors);
+    let table = device.root().child("mig_table").unwrap();
+    assert_eq!(table.elements().len(), count);
+    let last = table.elements().get(count - 1).unwrap();
+    assert_eq!((last.as_u64(), last.range.end), (Some(7), section.payload.end));
+}
+
+#[test]
+fn arrays_of_several_layouts_are_not_unpacked_without_end() {
+    let fields = [
+        field("x", "uint64", 8, ""),
+        r#"{"name": "x", "type": "uint8", "array_len": 8388608, "size": 1}"#.to_owned(),
+        field("y", "uint8", 1, ""),
+    ];
+    let image = look("mixed", &between(&fields.join(","), &vec![5; (8 << 20) + 9]));
+    neighbours_stand(&image);
+    assert!(nodes(&image, 1) < 10);
+    let device = image.device(image.device_sections().nth(1).unwrap()).unwrap();
+    assert!(device.decoded.errors.is_empty(), "{:?}", device.decoded.errors);
+    assert_eq!(device.root().child("y").unwrap().as_u64(), Some(5));
+}
+
+#[test]
 fn arrays_that_are_longer_than_the_section() {
     for (size, count) in [(0, 1_u64 << 31), (1, 1 << 31), (0, u32::MAX.into()), (8, u32::MAX.into())] {
         for ty in ["uint8", "struct", "buffer", "capability", "qtailq", "no such type", "virtio", "nullptr"] {

@@ -124,17 +124,29 @@ impl<'a> Printer<'a> {
             }
             return Ok(1);
         }
-        let hits: Vec<(String, &Node)> = self.fields.iter().flat_map(|f| f.select(root)).collect();
-        if self.format == StateFormat::Tree && !hits.is_empty() {
-            writeln!(self.out, "{}", style::paint(Role::Title, &label))?;
+        let mut hits = 0_usize;
+        let mut result = Ok(());
+        let fields = std::mem::take(&mut self.fields);
+        fields.iter().all(|field| {
+            field.visit(root, &mut |path, node| {
+                hits += 1;
+                result = self.hit(node, path, (hits == 1).then_some(&*label), (idstr, instance));
+                result.is_ok()
+            })
+        });
+        self.fields = fields;
+        result.map(|()| hits)
+    }
+
+    /// Prints a field that was asked for; the first of a device behind the device's name.
+    fn hit(&mut self, node: &Node, path: &str, label: Option<&str>, device: (&Name, u32)) -> Result<(), Failure> {
+        if self.format != StateFormat::Tree {
+            return self.json(node, Some(path), device.0, device.1);
         }
-        for (path, node) in &hits {
-            match self.format {
-                StateFormat::Tree => tree::print(self.out, node, path, 1, &self.tree)?,
-                _ => self.json(node, Some(path), idstr, instance)?,
-            }
+        if let Some(l) = label {
+            writeln!(self.out, "{}", style::paint(Role::Title, l))?;
         }
-        Ok(hits.len())
+        Ok(tree::print(self.out, node, path, 1, &self.tree)?)
     }
 
     fn json(&mut self, node: &Node, path: Option<&str>, idstr: &Name, instance: u32) -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use super::side::SectionFacts;
 use super::{push, rules};
 use crate::difference::{Aspect, Difference, Subject, Weight};
-use crate::value::{Node, Value};
+use crate::value::Node;
 
 const INDEXES: &str = "cpreg_vmstate_indexes";
 const LENGTH: &str = "cpreg_vmstate_array_len";
@@ -18,6 +18,9 @@ const VALUES: &str = "cpreg_vmstate_values";
 
 /// Registers named in a finding; the others are counted.
 const SHOWN: usize = 4;
+
+/// Registers that are read of a list. Real processors have some hundreds.
+const MAX_REGISTERS: usize = 1 << 16;
 
 /// The registers of a processor in a stream.
 #[derive(Debug)]
@@ -35,10 +38,10 @@ impl List {
 
 fn array(root: &Node, name: &str) -> Option<Vec<u64>> {
     let node = root.record()?.children().find(|n| n.name.ends_with(name))?;
-    match &node.value {
-        Value::Array(a) => Some(a.iter().filter_map(Node::as_u64).collect()),
-        _ => node.as_u64().map(|v| vec![v]),
+    if !node.is_array() {
+        return node.as_u64().map(|v| vec![v]);
     }
+    Some(node.elements().first_of_many(MAX_REGISTERS).filter_map(|n| n.as_u64()).collect())
 }
 
 /// Compares the lists of two processors.

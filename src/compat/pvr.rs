@@ -6,18 +6,15 @@
 use super::side::SectionFacts;
 use super::{push, rules};
 use crate::difference::{Aspect, Difference, Subject, Weight};
-use crate::value::{Node, Value};
+use crate::value::Node;
 
 /// `SPR_PVR` in `target/ppc/cpu.h`.
 const PVR: usize = 287;
 
 /// Finds it in a processor's tree.
 pub fn of(root: &Node) -> Option<u64> {
-    let node = root.child("env.spr")?;
-    match &node.value {
-        Value::Array(a) => a.get(PVR).and_then(Node::as_u64),
-        _ => None,
-    }
+    let node = root.child("env.spr").filter(|n| n.is_array())?;
+    node.elements().get(PVR)?.as_u64()
 }
 
 /// Compares the versions of two processors.

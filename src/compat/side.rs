@@ -48,18 +48,23 @@ impl Values {
 /// Returns the numbers in a tree that may be lengths.
 fn lengths(root: &Node) -> HashSet<u64> {
     let mut out = HashSet::new();
+    add_lengths(root, &mut out);
+    out
+}
+
+fn add_lengths(root: &Node, out: &mut HashSet<u64>) {
     root.walk(&mut |_, n| {
-        if let Value::Array(a) = &n.value
-            && a.len() > MAX_COUNTED
-        {
+        if n.is_array() && n.elements().len() > MAX_COUNTED {
             return false;
+        }
+        if let Value::Packed(_) = n.value {
+            n.elements().iter().for_each(|e| add_lengths(&e, out));
         }
         if let Some(v) = n.as_u64().filter(|v| *v <= MAX_LENGTH && out.len() < MAX_LENGTHS) {
             out.insert(v);
         }
         true
     });
-    out
 }
 
 /// Arrays with more elements than this are registers or the like, and hold no lengths; no length is larger than this; and

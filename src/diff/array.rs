@@ -1,10 +1,10 @@
 //! Arrays by ranges of elements, buffers by ranges of bytes, lists by what came and went.
 
-use super::found::{Elements, Found, Raw, Side};
+use super::found::{Found, Joined, Raw, Side};
 use super::rules;
 use super::tree::{Comparer, other_layout, shape};
 use crate::offset::StreamRange;
-use crate::value::{Layout, Node, Value, bytes_text};
+use crate::value::{Elements, Node, Value, bytes_text};
 
 /// Bytes that are alike between two ranges, up to which they are one range: a register is seldom longer.
 const GAP: usize = 4;
@@ -15,18 +15,18 @@ const MAX_RANGES: usize = 64;
 
 /// Compares arrays or lists; one of the two may be a bare element.
 pub fn compare(c: &mut Comparer<'_>, a: &Node, b: &Node, out: &mut Found) {
-    if matches!(a.ty.layout(), Some(Layout::List | Layout::Tree)) && a.ty == b.ty {
-        return list(c, a.elements(), b.elements(), out);
-    }
     let (x, y) = (a.elements(), b.elements());
+    if a.is_list() && a.ty == b.ty {
+        return list(c, x, y, out);
+    }
     let pointer = |n: &Node| matches!(n.value, Value::Null | Value::Present);
     if let (Some(first), Some(other)) = (x.first(), y.first())
-        && !pointer(first)
-        && !pointer(other)
-        && let Some(mut raw) = other_layout(first, other)
+        && !pointer(&first)
+        && !pointer(&other)
+        && let Some(mut raw) = other_layout(&first, &other)
     {
         // once for the array, not once for each element
-        (raw.before, raw.after) = (shape_of(a, first), shape_of(b, other));
+        (raw.before, raw.after) = (shape_of(a, &first), shape_of(b, &other));
         out.push(raw);
         return;
     }
@@ -35,9 +35,30 @@ pub fn compare(c: &mut Comparer<'_>, a: &Node, b: &Node, out: &mut Found) {
         let message = "the array has another length";
         out.push(Raw::new(&rules::ARRAY_LENGTH, message, side(a, x.len()), side(b, y.len())));
     }
-    let mut joined = Elements::new(out);
+    let mut joined = Joined::new(out);
+    if x.has_layout_of(y) {
+        return packed(c, x, y, &mut joined);
+    }
     for (i, (p, q)) in x.iter().zip(y).enumerate() {
-        joined.add(i, c.element(i, p, q));
+        joined.add(i, c.element(i, &p, &q));
+    }
+}
+
+/// Compares arrays of one layout: only elements whose bytes differ are made.
+fn packed(c: &mut Comparer<'_>, x: Elements<'_>, y: Elements<'_>, joined: &mut Joined<'_>) {
+    let leaves = x.first().is_some_and(|e| !e.is_array() && e.record().is_none() && e.as_bytes().is_none());
+    let mut i = x.next_difference(y, 0);
+    while let (Some(p), Some(q)) = (x.get(i), y.get(i)) {
+        let before = i.checked_sub(1);
+        let repeats = |all: Elements<'_>| before.is_some_and(|b| all.alike(i, all, b));
+        if !leaves || !joined.count(i, (&p, repeats(x)), (&q, repeats(y))) {
+            joined.add(i, c.element(i, &p, &q));
+        }
+        let next = i.saturating_add(1);
+        i = x.next_difference(y, next);
+        if i != next {
+            joined.close();
+        }
     }
 }
 
@@ -52,14 +73,16 @@ fn shape_of(array: &Node, first: &Node) -> Option<Side> {
 
 /// Compares lists: elements alike at both ends are set aside, what is between is compared in order, and what is left over
 /// on one side came or went.
-fn list(c: &mut Comparer<'_>, a: &[Node], b: &[Node], out: &mut Found) {
+fn list(c: &mut Comparer<'_>, a: Elements<'_>, b: Elements<'_>, out: &mut Found) {
+    let mut joined = Joined::new(out);
     if a.len() == b.len() {
-        let mut joined = Elements::new(out);
         for (i, (p, q)) in a.iter().zip(b).enumerate() {
-            joined.add(i, c.element(i, p, q));
+            joined.add(i, c.element(i, &p, &q));
         }
         return;
     }
+    // the elements of lists are nodes of the tree
+    let (Elements::Nodes(a), Elements::Nodes(b)) = (a, b) else { return };
     let same = |c: &mut Comparer<'_>, p: &Node, q: &Node| c.element(0, p, q).is_empty();
     let mut front = 0;
     while let (Some(p), Some(q)) = (a.get(front), b.get(front)) {
@@ -72,7 +95,6 @@ fn list(c: &mut Comparer<'_>, a: &[Node], b: &[Node], out: &mut Found) {
     let back = ra.iter().rev().zip(rb.iter().rev()).take_while(|(p, q)| same(c, p, q)).count();
     let (na, nb) = (ra.len().saturating_sub(back), rb.len().saturating_sub(back));
     let both = na.min(nb);
-    let mut joined = Elements::new(out);
     for (i, (p, q)) in ra.iter().zip(rb).take(both).enumerate() {
         let at = front.saturating_add(i);
         joined.add(at, c.element(at, p, q));
@@ -95,13 +117,7 @@ fn list(c: &mut Comparer<'_>, a: &[Node], b: &[Node], out: &mut Found) {
 
 /// Compares buffers of one length.
 pub fn buffer(c: &Comparer<'_>, a: &Node, x: &[u8], b: &Node, y: &[u8], out: &mut Found) {
-    let mut ranges = ranges(x, y);
-    let more = ranges.split_off(ranges.len().min(MAX_RANGES));
-    if let (Some(last), Some(end)) = (ranges.last_mut(), more.last()) {
-        last.1 = end.1;
-        last.2 = more.iter().fold(last.2, |n, r| n.saturating_add(r.2));
-    }
-    for (from, to, count) in ranges {
+    for (from, to, count) in ranges(x, y) {
         let index = match to.checked_sub(1) {
             Some(last) if last > from => format!("[{from:#04x}..{last:#04x}]"),
             _ => format!("[{from:#04x}]"),
@@ -135,20 +151,24 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the ranges of bytes that differ, and how many differ in each.
+/// Returns the ranges of bytes that differ, and how many differ in each; the last one is up to the last byte.
 fn ranges(x: &[u8], y: &[u8]) -> Vec<(usize, usize, usize)> {
+    const BLOCK: usize = 4096;
     let mut out: Vec<(usize, usize, usize)> = Vec::new();
-    for (i, (p, q)) in x.iter().zip(y).enumerate() {
-        if p == q {
-            continue;
-        }
-        let end = i.saturating_add(1);
-        match out.last_mut() {
-            Some((_, to, n)) if i.saturating_sub(*to) < GAP => {
-                *to = end;
-                *n = n.saturating_add(1);
+    let blocks = x.chunks(BLOCK).zip(y.chunks(BLOCK)).enumerate().filter(|(_, (p, q))| p != q);
+    for (block, (p, q)) in blocks {
+        let start = block.saturating_mul(BLOCK);
+        for (i, _) in p.iter().zip(q).enumerate().filter(|(_, (p, q))| p != q) {
+            let at = start.saturating_add(i);
+            let end = at.saturating_add(1);
+            let full = out.len() >= MAX_RANGES;
+            match out.last_mut() {
+                Some((_, to, n)) if full || at.saturating_sub(*to) < GAP => {
+                    *to = end;
+                    *n = n.saturating_add(1);
+                }
+                _ => out.push((at, end, 1)),
             }
-            _ => out.push((i, end, 1)),
         }
     }
     out

@@ -2,6 +2,7 @@
 
 use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
 use crate::offset::StreamRange;
+use crate::value::Node;
 
 use super::rules;
 
@@ -9,6 +10,8 @@ use super::rules;
 const MAX_FOUND: usize = 20_000;
 /// Values that are printed of a range of elements.
 const SOME_VALUES: usize = 6;
+/// Elements of a range that are asked what their change means; only ranges of numbers are longer.
+const SOME_ASKED: usize = 4_096;
 /// Lines of meaning that are kept of a range of elements.
 const SOME_LINES: usize = 8;
 
@@ -43,6 +46,21 @@ impl Side {
         self.more = self.more.saturating_add(other.more);
         if let (Some(r), Some(o)) = (&mut self.range, other.range) {
             *r = StreamRange::new(r.start.0.min(o.start.0), r.end.0.max(o.end.0));
+        }
+    }
+
+    /// Tells whether one more value needs no text: it repeats the one before it, or is one of those that are not printed.
+    fn can_count(&self, repeats: bool) -> bool {
+        repeats || self.more > 0
+    }
+
+    fn count_one(&mut self, range: StreamRange) {
+        match self.runs.last_mut() {
+            Some((_, n)) if self.more == 0 => *n = n.saturating_add(1),
+            _ => self.more = self.more.saturating_add(1),
+        }
+        if let Some(r) = &mut self.range {
+            *r = StreamRange::new(r.start.0.min(range.start.0), r.end.0.max(range.end.0));
         }
     }
 
@@ -90,6 +108,17 @@ impl Raw {
         }
         let room = SOME_LINES.saturating_sub(self.meaning.len());
         self.meaning.extend(next.meaning.into_iter().take(room));
+    }
+
+    /// Adds the numbers of a neighbour without their text, if neither is printed.
+    fn count(&mut self, (p, p_repeats): (&Node, bool), (q, q_repeats): (&Node, bool)) -> bool {
+        let (Some(x), Some(y)) = (&mut self.before, &mut self.after) else { return false };
+        let can = *self.rule == rules::FIELD_VALUE && x.can_count(p_repeats) && y.can_count(q_repeats);
+        if can {
+            x.count_one(p.range);
+            y.count_one(q.range);
+        }
+        can
     }
 
     /// Puts what is around it before its path.
@@ -175,12 +204,12 @@ impl Found {
 }
 
 /// The findings of an array, element by element.
-pub struct Elements<'o> {
+pub struct Joined<'o> {
     out: &'o mut Found,
     open: Option<(usize, usize, Found)>,
 }
 
-impl<'o> Elements<'o> {
+impl<'o> Joined<'o> {
     pub fn new(out: &'o mut Found) -> Self {
         Self { out, open: None }
     }
@@ -205,6 +234,31 @@ impl<'o> Elements<'o> {
         }
     }
 
+    /// Adds a number that differs without a finding of its own, where that makes no difference to what is printed: in a
+    /// long range, or where no more findings are kept. Each side says whether the number repeats the one before it.
+    pub fn count(&mut self, index: usize, before: (&Node, bool), after: (&Node, bool)) -> bool {
+        let Some((first, last, group)) = &mut self.open else {
+            // a range begins, of which nothing but its number is kept
+            if self.out.list.len() >= MAX_FOUND {
+                self.open = Some((index, index, Found { list: Vec::new(), dropped: 1 }));
+                return true;
+            }
+            return false;
+        };
+        if last.checked_add(1) != Some(index) {
+            return false;
+        }
+        let counted = match group.list.as_mut_slice() {
+            [] => true,
+            [raw] if index.saturating_sub(*first) >= SOME_ASKED => raw.count(before, after),
+            _ => false,
+        };
+        if counted {
+            *last = index;
+        }
+        counted
+    }
+
     /// Ends the open range.
     pub fn close(&mut self) {
         let Some((first, last, group)) = self.open.take() else { return };
@@ -217,7 +271,7 @@ impl<'o> Elements<'o> {
     }
 }
 
-impl Drop for Elements<'_> {
+impl Drop for Joined<'_> {
     fn drop(&mut self) {
         self.close();
     }
@@ -237,7 +291,7 @@ mod tests {
     #[test]
     fn neighbours_are_joined() {
         let mut out = Found::default();
-        let mut e = Elements::new(&mut out);
+        let mut e = Joined::new(&mut out);
         for i in 3..12 {
             e.add(i, value("", &i.to_string(), "0"));
         }

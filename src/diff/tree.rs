@@ -8,7 +8,7 @@ use super::meaning::{Change, Meaning};
 use super::rules;
 use crate::difference::sequence::{Step, align};
 use crate::text::Name;
-use crate::value::{Layout, Node, Record, Value};
+use crate::value::{Node, Record, Value};
 
 /// Fields between two that match, among which renamed ones are sought, on each side.
 const MAX_RENAMED: usize = 64;
@@ -31,9 +31,9 @@ impl<'m> Comparer<'m> {
             (Value::Struct(x), Value::Struct(y)) => self.record(a, x, b, y, out),
             (Value::Null | Value::Present, Value::Null | Value::Present) if a.value == b.value => {}
             (Value::Null | Value::Present, _) | (_, Value::Null | Value::Present) => self.value(a, b, out),
-            (Value::Array(_), Value::Array(_)) => array::compare(self, a, b, out),
+            _ if a.is_array() && b.is_array() => array::compare(self, a, b, out),
             // an array of one element looks like the element in a description
-            (Value::Array(_), _) | (_, Value::Array(_)) if a.ty == b.ty => array::compare(self, a, b, out),
+            _ if (a.is_array() || b.is_array()) && a.ty == b.ty => array::compare(self, a, b, out),
             _ => self.leaf(a, b, out),
         }
     }
@@ -50,7 +50,7 @@ impl<'m> Comparer<'m> {
         out.under(first, name);
     }
 
-    /// The same for an element, whose index is put before the paths by [`super::found::Elements`].
+    /// The same for an element, whose index is put before the paths by [`super::found::Joined`].
     pub fn element(&mut self, index: usize, a: &Node, b: &Node) -> Found {
         let mut out = Found::default();
         if equal_leaves(a, b) {
@@ -235,8 +235,8 @@ fn equal_leaves(a: &Node, b: &Node) -> bool {
 
 /// Returns the finding for leaves, or elements, that are not laid out alike.
 pub fn other_layout(a: &Node, b: &Node) -> Option<Raw> {
-    let sized = |n: &Node| !matches!(n.value, Value::Text(_) | Value::Struct(_) | Value::Array(_));
-    let composite = |n: &Node| matches!(n.value, Value::Struct(_) | Value::Array(_));
+    let composite = |n: &Node| n.is_array() || n.record().is_some();
+    let sized = |n: &Node| !composite(n) && !matches!(n.value, Value::Text(_));
     let typed = |n: &Node| Some(Side::new(with_value(n), n.range));
     // what could not be decoded has the type that it would have had
     if a.ty != b.ty || composite(a) != composite(b) {
@@ -257,7 +257,7 @@ fn interchangeable(a: &Node, b: &Node) -> bool {
     let vmsd = |n: &Node| n.record().map(|r| r.vmsd.clone());
     a.ty == b.ty
         && a.range.len() == b.range.len()
-        && std::mem::discriminant(&a.value) == std::mem::discriminant(&b.value)
+        && (a.is_array() && b.is_array() || std::mem::discriminant(&a.value) == std::mem::discriminant(&b.value))
         && vmsd(a) == vmsd(b)
 }
 
@@ -280,7 +280,7 @@ fn bytes(n: u64) -> String {
 
 fn with_value(n: &Node) -> String {
     match &n.value {
-        Value::Struct(_) | Value::Array(_) => format!("{} ({})", text(n), about(n)),
+        Value::Struct(_) | Value::Array(_) | Value::Packed(_) => format!("{} ({})", text(n), about(n)),
         _ => format!("{} ({})", n.text(false), about(n)),
     }
 }
@@ -292,8 +292,7 @@ pub fn text(n: &Node) -> String {
             Some(v) => format!("{} v{v}", name_of(r)),
             None => name_of(r),
         },
-        Value::Array(a) if matches!(n.ty.layout(), Some(Layout::List | Layout::Tree)) => format!("list of {}", a.len()),
-        Value::Array(a) => format!("array of {}", a.len()),
+        _ if n.is_array() => format!("{} of {}", if n.is_list() { "list" } else { "array" }, n.elements().len()),
         _ => n.text(false),
     }
 }

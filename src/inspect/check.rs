@@ -198,7 +198,11 @@ fn wrapper(container: &Container, cut: bool, findings: &mut Diagnostics) {
 fn leaves(root: &Node) -> u64 {
     let mut n = 0_u64;
     root.walk(&mut |_, node| {
-        n = n.saturating_add(u64::from(!matches!(node.value, Value::Struct(_) | Value::Array(_))));
+        n = n.saturating_add(match &node.value {
+            Value::Struct(_) | Value::Array(_) => 0,
+            Value::Packed(p) => p.values(),
+            _ => 1,
+        });
         true
     });
     n

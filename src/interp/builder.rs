@@ -1,5 +1,6 @@
 //! Reads bytes and writes nodes in one go, so that no byte is read without a place in the tree.
 
+mod arrays;
 mod read;
 
 use std::cell::{Cell, RefCell};
@@ -128,7 +129,11 @@ impl<'a> Builder<'a> {
     }
 
     fn count(&self) -> Result<()> {
-        match self.shared.nodes_left.get().checked_sub(1) {
+        self.count_many(1)
+    }
+
+    fn count_many(&self, n: usize) -> Result<()> {
+        match self.shared.nodes_left.get().checked_sub(n) {
             Some(n) => {
                 self.shared.nodes_left.set(n);
                 Ok(())
@@ -370,16 +375,6 @@ impl<'a> Builder<'a> {
     /// Moves past the count of a tree.
     pub(super) fn skip_be32(&mut self) -> Result<u32> {
         self.reader.be32()
-    }
-
-    /// As [`Builder::array`], with the type of the elements on the array.
-    pub(super) fn array_of(
-        &mut self,
-        name: &Name,
-        ty: &FieldType,
-        f: impl FnOnce(&mut Self) -> Result<()>,
-    ) -> Result<()> {
-        self.framed(name.exact(), ty.exact(), 0, "", None, f, |r| Value::Array(r.fields))
     }
 
     /// Reads an element of a list behind its mark of one byte.

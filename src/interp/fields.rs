@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::names::{NULL_POINTER, VALID_POINTER};
 use crate::schema::{Field, Vmsd};
 use crate::text::Name;
-use crate::value::{FieldType, Layout, Node, Record, Value};
+use crate::value::{FieldType, Layout, Node, Record, Value, int, timer, uint};
 
 /// Reads the fields and subsections of a vmsd. Never fails: what does not fit is noted and left as opaque bytes.
 pub(super) fn record(b: &mut Builder<'_>, vmsd: &Vmsd) {
@@ -19,7 +19,8 @@ pub(super) fn record(b: &mut Builder<'_>, vmsd: &Vmsd) {
         }
     }
     let fields = b.take_fields();
-    b.set_fields(merge_runs(fields));
+    let fields = merge_runs(b, fields);
+    b.set_fields(fields);
     for s in &vmsd.subsections {
         if let Err(e) = subsection(b, s) {
             b.note(e.within(s.name.to_string()));
@@ -78,22 +79,13 @@ fn field(b: &mut Builder<'_>, f: &Field) -> Result<()> {
     let Some(n) = f.array_len else { return element(b, f) };
     let size = f.size;
     let varies = f.ty.layout() == Some(Layout::CountedText);
+    let mut count = usize::try_from(n).unwrap_or(usize::MAX);
     if !varies && f.total() > b.remaining() as u64 && size > 0 {
         // as many as there are; the error comes from the first that is not
         let whole = (b.remaining() as u64).checked_div(size).unwrap_or_default();
-        return b.array_of(&f.name, &f.ty, |b| {
-            for _ in 0..=whole {
-                element(b, f)?;
-            }
-            Ok(())
-        });
+        count = usize::try_from(whole.saturating_add(1)).unwrap_or(usize::MAX);
     }
-    b.array_of(&f.name, &f.ty, |b| {
-        for _ in 0..n {
-            element(b, f)?;
-        }
-        Ok(())
-    })
+    b.array_of(f.name.exact(), &f.ty, count, |b| element(b, f))
 }
 
 fn element(b: &mut Builder<'_>, f: &Field) -> Result<()> {
@@ -106,10 +98,7 @@ fn element(b: &mut Builder<'_>, f: &Field) -> Result<()> {
         Some(Layout::Unsigned) if (1..=8).contains(&n) => {
             b.typed(&f.name, &f.ty, n, |s, _| (Value::Uint(uint(s)), None))
         }
-        Some(Layout::Timer) if n == 8 => b.typed(&f.name, &f.ty, n, |s, _| {
-            let v = uint(s);
-            (Value::Timer((v != u64::MAX).then_some(v)), None)
-        }),
+        Some(Layout::Timer) if n == 8 => b.typed(&f.name, &f.ty, n, |s, _| (Value::Timer(timer(s)), None)),
         Some(Layout::PointerMarker) if n == 1 => b.typed(&f.name, &f.ty, n, |s, blob| match s.first() {
             Some(&NULL_POINTER) => (Value::Null, None),
             Some(&VALID_POINTER) => (Value::Present, None),
@@ -130,15 +119,6 @@ fn element(b: &mut Builder<'_>, f: &Field) -> Result<()> {
         Some(Layout::Custom) => custom_field(b, f, n),
         _ => b.typed(&f.name, &f.ty, n, |_, blob| (Value::Bytes(blob), None)),
     }
-}
-
-fn uint(s: &[u8]) -> u64 {
-    s.iter().fold(0, |v, c| (v << 8) | u64::from(*c))
-}
-
-fn int(s: &[u8]) -> i64 {
-    let first = i64::from(s.first().copied().unwrap_or_default().cast_signed());
-    s.get(1..).unwrap_or_default().iter().fold(first, |v, c| (v << 8) | i64::from(*c))
 }
 
 fn structure(b: &mut Builder<'_>, f: &Field, n: usize) -> Result<()> {
@@ -253,44 +233,64 @@ fn custom_field(b: &mut Builder<'_>, f: &Field, n: usize) -> Result<()> {
 
 /// Joins neighbours of one name into an array: QEMU describes the elements of some arrays one by one, with an index on
 /// each up to 9.x, on all but the last in 10.0, and on none in 11.x.
-fn merge_runs(fields: Vec<Node>) -> Vec<Node> {
+fn merge_runs(b: &Builder<'_>, fields: Vec<Node>) -> Vec<Node> {
     let mut out: Vec<Node> = Vec::with_capacity(fields.len());
     for node in fields {
-        let Some(last) = out.last_mut().filter(|l| l.name == node.name && is_mergeable(l) && is_mergeable(&node))
-        else {
-            out.push(node);
-            continue;
+        let same_name = |l: &&mut Node| l.name == node.name && is_mergeable(l) && is_mergeable(&node);
+        let left = match out.last_mut().filter(same_name) {
+            Some(last) => append(b, last, node),
+            None => Some(node),
         };
-        let range = crate::offset::StreamRange::new(last.range.start.0, node.range.end.0);
-        let more = match node.value {
-            Value::Array(a) if node.ty.layout() != Some(Layout::List) => a,
-            value => vec![Node { value, ..node }],
-        };
-        if let Value::Array(a) = &mut last.value
-            && !matches!(last.ty.layout(), Some(Layout::List | Layout::Tree))
-        {
-            a.extend(more);
-        } else {
-            let first = Node {
-                name: last.name.clone(),
-                ty: last.ty.clone(),
-                range: last.range,
-                value: std::mem::replace(&mut last.value, Value::Null),
-                problem: last.problem.take(),
-            };
-            let mut a = vec![first];
-            a.extend(more);
-            // an array of lists must not look like a list itself
-            last.ty = if matches!(last.ty.layout(), Some(Layout::List | Layout::Tree)) {
-                FieldType::new("struct")
-            } else {
-                last.ty.clone()
-            };
-            last.value = Value::Array(a);
-        }
-        last.range = range;
+        out.extend(left);
     }
     out
+}
+
+/// Appends the elements of a node to those of the one before it; returns the node where it cannot be done.
+fn append(b: &Builder<'_>, last: &mut Node, node: Node) -> Option<Node> {
+    let range = crate::offset::StreamRange::new(last.range.start.0, node.range.end.0);
+    if let (Value::Packed(p), Value::Packed(q)) = (&mut last.value, &node.value)
+        && p.join(q)
+    {
+        last.range = range;
+        return None;
+    }
+    // elements of several layouts, or with other bytes between them, are nodes
+    if !b.unpack_one(last) {
+        return Some(node);
+    }
+    let mut node = node;
+    if !b.unpack_one(&mut node) {
+        return Some(node);
+    }
+    let more = match node.value {
+        Value::Array(a) if node.ty.layout() != Some(Layout::List) => a,
+        value => vec![Node { value, ..node }],
+    };
+    if let Value::Array(a) = &mut last.value
+        && !matches!(last.ty.layout(), Some(Layout::List | Layout::Tree))
+    {
+        a.extend(more);
+    } else {
+        let first = Node {
+            name: last.name.clone(),
+            ty: last.ty.clone(),
+            range: last.range,
+            value: std::mem::replace(&mut last.value, Value::Null),
+            problem: last.problem.take(),
+        };
+        let mut a = vec![first];
+        a.extend(more);
+        // an array of lists must not look like a list itself
+        last.ty = if matches!(last.ty.layout(), Some(Layout::List | Layout::Tree)) {
+            FieldType::new("struct")
+        } else {
+            last.ty.clone()
+        };
+        last.value = Value::Array(a);
+    }
+    last.range = range;
+    None
 }
 
 fn is_mergeable(n: &Node) -> bool {

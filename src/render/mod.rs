@@ -3,6 +3,7 @@
 pub mod cpu;
 pub mod cpu_json;
 pub mod devices_json;
+pub mod hex;
 pub mod human;
 #[cfg(feature = "cli")]
 pub mod info;

@@ -3,11 +3,12 @@
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
+use super::hex::Hex;
 use crate::diag::Diagnostic;
 use crate::error::Error;
 use crate::offset::StreamRange;
 use crate::text::Name;
-use crate::value::{Node, Value};
+use crate::value::{Elements, Node, Value};
 
 /// The version of every JSON document that this crate prints; see `schemas/output/README.md`.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -90,7 +91,7 @@ impl Serialize for NodeJson<'_> {
         m.serialize_entry("name", &n.name)?;
         m.serialize_entry("type", n.ty.exact())?;
         if self.offsets {
-            m.serialize_entry("offset", &n.range.start.to_string())?;
+            m.serialize_entry("offset", &Text(format_args!("{}", n.range.start)))?;
             m.serialize_entry("bytes", &n.range.len())?;
         }
         let nested = |nodes| Nodes { nodes, offsets: self.offsets };
@@ -101,15 +102,15 @@ impl Serialize for NodeJson<'_> {
                 m.serialize_entry("value", &integer(n))?;
                 m.serialize_entry("armed", &t.is_some())?;
             }
-            Value::Bytes(b) => m.serialize_entry("hex", &hex(b.as_slice()))?,
+            Value::Bytes(b) => m.serialize_entry("hex", &Hex::new(b.as_slice()))?,
             Value::Text(t) => m.serialize_entry("value", t)?,
             Value::Null => m.serialize_entry("value", &())?,
             Value::Present => m.serialize_entry("value", "present")?,
             Value::Opaque(b) => {
                 m.serialize_entry("opaque", &true)?;
-                m.serialize_entry("hex", &hex(b.as_slice()))?;
+                m.serialize_entry("hex", &Hex::new(b.as_slice()))?;
             }
-            Value::Array(a) => m.serialize_entry("elements", &nested(a))?,
+            Value::Array(_) | Value::Packed(_) => m.serialize_entry("elements", &nested(n.elements()))?,
             Value::Struct(r) => {
                 if !r.vmsd.is_empty() {
                     m.serialize_entry("vmsd", &r.vmsd)?;
@@ -117,9 +118,9 @@ impl Serialize for NodeJson<'_> {
                 if let Some(v) = r.version {
                     m.serialize_entry("version", &v)?;
                 }
-                m.serialize_entry("fields", &nested(&r.fields))?;
+                m.serialize_entry("fields", &nested(Elements::Nodes(&r.fields)))?;
                 if !r.subsections.is_empty() {
-                    m.serialize_entry("subsections", &nested(&r.subsections))?;
+                    m.serialize_entry("subsections", &nested(Elements::Nodes(&r.subsections)))?;
                 }
             }
         }
@@ -131,7 +132,7 @@ impl Serialize for NodeJson<'_> {
 }
 
 struct Nodes<'a> {
-    nodes: &'a [Node],
+    nodes: Elements<'a>,
     offsets: bool,
 }
 
@@ -139,7 +140,7 @@ impl Serialize for Nodes<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut seq = s.serialize_seq(Some(self.nodes.len()))?;
         for node in self.nodes {
-            seq.serialize_element(&NodeJson { node, offsets: self.offsets, path: None, device: None })?;
+            seq.serialize_element(&NodeJson { node: &node, offsets: self.offsets, path: None, device: None })?;
         }
         seq.end()
     }
@@ -147,12 +148,30 @@ impl Serialize for Nodes<'_> {
 
 /// An integer for machines: up to 32 bits as a number, wider ones as hexadecimal text of the field's width, since JSON
 /// readers lose bits above 2^53.
-#[derive(Serialize)]
-#[serde(untagged)]
 enum Integer {
     Signed(i64),
     Unsigned(u64),
-    Wide(String),
+    /// The value and the number of digits.
+    Wide(u64, usize),
+}
+
+impl Serialize for Integer {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::Signed(v) => s.serialize_i64(v),
+            Self::Unsigned(v) => s.serialize_u64(v),
+            Self::Wide(v, width) => s.collect_str(&format_args!("0x{v:0width$x}")),
+        }
+    }
+}
+
+/// Text that is written as it is made.
+struct Text<'a>(std::fmt::Arguments<'a>);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&self.0)
+    }
 }
 
 fn integer(n: &Node) -> Integer {
@@ -160,23 +179,19 @@ fn integer(n: &Node) -> Integer {
     match n.value {
         Value::Int(v) if bytes <= 4 => Integer::Signed(v),
         Value::Uint(v) if bytes <= 4 => Integer::Unsigned(v),
-        Value::Int(v) => Integer::Wide(format!("{v:#018x}")),
-        Value::Uint(v) => Integer::Wide(wide(v, bytes)),
-        Value::Timer(v) => Integer::Wide(wide(v.unwrap_or(u64::MAX), bytes)),
+        Value::Int(v) => Integer::Wide(v.cast_unsigned(), 16),
+        Value::Uint(v) => Integer::Wide(v, digits(bytes)),
+        Value::Timer(v) => Integer::Wide(v.unwrap_or(u64::MAX), digits(bytes)),
         _ => Integer::Unsigned(0),
     }
 }
 
-fn wide(v: u64, bytes: u64) -> String {
-    format!("0x{v:0width$x}", width = usize::try_from(bytes * 2).unwrap_or(16).min(16))
+fn digits(bytes: u64) -> usize {
+    usize::try_from(bytes * 2).unwrap_or(16).min(16)
 }
 
 /// Returns bytes as hexadecimal digits without gaps.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut s, b| {
-        let _ = write!(s, "{b:02x}");
-        s
-    })
+    Hex::new(bytes).to_string()
 }

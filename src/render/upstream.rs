@@ -6,14 +6,16 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
+use super::hex::Hex;
 use crate::image::{Device, SaveImage};
 use crate::names::RecordType;
 use crate::stream::Section;
 use crate::text::Name;
-use crate::value::{Layout, Node, Record, Value};
+use crate::value::{Elements, Node, Record, Value};
 
 /// Writes the pages of the `ram` section as entries of the map that it is given.
 pub trait MemoryEntries {
@@ -115,7 +117,7 @@ struct Struct<'a> {
 
 impl Serialize for Struct<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let mut keys: Vec<(&Name, Vec<&Node>)> = Vec::new();
+        let mut keys: Vec<(&Name, Vec<Elements<'_>>)> = Vec::new();
         let mut places: HashMap<&Name, usize> = HashMap::new();
         let record = self.record.into_iter();
         for (n, replaces) in record.flat_map(|r| {
@@ -129,16 +131,14 @@ impl Serialize for Struct<'_> {
             if replaces {
                 keys[i].1.clear();
             }
-            match &n.value {
-                Value::Array(a) if !is_hex(n) => keys[i].1.extend(a),
-                _ => keys[i].1.push(n),
-            }
+            keys[i].1.push(if is_hex(n) { Elements::Nodes(std::slice::from_ref(n)) } else { n.elements() });
         }
         let mut map = s.serialize_map(Some(keys.len()))?;
         for (name, nodes) in keys {
-            match nodes.as_slice() {
-                [one] => map.serialize_entry(name, &Item { node: one, device: self.device })?,
-                many => map.serialize_entry(name, &List { nodes: many, device: self.device })?,
+            let mut all = nodes.iter().copied().flatten();
+            match (all.next(), all.next()) {
+                (Some(one), None) => map.serialize_entry(name, &Item { node: &one, device: self.device })?,
+                _ => map.serialize_entry(name, &List { nodes: &nodes, device: self.device })?,
             }
         }
         map.end()
@@ -146,15 +146,16 @@ impl Serialize for Struct<'_> {
 }
 
 struct List<'a> {
-    nodes: &'a [&'a Node],
+    nodes: &'a [Elements<'a>],
     device: &'a Device<'a>,
 }
 
 impl Serialize for List<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let mut seq = s.serialize_seq(Some(self.nodes.len()))?;
-        for node in self.nodes {
-            seq.serialize_element(&Item { node, device: self.device })?;
+        let n = self.nodes.iter().fold(0, |n: usize, e| n.saturating_add(e.len()));
+        let mut seq = s.serialize_seq(Some(n))?;
+        for node in self.nodes.iter().copied().flatten() {
+            seq.serialize_element(&Item { node: &node, device: self.device })?;
         }
         seq.end()
     }
@@ -172,7 +173,7 @@ fn is_hex(n: &Node) -> bool {
         | "int64" | "int64 equal" | "uint8" | "uint8 equal" | "uint16" | "uint16 equal" | "uint32" | "uint32 equal"
         | "uint64" => false,
         // an array of structures has their type; one of lists has not
-        _ => !matches!(n.value, Value::Array(_)) || matches!(n.ty.layout(), Some(Layout::List | Layout::Tree)),
+        _ => !n.is_array() || n.is_list(),
     }
 }
 
@@ -184,40 +185,41 @@ fn is_signed(ty: &str) -> bool {
 /// Returns bytes in hexadecimal, joined by spaces.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut out = String::with_capacity(bytes.len() * 3);
-    for (i, b) in bytes.iter().enumerate() {
-        if i > 0 {
-            out.push(' ');
-        }
-        out.push(char::from(DIGITS[usize::from(b >> 4)]));
-        out.push(char::from(DIGITS[usize::from(b & 15)]));
-    }
-    out
+    Hex::spaced(bytes).to_string()
 }
 
-fn number(n: &Node) -> Option<String> {
+/// A number as the script spells it: all digits, and in brackets what a negative one is.
+struct Spelt {
+    digits: u64,
+    width: usize,
+    negative: Option<i64>,
+}
+
+impl fmt::Display for Spelt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{:0width$x}", self.digits, width = self.width)?;
+        self.negative.map_or(Ok(()), |v| write!(f, " ({v})"))
+    }
+}
+
+fn number(n: &Node) -> Option<Spelt> {
     let raw = match n.value {
         Value::Uint(v) => v,
         Value::Int(v) => v.cast_unsigned(),
         _ => return None,
     };
     let bits = u32::try_from(n.range.len() * 8).ok().filter(|b| (1..=64).contains(b))?;
-    let masked = raw & (u64::MAX >> (64 - bits));
-    let width = bits as usize / 4;
-    let negative = is_signed(n.ty.exact()) && masked >> (bits - 1) != 0;
-    if negative {
-        let signed = (masked << (64 - bits)).cast_signed() >> (64 - bits);
-        return Some(format!("0x{masked:0width$x} ({signed})"));
-    }
-    Some(format!("0x{masked:0width$x}"))
+    let digits = raw & (u64::MAX >> (64 - bits));
+    let is_negative = is_signed(n.ty.exact()) && digits >> (bits - 1) != 0;
+    let negative = is_negative.then(|| (digits << (64 - bits)).cast_signed() >> (64 - bits));
+    Some(Spelt { digits, width: bits as usize / 4, negative })
 }
 
 impl Serialize for Item<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let n = self.node;
         if is_hex(n) {
-            return s.serialize_str(&hex(self.device.bytes_of(n)));
+            return Hex::spaced(self.device.bytes_of(n)).serialize(s);
         }
         match &n.value {
             Value::Bool(b) => s.serialize_bool(*b),
@@ -225,8 +227,8 @@ impl Serialize for Item<'_> {
             Value::Text(t) => t.serialize(s),
             Value::Struct(r) => Struct { record: Some(r), device: self.device }.serialize(s),
             _ => match number(n) {
-                Some(text) => s.serialize_str(&text),
-                None => s.serialize_str(&hex(self.device.bytes_of(n))),
+                Some(number) => s.collect_str(&number),
+                None => Hex::spaced(self.device.bytes_of(n)).serialize(s),
             },
         }
     }
@@ -239,7 +241,7 @@ mod tests {
     use crate::value::FieldType;
 
     fn text(ty: &str, bytes: u64, value: Value) -> String {
-        number(&Node::new("x", FieldType::new(ty), StreamRange::with_len(0, bytes), value)).unwrap()
+        number(&Node::new("x", FieldType::new(ty), StreamRange::with_len(0, bytes), value)).unwrap().to_string()
     }
 
     #[test]

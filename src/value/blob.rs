@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A piece of a section that is in memory; cloning it copies no bytes.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Blob {
     data: Arc<Vec<u8>>,
     start: usize,
@@ -23,6 +23,25 @@ impl Blob {
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         self.data.get(self.start..self.start.saturating_add(self.len)).unwrap_or_default()
+    }
+
+    /// Returns the number of bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Tells whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns this piece and the next one as one, where the next one follows it in the same buffer.
+    pub(crate) fn joined(&self, next: &Self) -> Option<Self> {
+        let follows = Arc::ptr_eq(&self.data, &next.data) && self.start.checked_add(self.len)? == next.start;
+        let len = self.len.checked_add(next.len)?;
+        follows.then(|| Self { data: Arc::clone(&self.data), start: self.start, len })
     }
 
     /// Returns the piece of `len` bytes from `start`, cut to what there is.

@@ -13,15 +13,20 @@
 
 mod blob;
 mod coverage;
+mod elements;
 mod field_type;
+mod packed;
 mod path;
 mod text;
 
 pub use blob::Blob;
 pub use coverage::{Uncovered, uncovered};
+pub use elements::{Element, Elements, Iter};
 pub use field_type::{FieldType, Layout};
+pub use packed::Packed;
+pub(crate) use packed::{int, timer, uint};
 pub use path::{FieldPath, matches_glob};
-pub use text::bytes_text;
+pub use text::{bytes_pieces, bytes_text};
 
 use crate::offset::StreamRange;
 use crate::text::Name;
@@ -61,6 +66,8 @@ pub enum Value {
     Struct(Box<Record>),
     /// Elements in the order of the stream.
     Array(Vec<Node>),
+    /// Elements that are laid out alike, as their bytes: see [`Node::elements`].
+    Packed(Packed),
     /// A NULL pointer.
     Null,
     /// A mark that a pointer's target follows.
@@ -143,14 +150,17 @@ impl Node {
 
     /// Returns the elements of an array, or the node itself as the only one.
     #[must_use]
-    pub fn elements(&self) -> &[Node] {
+    pub fn elements(&self) -> Elements<'_> {
         match &self.value {
-            Value::Array(a) => a,
-            _ => std::slice::from_ref(self),
+            Value::Array(a) => Elements::Nodes(a),
+            Value::Packed(p) => Elements::Packed(p, self.range.start.0),
+            _ => Elements::Nodes(std::slice::from_ref(self)),
         }
     }
 
     /// Calls `f` for this node and all below it, with the depth, in stream order; `false` does not go below the node.
+    ///
+    /// The elements of a [`Value::Packed`] are not in the tree: it is called for the array, and not for them.
     pub fn walk<'a>(&'a self, f: &mut dyn FnMut(usize, &'a Node) -> bool) {
         self.walk_at(0, f);
     }

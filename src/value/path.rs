@@ -1,8 +1,9 @@
 //! Addresses inside a tree: `cpu/fpu > env.vregs[0][0]`.
 
 use std::fmt;
+use std::ops::Range;
 
-use super::{Node, Value};
+use super::{Elements, Node, Value};
 
 /// A pattern for nodes below a device, such as `env.regs[3]`, `parent_obj.config[0]` or `cpu/*.env.*`.
 ///
@@ -23,45 +24,69 @@ impl FieldPath {
 
     /// Returns the nodes below `root` that match, with their full path, outermost matches only.
     #[must_use]
-    pub fn select<'a>(&self, root: &'a Node) -> Vec<(String, &'a Node)> {
+    pub fn select(&self, root: &Node) -> Vec<(String, Node)> {
         let mut out = Vec::new();
-        visit(root, "", &mut |path, node| {
-            if matches_glob(&self.pattern, path) {
-                out.push((path.to_owned(), node));
-                return false;
-            }
+        self.visit(root, &mut |path, node| {
+            out.push((path.to_owned(), node.clone()));
             true
         });
         out
+    }
+
+    /// As [`FieldPath::select`], but calls `f` with one after the other, until it returns `false`.
+    pub fn visit(&self, root: &Node, f: &mut dyn FnMut(&str, &Node) -> bool) -> bool {
+        self.below(root, "", f)
+    }
+
+    fn below(&self, root: &Node, prefix: &str, f: &mut dyn FnMut(&str, &Node) -> bool) -> bool {
+        match &root.value {
+            Value::Struct(r) => r.children().all(|c| {
+                let path = if prefix.is_empty() { c.name.to_string() } else { format!("{prefix}.{}", c.name) };
+                self.node(c, &path, f)
+            }),
+            Value::Array(_) | Value::Packed(_) => {
+                let elements = root.elements();
+                let leaves = elements.first().is_some_and(|e| !e.is_array() && e.record().is_none());
+                let mut candidates = self.candidates(prefix, elements, leaves);
+                candidates.all(|i| elements.get(i).is_none_or(|e| self.node(&e, &format!("{prefix}[{i}]"), f)))
+            }
+            _ => true,
+        }
+    }
+
+    /// Gives a node that matches to `f`, or looks below it.
+    fn node(&self, node: &Node, path: &str, f: &mut dyn FnMut(&str, &Node) -> bool) -> bool {
+        if matches_glob(&self.pattern, path) { f(path, node) } else { self.below(node, path, f) }
+    }
+
+    /// Returns the indices of the elements that can match, or have something below that can: all of a large array are not
+    /// looked at where the pattern names one, or nothing in the array.
+    fn candidates(&self, prefix: &str, elements: Elements<'_>, leaves: bool) -> Range<usize> {
+        let wild = |c: char| matches!(c, '*' | '?');
+        let head = self.pattern.find(wild).and_then(|i| self.pattern.get(..i)).unwrap_or(&self.pattern);
+        let can_end = self.pattern.ends_with(|c| c == ']' || wild(c));
+        if matches!(elements, Elements::Packed(..)) && leaves && !can_end {
+            return 0..0;
+        }
+        match head.strip_prefix(prefix) {
+            Some(rest) => {
+                let index = rest.strip_prefix('[').and_then(|r| r.split_once(']')).and_then(|(i, _)| i.parse().ok());
+                match index {
+                    Some(i) if i < elements.len() => i..i.saturating_add(1),
+                    Some(_) => 0..0,
+                    None => 0..elements.len(),
+                }
+            }
+            // the pattern has a wildcard before the end of the prefix, or goes elsewhere
+            None if prefix.starts_with(head) => 0..elements.len(),
+            None => 0..0,
+        }
     }
 }
 
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.pattern)
-    }
-}
-
-/// Calls `f` with the path of every node below `root`; `false` does not go below the node.
-fn visit<'a>(root: &'a Node, prefix: &str, f: &mut dyn FnMut(&str, &'a Node) -> bool) {
-    match &root.value {
-        Value::Struct(r) => {
-            for c in r.children() {
-                let path = if prefix.is_empty() { c.name.to_string() } else { format!("{prefix}.{}", c.name) };
-                if f(&path, c) {
-                    visit(c, &path, f);
-                }
-            }
-        }
-        Value::Array(a) => {
-            for (i, c) in a.iter().enumerate() {
-                let path = format!("{prefix}[{i}]");
-                if f(&path, c) {
-                    visit(c, &path, f);
-                }
-            }
-        }
-        _ => {}
     }
 }
 

@@ -6,6 +6,9 @@ use crate::text::quoted;
 /// Bytes that are printed of a buffer, unless all are asked for.
 const SOME_BYTES: usize = 24;
 
+/// Bytes up to which a buffer of letters is shown as text.
+const MAX_TEXT: usize = 64 << 10;
+
 impl Node {
     /// Returns the value in words, numbers as wide as their fields; nothing for structures and arrays.
     #[must_use]
@@ -23,7 +26,7 @@ impl Node {
             Value::Null => "NULL".to_owned(),
             Value::Present => "present".to_owned(),
             Value::Bytes(b) | Value::Opaque(b) => bytes_text(b.as_slice(), all),
-            Value::Struct(_) | Value::Array(_) => String::new(),
+            Value::Struct(_) | Value::Array(_) | Value::Packed(_) => String::new(),
         }
     }
 }
@@ -31,20 +34,53 @@ impl Node {
 /// Returns bytes in hexadecimal, or as text where they are text, cut where they are many.
 #[must_use]
 pub fn bytes_text(b: &[u8], all: bool) -> String {
+    let mut out = String::new();
+    let written: Result<(), std::convert::Infallible> = bytes_pieces(b, all, &mut |text| {
+        out.push_str(text);
+        Ok(())
+    });
+    written.map_or_else(|e| match e {}, |()| out)
+}
+
+/// Calls `f` with the pieces of that text: all of a large buffer are not one string.
+///
+/// # Errors
+/// Those of `f`.
+pub fn bytes_pieces<E>(b: &[u8], all: bool, f: &mut dyn FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+    const PIECE: usize = 16 << 10;
     if b.is_empty() {
-        return "empty".to_owned();
+        return f("empty");
     }
     if b.iter().all(|c| *c == 0) {
-        return format!("{} × 00", b.len());
+        return f(&format!("{} × 00", b.len()));
     }
     let text = b.iter().rposition(|c| *c != 0).and_then(|i| b.get(..=i)).unwrap_or(b);
-    if text.len() > 3 && text.iter().all(|c| c.is_ascii_graphic() || *c == b' ') {
-        return format!("{} ({} bytes)", quoted(&String::from_utf8_lossy(text)), b.len());
+    if (4..=MAX_TEXT).contains(&text.len()) && text.iter().all(|c| c.is_ascii_graphic() || *c == b' ') {
+        return f(&format!("{} ({} bytes)", quoted(&String::from_utf8_lossy(text)), b.len()));
     }
-    let shown = if all { b.len() } else { b.len().min(SOME_BYTES) };
-    let hex: Vec<String> = b.iter().take(shown).map(|c| format!("{c:02x}")).collect();
-    let rest = if shown < b.len() { format!(" … ({} bytes)", b.len()) } else { String::new() };
-    hex.join(" ") + &rest
+    let shown = if all { b } else { b.get(..SOME_BYTES).unwrap_or(b) };
+    for (i, piece) in shown.chunks(PIECE).enumerate() {
+        if i > 0 {
+            f(" ")?;
+        }
+        f(&spaced(piece))?;
+    }
+    if shown.len() < b.len() { f(&format!(" … ({} bytes)", b.len())) } else { Ok(()) }
+}
+
+/// Returns digits with a space between two bytes.
+fn spaced(b: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |n: u8| char::from(DIGITS.get(usize::from(n & 15)).copied().unwrap_or_default());
+    let mut out = String::with_capacity(b.len().saturating_mul(3));
+    for (i, c) in b.iter().enumerate() {
+        if i > 0 {
+            out.push(' ');
+        }
+        out.push(digit(c.wrapping_shr(4)));
+        out.push(digit(*c));
+    }
+    out
 }
 
 #[cfg(test)]
@@ -61,5 +97,12 @@ mod tests {
         assert_eq!(n(4, Value::Int(-1)), "-1");
         assert_eq!(bytes_text(&[0; 7], false), "7 × 00");
         assert_eq!(bytes_text(b"\x01\x02", false), "01 02");
+        assert_eq!(bytes_text(b"say \"\\\"\0", false), r#""say \"\\\"" (8 bytes)"#);
+        assert!(bytes_text(&[1; 25], false).ends_with("01 01 … (25 bytes)"));
+        assert!(bytes_text(&[b'a'; (64 << 10) + 1], false).starts_with("61 61 "));
+        for n in [(16 << 10) - 1, 16 << 10, (16 << 10) + 1] {
+            assert_eq!(bytes_text(&vec![0xa5; n], true), vec!["a5"; n].join(" "));
+            assert_eq!(bytes_text(&vec![b'a'; n], true), format!("\"{}\" ({n} bytes)", "a".repeat(n)));
+        }
     }
 }

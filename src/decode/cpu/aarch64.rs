@@ -83,7 +83,7 @@ fn low(v: &Fields<'_>, i: usize) -> Vec<u64> {
 
 /// Returns the words of an element of an array of structures.
 fn part(f: &Fields<'_>, array: &str, i: usize, name: &str) -> Vec<u64> {
-    let words = f.elements(array).get(i).map(|e| Fields::new(e).numbers(name)).unwrap_or_default();
+    let words = f.element(array, i).map(|e| Fields::new(&e).numbers(name)).unwrap_or_default();
     words.into_iter().map(|n| n.low()).collect()
 }
 

@@ -1,7 +1,10 @@
 //! Fields of a section by name.
 
 use super::register::Number;
-use crate::value::{Node, Value};
+use crate::value::{Element, Iter, Node, Value};
+
+/// Elements that are looked at of an array. Real ones have 1024 registers or 4096 entries.
+const MAX_ELEMENTS: usize = 1 << 16;
 
 /// A structure whose fields are asked for by name.
 #[derive(Clone, Copy)]
@@ -39,19 +42,24 @@ impl<'a> Fields<'a> {
         self.number(name).map_or(0, |n| n.low())
     }
 
-    /// Returns the elements of an array, or the only element.
-    pub fn elements(&self, name: &str) -> &'a [Node] {
-        self.node(name).map(Node::elements).unwrap_or_default()
+    /// Returns the elements of an array, or the only element; of an array that is none of registers, some.
+    pub fn elements(&self, name: &str) -> Iter<'a> {
+        self.node(name).map(Node::elements).unwrap_or_default().first_of_many(MAX_ELEMENTS)
+    }
+
+    /// Returns an element of an array.
+    pub fn element(&self, name: &str, i: usize) -> Option<Element<'a>> {
+        self.node(name)?.elements().get(i)
     }
 
     /// Returns the elements of an array of numbers.
     pub fn numbers(&self, name: &str) -> Vec<Number> {
-        self.elements(name).iter().filter_map(number).collect()
+        self.elements(name).filter_map(|n| number(&n)).collect()
     }
 
     /// Returns an element of an array of numbers.
     pub fn at(&self, name: &str, i: usize) -> Option<Number> {
-        self.elements(name).get(i).and_then(number)
+        self.element(name, i).and_then(|n| number(&n))
     }
 
     /// Returns how many values of an array are set, for arrays of words that are bitmaps.

@@ -165,8 +165,8 @@ fn gic_v3(f: &Fields<'_>) -> Group {
     for name in ["enabled", "pending", "active"] {
         counted(&mut g, name, &f.set_bits(name));
     }
-    for (i, node) in f.elements("cpu").iter().enumerate() {
-        let c = Fields::new(node);
+    for (i, node) in f.elements("cpu").enumerate() {
+        let c = Fields::new(&node);
         let registers = [
             ("enabled", "gicr_ienabler0"),
             ("pending", "gicr_ipendr0"),

@@ -131,8 +131,8 @@ fn floats(f: &Fields<'_>) -> Group {
     let Some(fpu) = f.sub("env.active_fpu").or_else(|| f.sub("active_fpu")) else { return g };
     g.add("FCR0", fpu.number("fcr0"));
     g.add("FCR31", fpu.number("fcr31"));
-    for (i, node) in fpu.elements("fpr").iter().enumerate() {
-        let words: Vec<u64> = Fields::new(node).numbers("d").into_iter().map(|n| n.low()).collect();
+    for (i, node) in fpu.elements("fpr").enumerate() {
+        let words: Vec<u64> = Fields::new(&node).numbers("d").into_iter().map(|n| n.low()).collect();
         let bits = u32::try_from(words.len()).unwrap_or(0).saturating_mul(64);
         g.add(format!("F{i:02}"), (bits != 0).then(|| Number::wide(bits, words)));
     }

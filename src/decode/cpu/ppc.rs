@@ -184,9 +184,9 @@ fn more(f: &Fields<'_>) -> Group {
 fn floats(f: &Fields<'_>) -> Group {
     let mut g = Group::new("float", "Floating point registers", Form::Grid).detail();
     let Some(s) = f.sub("cpu/fpu") else { return g };
-    for (n, node) in s.elements("env.vsr").iter().enumerate() {
-        let inner = Fields::new(node);
-        let value = super::fields::number(node).or_else(|| inner.at("d", 0)).or_else(|| inner.number("u64[0]"));
+    for (n, node) in s.elements("env.vsr").enumerate() {
+        let inner = Fields::new(&node);
+        let value = super::fields::number(&node).or_else(|| inner.at("d", 0)).or_else(|| inner.number("u64[0]"));
         g.add(format!("FPR{n:02}"), value);
     }
     g.add("FPSCR", s.number("env.fpscr"));
@@ -197,8 +197,8 @@ fn floats(f: &Fields<'_>) -> Group {
 fn vectors(f: &Fields<'_>) -> Group {
     let mut g = Group::new("vectors", "Vector registers", Form::Rows).detail();
     let Some(s) = f.sub("cpu/altivec") else { return g };
-    for (n, node) in s.elements("env.vsr").iter().enumerate() {
-        let v = Fields::new(node);
+    for (n, node) in s.elements("env.vsr").enumerate() {
+        let v = Fields::new(&node);
         if let Some((low, high)) = v.number("u64[0]").zip(v.number("u64[1]")) {
             g.add(format!("VR{n:02}"), Some(Number::wide(128, vec![low.low(), high.low()])));
         }
@@ -210,8 +210,8 @@ fn vectors(f: &Fields<'_>) -> Group {
 fn slb(f: &Fields<'_>) -> Group {
     let mut g = Group::new("slb", "Segment lookaside buffer", Form::Table).detail();
     let Some(s) = f.sub("cpu/slb") else { return g };
-    for (n, node) in s.elements("env.slb").iter().enumerate() {
-        let e = Fields::new(node);
+    for (n, node) in s.elements("env.slb").enumerate() {
+        let e = Fields::new(&node);
         let Some((esid, vsid)) = e.number("esid").zip(e.number("vsid")) else { continue };
         if esid.low() != 0 || vsid.low() != 0 {
             let says = if esid.bit(27) { "valid" } else { "" };

@@ -2,6 +2,7 @@
 
 use super::fields::Fields;
 use super::register::{Form, Group, Number};
+use crate::value::Element;
 
 /// Registers of one mode, with the subsection that holds them; the field is `env.` and the name.
 static MACHINE: &[&str] = &[
@@ -190,7 +191,7 @@ pub fn groups(f: &Fields<'_>, width: u32) -> Vec<Group> {
 fn protection(c: &Csrs<'_>) -> Group {
     let mut g = Group::new("pmp", "Physical memory protection", Form::Grid).detail();
     let Some(s) = c.fields.sub("cpu/pmp") else { return g };
-    let entries = s.elements("env.pmp_state.pmp");
+    let entries: Vec<Element<'_>> = s.elements("env.pmp_state.pmp").collect();
     let each = usize::try_from(c.width >> 3).unwrap_or(8);
     for (i, part) in entries.chunks(each).enumerate() {
         let n = part.iter().rev().fold(0_u64, |v, e| v << 8 | Fields::new(e).u64("cfg_reg") & 0xff);
@@ -226,14 +227,14 @@ fn counters(c: &Csrs<'_>) -> Group {
     for (i, n) in c.fields.numbers("env.mhpmevent_val").into_iter().enumerate().skip(3) {
         halves(&mut g, format!("mhpmevent{i}"), Some(n), c.width);
     }
-    for (i, n) in counters.iter().enumerate() {
+    for (i, n) in counters.enumerate() {
         let name = match i {
             0 => "mcycle".to_owned(),
             1 => continue,
             2 => "minstret".to_owned(),
             i => format!("mhpmcounter{i}"),
         };
-        halves(&mut g, name, Fields::new(n).number("mhpmcounter_val"), c.width);
+        halves(&mut g, name, Fields::new(&n).number("mhpmcounter_val"), c.width);
     }
     g
 }

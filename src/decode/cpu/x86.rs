@@ -208,7 +208,7 @@ fn segments(f: &Fields<'_>, wide: bool) -> Group {
     let hflags = f.number("env.hflags").unwrap_or(Number::new(0, 32));
     let segs = f.elements("env.segs");
     for (name, node) in ["ES", "CS", "SS", "DS", "FS", "GS"].into_iter().zip(segs) {
-        g.registers.extend(segment(name, Fields::new(node), &hflags, wide));
+        g.registers.extend(segment(name, Fields::new(&node), &hflags, wide));
     }
     for (name, field) in [("LDT", "env.ldt"), ("TR", "env.tr")] {
         g.registers.extend(f.sub(field).and_then(|s| segment(name, s, &hflags, wide)));
@@ -346,9 +346,8 @@ fn msrs(i: &Input<'_>) -> Group {
     let f = &i.cpu;
     let mut g = Group::new("msrs", "Model-specific registers", Form::Rows);
     g.flags("EFER", f.number("env.efer").or_else(|| f.sub("cpu/efer32")?.number("env.efer")), EFER);
-    let segs = f.elements("env.segs");
     for (name, n) in [("FS_BASE", 4), ("GS_BASE", 5)] {
-        g.add(name, segs.get(n).and_then(|s| Fields::new(s).number("base")));
+        g.add(name, f.element("env.segs", n).and_then(|s| Fields::new(&s).number("base")));
     }
     for (name, subsection, field) in MSRS {
         let holder = if subsection.is_empty() { Some(*f) } else { f.sub(subsection) };

@@ -36,8 +36,8 @@ pub fn x87(f: &Fields<'_>) -> Group {
         }
     }
     g.add("MXCSR", f.number("env.mxcsr"));
-    for (i, node) in f.elements("env.fpregs").iter().enumerate() {
-        let tmp = Fields::new(node).sub("tmp").unwrap_or(Fields::new(node));
+    for (i, node) in f.elements("env.fpregs").enumerate() {
+        let tmp = Fields::new(&node).sub("tmp").unwrap_or(Fields::new(&node));
         let value =
             tmp.number("tmp_mant").zip(tmp.number("tmp_exp")).map(|(m, e)| Number::wide(80, vec![m.low(), e.low()]));
         let st = u64::try_from(i).unwrap_or(0).wrapping_sub(top) & 7;
@@ -62,19 +62,19 @@ fn wide_registers<'a>(f: &Fields<'a>) -> Option<Fields<'a>> {
 pub fn vectors(f: &Fields<'_>) -> Group {
     let mut g = Group::new("vectors", "Vector registers", Form::Rows).detail();
     let low = f.elements("env.xmm_regs[0]");
-    let upper = f.elements("env.xmm_regs[1]");
+    let upper = |i| f.element("env.xmm_regs[1]", i);
     let high = wide_registers(f);
     let avx = f.number("env.xcr0").is_none_or(|x| x.bit(2));
-    for (i, node) in low.iter().enumerate() {
-        let mut w = words(Some(node));
+    for (i, node) in low.enumerate() {
+        let mut w = words(Some(&node));
         let name = match (&high, avx) {
             (Some(h), _) => {
-                w.extend(words(upper.get(i)));
-                w.extend(words(h.elements("env.xmm_regs[0]").get(i)));
+                w.extend(words(upper(i).as_deref()));
+                w.extend(words(h.element("env.xmm_regs[0]", i).as_deref()));
                 "ZMM"
             }
             (None, true) => {
-                w.extend(words(upper.get(i)));
+                w.extend(words(upper(i).as_deref()));
                 "YMM"
             }
             (None, false) => "XMM",
@@ -82,8 +82,8 @@ pub fn vectors(f: &Fields<'_>) -> Group {
         g.add(format!("{name}{i:02}"), vector(w));
     }
     if let Some(h) = &high {
-        for (i, node) in h.elements("env.xmm_regs[1]").iter().enumerate() {
-            g.add(format!("ZMM{:02}", i.saturating_add(16)), vector(words(Some(node))));
+        for (i, node) in h.elements("env.xmm_regs[1]").enumerate() {
+            g.add(format!("ZMM{:02}", i.saturating_add(16)), vector(words(Some(&node))));
         }
     }
     g
@@ -130,8 +130,8 @@ pub fn mtrrs(f: &Fields<'_>) -> Group {
     for (name, n) in FIXED.iter().zip(f.numbers("env.mtrr_fixed")) {
         g.add(*name, Some(n));
     }
-    for (i, node) in f.elements("env.mtrr_var").iter().enumerate() {
-        let v = Fields::new(node);
+    for (i, node) in f.elements("env.mtrr_var").enumerate() {
+        let v = Fields::new(&node);
         let mask = v.number("mask");
         let used = mask.as_ref().is_some_and(|m| m.bit(11));
         g.says(format!("PHYSBASE{i}"), v.number("base"), |b| match used {

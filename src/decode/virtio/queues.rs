@@ -1,7 +1,7 @@
 //! Queues: where they are, and how far the device is.
 
 use super::Kind;
-use crate::value::Node;
+use crate::value::{Element, Elements, Node};
 
 /// A queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,12 +76,12 @@ pub(super) fn queues(virtio: &Node, kind: Kind) -> Vec<Queue> {
         features.and_then(Node::as_u64).unwrap_or(0).wrapping_shr(super::RING_PACKED) & 1 != 0
     };
     let saved = saved_requests(virtio);
-    let queue = |(i, q): (usize, &Node)| {
+    let queue = |(i, q): (usize, Element<'_>)| {
         let number = |name: &str| q.child(name).and_then(Node::as_u64).unwrap_or(0);
         let index = u16::try_from(i).unwrap_or(u16::MAX);
         let size = u32::try_from(number("vring.num")).unwrap_or(0);
         let desc = number("vring.desc");
-        let of = |list: &[Node], name: &str| list.get(i).and_then(|q| q.child(name)).and_then(Node::as_u64);
+        let of = |list: Elements<'_>, name: &str| list.get(i)?.child(name)?.as_u64();
         let stated = of(places, "vring.avail").zip(of(places, "vring.used"));
         let (avail, used) = stated.unwrap_or_else(|| {
             let align = Some(number("vring.align")).filter(|a| a.is_power_of_two()).unwrap_or(LEGACY_ALIGN);
@@ -138,12 +138,12 @@ fn legacy_layout(desc: u64, size: u32, align: u64) -> (u64, u64) {
 fn saved_requests(virtio: &Node) -> Vec<Option<u64>> {
     let Some(device) = virtio.child("device") else { return Vec::new() };
     let blk = device.child("rq").map(Node::elements).unwrap_or_default();
-    let queue = |r: &Node| Some(r.child("queue").and_then(Node::as_u64).unwrap_or(0));
+    let queue = |r: Element<'_>| Some(r.child("queue").and_then(Node::as_u64).unwrap_or(0));
     let mut out: Vec<Option<u64>> = blk.iter().map(queue).collect();
     let ports = device.child("ports").map(Node::elements).unwrap_or_default();
     let busy = ports.iter().filter(|p| p.child("elem_popped").and_then(Node::as_u64).is_some_and(|n| n != 0));
     // the elements of ports are output of the guest; queues 2 and 3 are for control
-    let queue = |p: &Node| match p.child("id").and_then(Node::as_u64)? {
+    let queue = |p: Element<'_>| match p.child("id").and_then(Node::as_u64)? {
         0 => Some(1),
         id => id.checked_mul(2)?.checked_add(3),
     };

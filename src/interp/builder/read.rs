@@ -127,13 +127,10 @@ impl<'a> Builder<'a> {
             4 => "uint32",
             _ => "uint64",
         };
-        let elements = |b: &mut Self| {
-            (0..count).try_for_each(|_| {
-                let start = b.offset();
-                let v = b.reader.uint(width)?;
-                b.leaf(name, ty, start, Value::Uint(v))
-            })
-        };
-        self.framed(name, ty, 0, "", None, elements, |r| Value::Array(r.fields))
+        self.array_of(name, &FieldType::new(ty), count, |b| {
+            let start = b.offset();
+            let v = b.reader.uint(width)?;
+            b.leaf(name, ty, start, Value::Uint(v))
+        })
     }
 }

@@ -110,7 +110,7 @@ mod tests {
             let node = decode("virtio-gpu", &words(&w));
             let s = node.child("scanouts").unwrap().child("parent_obj.scanout").unwrap().elements();
             assert_eq!(s.len(), 2);
-            assert_eq!(s[0].child("fb.stride").is_some(), fb);
+            assert_eq!(s.get(0).unwrap().child("fb.stride").is_some(), fb);
         }
         fails("virtio-gpu", &words(&[0, 1, 17]), "scanouts");
     }
@@ -121,9 +121,9 @@ mod tests {
         w.extend([9; 6]);
         w.extend([0, 1, 0]);
         let node = decode("virtio-gpu", &words(&w));
-        let r = &node.child("reslist").unwrap().elements()[0];
+        let r = &node.child("reslist").unwrap().elements().get(0).unwrap();
         assert_eq!(r.child("image").unwrap().range.len(), 24);
-        assert_eq!(r.child("iov").unwrap().elements()[0].child("addr").unwrap().as_u64(), Some(0x1000));
+        assert_eq!(r.child("iov").unwrap().elements().get(0).unwrap().child("addr").unwrap().as_u64(), Some(0x1000));
         fails("virtio-gpu", &words(&[5, u32::MAX, u32::MAX, 1, 0, 0]), "before the end");
         fails("virtio-gpu", &words(&[5, 1, 1, 1, u32::MAX, 0]), "before the end");
     }
@@ -131,7 +131,10 @@ mod tests {
     #[test]
     fn blobs_have_no_content() {
         let node = decode("blob", &words(&[5, 4096, 1, 0, 0x1000, 4096, 0]));
-        assert_eq!(node.child("reslist").unwrap().elements()[0].child("blob_size").unwrap().as_u64(), Some(4096));
+        assert_eq!(
+            node.child("reslist").unwrap().elements().get(0).unwrap().child("blob_size").unwrap().as_u64(),
+            Some(4096)
+        );
         assert!(decode("blob", &words(&[0])).child("reslist").unwrap().elements().is_empty());
     }
 }

@@ -157,17 +157,17 @@ mod tests {
     fn reads_to_start_again_have_no_content_and_others_do() {
         let again = [start(1, 0x28), disk(8, 4096), vec![0]].concat();
         let n = decode("scsi-requests", &again);
-        assert_eq!(n.child("requests").unwrap().elements()[0].child("sector").unwrap().as_u64(), Some(9));
+        assert_eq!(n.child("requests").unwrap().elements().get(0).unwrap().child("sector").unwrap().as_u64(), Some(9));
         let on = [start(2, 0x28), disk(8, 4096), vec![0, 0, 0, 2, 5, 5, 0]].concat();
         let n = decode("scsi-requests", &on);
-        assert_eq!(n.child("requests").unwrap().elements()[0].child("iov_base").unwrap().range.len(), 2);
+        assert_eq!(n.child("requests").unwrap().elements().get(0).unwrap().child("iov_base").unwrap().range.len(), 2);
     }
 
     #[test]
     fn writes_have_content() {
         let v = [start(1, 0x2a), disk(1, 4096), vec![1; 512], vec![0]].concat();
         let n = decode("scsi-requests", &v);
-        assert_eq!(n.child("requests").unwrap().elements()[0].child("iov_base").unwrap().range.len(), 512);
+        assert_eq!(n.child("requests").unwrap().elements().get(0).unwrap().child("iov_base").unwrap().range.len(), 512);
     }
 
     #[test]
@@ -177,10 +177,14 @@ mod tests {
                 let e = image(2, &[(0x1000, 16)], &[(0x2000, 512), (0x3000, 1)], little);
                 let v = [start(1, 0x28), vec![0, 0, 0, 1], ndescs.to_vec(), e, disk(1, 512), vec![0]].concat();
                 let n = decode("scsi-requests", &v);
-                let e = n.child("requests").unwrap().elements()[0].child("elem").unwrap();
+                let first = n.child("requests").unwrap().elements().get(0).unwrap();
+                let e = first.child("elem").unwrap();
                 assert_eq!(e.child("ndescs").is_some(), !ndescs.is_empty());
-                assert_eq!(e.child("in_sg").unwrap().elements()[0].child("iov_len").unwrap().as_u64(), Some(512));
-                assert_eq!(e.child("out_addr").unwrap().elements()[0].as_u64(), Some(0x1000));
+                assert_eq!(
+                    e.child("in_sg").unwrap().elements().get(0).unwrap().child("iov_len").unwrap().as_u64(),
+                    Some(512)
+                );
+                assert_eq!(e.child("out_addr").unwrap().elements().get(0).unwrap().as_u64(), Some(0x1000));
             }
         }
     }
@@ -188,14 +192,16 @@ mod tests {
     #[test]
     fn emulated_commands_of_old_machine_types_add_nothing() {
         let v = [start(1, 0x12), vec![0]].concat();
-        assert!(decode("scsi-requests", &v).child("requests").unwrap().elements()[0].child("sector").is_none());
+        assert!(
+            decode("scsi-requests", &v).child("requests").unwrap().elements().get(0).unwrap().child("sector").is_none()
+        );
     }
 
     #[test]
     fn passed_through_devices_write_what_goes_to_them() {
         let v = [start(1, 0x15), vec![0, 0, 0, 3, 1, 2, 3], vec![0]].concat();
         let n = decode("scsi-requests", &v);
-        assert!(n.child("requests").unwrap().elements()[0].child("buf").is_some());
+        assert!(n.child("requests").unwrap().elements().get(0).unwrap().child("buf").is_some());
     }
 
     #[test]

@@ -53,10 +53,10 @@ mod tests {
     #[test]
     fn queues() {
         let n = decode("usb-redir-bufpq", &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 9, 9]);
-        assert_eq!(n.child("bufpq").unwrap().elements()[0].child("status").unwrap().as_u64(), Some(3));
+        assert_eq!(n.child("bufpq").unwrap().elements().get(0).unwrap().child("status").unwrap().as_u64(), Some(3));
         fails("usb-redir-bufpq", &[0xff; 4], "before the end");
         let n = decode("usb-redir-packet-id-q", &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7]);
-        assert_eq!(n.child("id").unwrap().elements()[0].as_u64(), Some(7));
+        assert_eq!(n.child("id").unwrap().elements().get(0).unwrap().as_u64(), Some(7));
         fails("usb-redir-packet-id-q", &[0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 7], "packet ids");
     }
 }

@@ -14,6 +14,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::interp::custom::Builder;
+use crate::value::FieldType;
 
 use super::MAX_QUEUES;
 
@@ -192,5 +193,5 @@ fn mmio_state(b: &mut Builder<'_>) -> Result<()> {
 }
 
 fn queues(b: &mut Builder<'_>, name: &str, f: impl Fn(&mut Builder<'_>) -> Result<()>) -> Result<()> {
-    b.array(name, |b| (0..MAX_QUEUES).try_for_each(|_| b.group(name, &f)))
+    b.array_of(name, &FieldType::new("struct"), MAX_QUEUES, |b| b.group(name, &f))
 }

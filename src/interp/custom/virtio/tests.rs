@@ -88,7 +88,7 @@ fn pci_of_both_sizes_with_and_without_vectors() {
         let proxy = n.child("proxy").unwrap();
         assert_eq!(proxy.child("msix").is_some(), vectors > 0);
         assert_eq!(proxy.child("pci_dev").unwrap().child("config[1]").is_some(), express);
-        let q = &n.child("vq").unwrap().elements()[1];
+        let q = &n.child("vq").unwrap().elements().get(1).unwrap();
         assert_eq!(q.child("vring.num").unwrap().as_u64(), Some(4));
         assert_eq!(q.child("vector").is_some(), vectors > 0);
     }
@@ -99,7 +99,7 @@ fn mmio_with_nothing_behind_the_queues() {
     let v = [be(&[0, 1, 4096]), common(0, &[8], true, false)].concat();
     let n = decode_in("virtio-mmio@000000000a003e00/virtio-rng", "virtio", &v);
     assert_eq!(names(&n), COMMON);
-    assert_eq!(n.child("vq").unwrap().elements()[0].child("vring.align").unwrap().as_u64(), Some(4096));
+    assert_eq!(n.child("vq").unwrap().elements().get(0).unwrap().child("vring.align").unwrap().as_u64(), Some(4096));
     // the content decides where the name does not
     assert_eq!(names(&decode_in("odd/virtio-rng", "virtio", &v)), COMMON);
 }
@@ -164,7 +164,7 @@ fn every_subsection() {
     assert_eq!(n.child("virtio/virtqueues").unwrap().child("vq").unwrap().elements().len(), K);
     let state = n.child("virtio/extra_state").unwrap().child("extra_state").unwrap();
     let state = state.child("virtio_pci/modern_state").unwrap();
-    assert_eq!(state.child("vqs").unwrap().elements()[0].child("desc").unwrap().elements().len(), 2);
+    assert_eq!(state.child("vqs").unwrap().elements().get(0).unwrap().child("desc").unwrap().elements().len(), 2);
     assert!(state.child("virtio_pci/modern_state/features128").is_some());
     let mmio = sub("virtio/extra_state", &sub("virtio_mmio/state", &[0; 8 + 27 * K]));
     let n = decode_in("0000:00:02.0/virtio-rng", "virtio", &blob(0, &[], &mmio));
@@ -257,13 +257,13 @@ fn block_requests_in_flight() {
     let n = decode_in("0000:00:02.0/virtio-blk", "virtio", &blob(0, &two, &started()));
     let rq = n.child("device").unwrap().child("rq").unwrap().elements();
     assert_eq!(rq.len(), 2);
-    assert_eq!(rq[0].child("queue").unwrap().as_u64(), Some(1));
+    assert_eq!(rq.get(0).unwrap().child("queue").unwrap().as_u64(), Some(1));
     let packed = sub("virtio/packed_virtqueues", &[0; 10240]);
     let one = [&[1, 0, 0, 0, 2][..], &e, &[0]].concat();
     let v = [pci(false, 0), common(0, &[256], false, false), one, packed].concat();
     let n = decode_in("0000:00:02.0/virtio-blk", "virtio", &v);
     let rq = n.child("device").unwrap().child("rq").unwrap().elements();
-    assert_eq!(rq[0].child("elem").unwrap().child("ndescs").unwrap().as_u64(), Some(2));
+    assert_eq!(rq.get(0).unwrap().child("elem").unwrap().child("ndescs").unwrap().as_u64(), Some(2));
     fails_in("0000:00:02.0/virtio-blk", "virtio", &blob(0, &[7], &started()), "mark of a block request");
     let odd = [&[1, 0, 0, 0, 1][..], &vec![0xff; e.len()], &[0]].concat();
     fails_in("0000:00:02.0/virtio-blk", "virtio", &blob(0, &odd, &started()), "virtqueue element");
@@ -289,7 +289,7 @@ fn serial_ports_in_both_byte_orders() {
         let n = decode_in("0000:00:02.0/virtio-console", "virtio", &blob(0, &ports.concat(), &started()));
         let p = n.child("device").unwrap().child("ports").unwrap().elements();
         assert_eq!(p.len(), 2);
-        assert!(p[0].child("elem").is_none() && p[1].child("elem").is_some());
+        assert!(p.get(0).unwrap().child("elem").is_none() && p.get(1).unwrap().child("elem").is_some());
     }
     let odd = be(&[0, 0x1f1f]);
     fails_in("0000:00:02.0/virtio-console", "virtio", &blob(0, &odd, &started()), "serial ports");
@@ -328,10 +328,14 @@ fn iommu_domains() {
         }
         let n = decode_in("0000:00:02.0/virtio-iommu", "virtio", &blob(0, &d, &started()));
         let d = n.child("device").unwrap();
-        let domain = d.child("domains").unwrap().elements()[0].child("value").unwrap();
+        let first = d.child("domains").unwrap().elements().get(0).unwrap();
+        let domain = first.child("value").unwrap();
         assert_eq!(domain.child("bypass").is_some(), bypass);
         assert_eq!(domain.child("mappings").unwrap().elements().len(), 1);
-        assert_eq!(domain.child("endpoint_list").unwrap().elements()[0].child("id").unwrap().as_u64(), Some(8));
+        assert_eq!(
+            domain.child("endpoint_list").unwrap().elements().get(0).unwrap().child("id").unwrap().as_u64(),
+            Some(8)
+        );
     }
     fails_in("0000:00:02.0/virtio-iommu", "virtio", &blob(0, &[0, 0, 0, 0, 9], &started()), "list mark");
 }

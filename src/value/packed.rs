@@ -1,0 +1,233 @@
+//! Arrays whose elements are laid out alike: one node with the bytes, from which elements are made when they are asked for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Blob, Layout, Node, Record, Value};
+use crate::offset::StreamRange;
+
+/// Types with a layout of their own that depends on nothing but their size.
+const FIXED: [&str; 6] = ["avr", "fpr", "pci irq state", "slbe", "tlb entry", "tlb_entry"];
+
+/// The elements of an array as their bytes, with the layout that they have in common.
+///
+/// An element costs its bytes and no more; arrays of numbers and of structures of numbers are kept so.
+#[derive(Clone)]
+pub struct Packed {
+    blob: Blob,
+    /// An element without values, which begins at 0.
+    layout: Arc<Node>,
+    width: usize,
+    /// Whether elements may be equal whose bytes are not: a truth value is any byte but 0.
+    loose: bool,
+}
+
+impl Packed {
+    /// Packs the elements whose bytes these are, and of which `first` is one. Nothing comes back when their layout may
+    /// depend on what they hold, or when they have no bytes.
+    #[must_use]
+    pub fn new(first: &Node, blob: Blob) -> Option<Self> {
+        let width = usize::try_from(first.range.len()).ok().filter(|n| *n > 0)?;
+        let mut loose = false;
+        let layout = layout_of(first, first.range.start.0, &mut loose)?;
+        Some(Self { blob, layout: Arc::new(layout), width, loose })
+    }
+
+    /// Returns the number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.blob.len().checked_div(self.width).unwrap_or_default()
+    }
+
+    /// Tells whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns an element without values, which begins at 0.
+    #[must_use]
+    pub fn layout(&self) -> &Node {
+        &self.layout
+    }
+
+    /// Returns how many nodes an element is.
+    #[must_use]
+    pub fn nodes_of_one(&self) -> usize {
+        let mut n = 0_usize;
+        self.layout.walk(&mut |_, _| {
+            n = n.saturating_add(1);
+            true
+        });
+        n
+    }
+
+    /// Returns how many values all elements have.
+    #[must_use]
+    pub fn values(&self) -> u64 {
+        let each = values_of(&self.layout);
+        each.saturating_mul(self.len() as u64)
+    }
+
+    /// Makes an element of an array that begins at `base` of the stream.
+    pub(super) fn make(&self, i: usize, base: u64) -> Option<Node> {
+        let at = i.checked_mul(self.width).filter(|_| i < self.len())?;
+        Some(make(&self.layout, &self.blob, at, base.saturating_add(at as u64)))
+    }
+
+    /// Returns the first index from `from` on at which the bytes of two arrays of one layout differ, or the end of the
+    /// shorter one.
+    pub(super) fn next_difference(&self, other: &Self, from: usize) -> usize {
+        const BLOCK: usize = 4096;
+        let end = self.len().min(other.len());
+        let start = from.saturating_mul(self.width);
+        let stop = end.saturating_mul(self.width);
+        let (x, y) = (self.blob.as_slice().get(start..stop), other.blob.as_slice().get(start..stop));
+        let (Some(x), Some(y)) = (x, y) else { return from.max(end) };
+        let skipped = x.chunks(BLOCK).zip(y.chunks(BLOCK)).take_while(|(a, b)| a == b).count().saturating_mul(BLOCK);
+        let rest = x.get(skipped..).unwrap_or_default().iter().zip(y.get(skipped..).unwrap_or_default());
+        match rest.enumerate().find(|(_, (a, b))| a != b) {
+            Some((i, _)) => {
+                let at = start.saturating_add(skipped).saturating_add(i);
+                at.checked_div(self.width).unwrap_or(end)
+            }
+            None => end,
+        }
+    }
+
+    fn bytes(&self, i: usize) -> &[u8] {
+        let at = i.saturating_mul(self.width);
+        self.blob.as_slice().get(at..at.saturating_add(self.width)).unwrap_or_default()
+    }
+
+    /// Appends the elements of another array, if they are laid out alike and their bytes follow these.
+    pub(crate) fn join(&mut self, next: &Self) -> bool {
+        let whole = self.blob.len().checked_rem(self.width) == Some(0);
+        match self.blob.joined(&next.blob).filter(|_| whole && self.has_layout_of(next)) {
+            Some(blob) => {
+                self.blob = blob;
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn has_layout_of(&self, other: &Self) -> bool {
+        self.width == other.width && (Arc::ptr_eq(&self.layout, &other.layout) || self.layout == other.layout)
+    }
+
+    /// Tells whether two elements of one layout hold the same.
+    pub(super) fn alike(&self, i: usize, other: &Self, j: usize) -> bool {
+        self.bytes(i) == other.bytes(j)
+            || (self.loose && matches!((self.make(i, 0), other.make(j, 0)), (Some(a), Some(b)) if a.holds_same(&b)))
+    }
+}
+
+impl PartialEq for Packed {
+    fn eq(&self, other: &Self) -> bool {
+        self.has_layout_of(other)
+            && (self.blob == other.blob
+                || (self.loose && self.len() == other.len() && (0..self.len()).all(|i| self.alike(i, other, i))))
+    }
+}
+
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Packed({} of {})", self.len(), self.layout.ty)
+    }
+}
+
+/// Returns a node without its values, as it is when it begins at 0.
+fn layout_of(n: &Node, start: u64, loose: &mut bool) -> Option<Node> {
+    let nodes =
+        |a: &[Node], loose: &mut bool| -> Option<Vec<Node>> { a.iter().map(|n| layout_of(n, start, loose)).collect() };
+    let value = match &n.value {
+        _ if n.problem.is_some() => return None,
+        Value::Bool(_) => {
+            *loose = true;
+            Value::Bool(false)
+        }
+        Value::Int(_) => Value::Int(0),
+        // integers in the byte order of a host have types of their own
+        Value::Uint(_) if !n.ty.exact().ends_with("little-endian") => Value::Uint(0),
+        Value::Timer(_) => Value::Timer(None),
+        // decoders look for configuration spaces in the whole tree
+        Value::Bytes(_) if n.ty.exact() != "pci config" => Value::Bytes(Blob::default()),
+        Value::Struct(r) => {
+            let fixed = n.ty.layout() != Some(Layout::Custom) || FIXED.contains(&n.ty.exact());
+            if !fixed || !r.subsections.is_empty() {
+                return None;
+            }
+            let fields = nodes(&r.fields, loose)?;
+            let (vmsd, version, header_bytes) = (r.vmsd.clone(), r.version, r.header_bytes);
+            Value::Struct(Box::new(Record { vmsd, version, header_bytes, fields, subsections: Vec::new() }))
+        }
+        Value::Array(a) if !n.is_list() => Value::Array(nodes(a, loose)?),
+        Value::Packed(p) => {
+            *loose |= p.loose;
+            Value::Packed(Packed { blob: Blob::default(), ..p.clone() })
+        }
+        _ => return None,
+    };
+    let from = n.range.start.0.checked_sub(start)?;
+    let range = StreamRange::with_len(from, n.range.len());
+    Some(Node { name: n.name.clone(), ty: n.ty.clone(), range, value, problem: None })
+}
+
+/// Makes a node of a layout; the element begins at `at` of the bytes and at `base` of the stream.
+fn make(layout: &Node, blob: &Blob, at: usize, base: u64) -> Node {
+    let n = usize::try_from(layout.range.len()).unwrap_or_default();
+    let from = at.saturating_add(usize::try_from(layout.range.start.0).unwrap_or(usize::MAX));
+    let bytes = blob.as_slice().get(from..from.saturating_add(n)).unwrap_or_default();
+    let all = |a: &[Node]| a.iter().map(|n| make(n, blob, at, base)).collect();
+    let value = match &layout.value {
+        Value::Bool(_) => Value::Bool(uint(bytes) != 0),
+        Value::Int(_) => Value::Int(int(bytes)),
+        Value::Uint(_) => Value::Uint(uint(bytes)),
+        Value::Timer(_) => Value::Timer(timer(bytes)),
+        Value::Bytes(_) => Value::Bytes(blob.slice(from, n)),
+        Value::Struct(r) => Value::Struct(Box::new(Record {
+            vmsd: r.vmsd.clone(),
+            version: r.version,
+            header_bytes: r.header_bytes,
+            fields: all(&r.fields),
+            subsections: Vec::new(),
+        })),
+        Value::Array(a) => Value::Array(all(a)),
+        Value::Packed(p) => Value::Packed(Packed { blob: blob.slice(from, n), ..p.clone() }),
+        other => other.clone(),
+    };
+    let range = StreamRange::with_len(base.saturating_add(layout.range.start.0), layout.range.len());
+    Node { name: layout.name.clone(), ty: layout.ty.clone(), range, value, problem: None }
+}
+
+fn values_of(layout: &Node) -> u64 {
+    match &layout.value {
+        Value::Struct(r) => r.fields.iter().map(values_of).fold(0, u64::saturating_add),
+        Value::Array(a) => a.iter().map(values_of).fold(0, u64::saturating_add),
+        Value::Packed(p) => {
+            let n = layout.range.len().checked_div(p.width as u64).unwrap_or_default();
+            values_of(&p.layout).saturating_mul(n)
+        }
+        _ => 1,
+    }
+}
+
+/// Returns the big-endian unsigned integer that these bytes are.
+pub(crate) fn uint(s: &[u8]) -> u64 {
+    s.iter().fold(0, |v, c| (v << 8) | u64::from(*c))
+}
+
+/// Returns the big-endian two's complement integer that these bytes are.
+pub(crate) fn int(s: &[u8]) -> i64 {
+    let first = i64::from(s.first().copied().unwrap_or_default().cast_signed());
+    s.get(1..).unwrap_or_default().iter().fold(first, |v, c| (v << 8) | i64::from(*c))
+}
+
+/// Returns the time that these bytes are; nothing when the timer is not armed.
+pub(crate) fn timer(s: &[u8]) -> Option<u64> {
+    Some(uint(s)).filter(|v| *v != u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
