@@ -164,10 +164,20 @@ impl SaveImage {
     /// # Errors
     /// `Io`. A section that cannot be decoded, or is too long to be held in memory, is no error: its tree says so.
     pub fn device<'a>(&'a self, section: &'a Section) -> Result<Device<'a>> {
+        self.device_beside(section, None)
+    }
+
+    /// As [`SaveImage::device`], beside the bytes of a section of another state: if it holds the same, they are in memory
+    /// once.
+    ///
+    /// # Errors
+    /// As [`SaveImage::device`].
+    pub fn device_beside<'a>(&'a self, section: &'a Section, other: Option<&Blob>) -> Result<Device<'a>> {
         let mut charge = self.container.budget.charge("device sections");
-        let payload = match &section.kept {
-            Some(kept) => Ok(kept.clone()),
-            None => charge.set(section.payload.len()).and_then(|()| self.payload(section.payload)),
+        let payload = match (&section.kept, other) {
+            (Some(kept), _) => Ok(kept.clone()),
+            (None, Some(o)) if self.holds(section.payload, o) => Ok(o.clone()),
+            (None, _) => charge.set(section.payload.len()).and_then(|()| self.payload(section.payload)),
         };
         let payload = match payload {
             Err(e) if e.kind() == ErrorKind::Io && !self.container.source.is_transient() => return Err(e),
@@ -227,6 +237,13 @@ impl SaveImage {
             }
         }
         facts
+    }
+
+    /// Tells whether these bytes are in the stream at this place; what cannot be read is not.
+    fn holds(&self, range: StreamRange, bytes: &Blob) -> bool {
+        let mut c = Cursor::new(self.container.source.as_ref(), range.start);
+        range.len() == bytes.len() as u64
+            && bytes.as_slice().chunks(64 << 10).all(|piece| c.take(piece.len()).is_ok_and(|found| found == piece))
     }
 
     fn payload(&self, range: StreamRange) -> Result<Blob> {
