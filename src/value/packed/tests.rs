@@ -12,7 +12,7 @@ fn record(start: u64, len: u64, fields: Vec<Node>) -> Node {
 
 fn array(first: &Node, bytes: &[u8]) -> Node {
     let p = Packed::new(first, Blob::new(bytes.to_vec())).expect("a layout that is fixed");
-    node(&first.name, first.ty.name(), first.range.start.0, bytes.len() as u64, Value::Packed(p))
+    node(first.name.exact(), first.ty.exact(), first.range.start.0, bytes.len() as u64, Value::Packed(p))
 }
 
 #[test]
