@@ -10,12 +10,12 @@ use crate::diag::{Diagnostics, Severity};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler;
 use crate::interp::{self, Decoded};
-use crate::limits::{MAX_SECTION_BYTES, PASS_OVER};
+use crate::limits::{MAX_SECTION_BYTES, MAX_VMDESC_BYTES, PASS_OVER};
 use crate::machine::{Facts, VirtioMem};
 use crate::names::{Command, RecordType};
 use crate::offset::{FileOffset, StreamOffset, StreamRange};
 use crate::ram::{PageSink, RamBlock, RamContext, RamReader, guess_page_size};
-use crate::schema::{DeviceSchema, Schema};
+use crate::schema::{DeviceSchema, Document, Schema};
 use crate::stream::{self, Context, Depth, Fact, LiveSection, Payloads, Section, SectionHeader, Walk, WalkOptions};
 use crate::text::Name;
 use crate::value::{Blob, FieldPath, FieldType, Node, Value};
@@ -128,6 +128,17 @@ impl SaveImage {
     #[must_use]
     pub fn schema(&self) -> Option<&Schema> {
         self.walk.description.as_deref().map(|d| &d.schema).or(self.lent.as_deref())
+    }
+
+    /// Reads the JSON of the stream's own description once more, to print it; only the compiled form is in memory.
+    ///
+    /// # Errors
+    /// `Io`, and `Corrupt` when the file was changed since it was opened.
+    pub fn description(&self) -> Result<Option<Document>> {
+        let Some(range) = self.walk.description.as_ref().map(|d| d.text) else { return Ok(None) };
+        let mut c = Cursor::new(self.container.source.as_ref(), range.start);
+        let text = c.take_vec(range.len(), MAX_VMDESC_BYTES.saturating_mul(2), "description")?;
+        Document::new(text).map(Some).map_err(|e| e.at(range.start))
     }
 
     /// Returns the description of a section.

@@ -62,8 +62,8 @@ fn state(image: &SaveImage, pages: Option<&Pages>, out: &mut dyn Write) -> Resul
 }
 
 fn description(image: &SaveImage, out: &mut dyn Write) -> Result<(), Failure> {
-    match &image.walk().description {
-        Some(d) => Ok(render::pretty(out, &d.json)?),
+    match image.description()? {
+        Some(d) => Ok(render::pretty(out, &d)?),
         None => Err(Error::new(ErrorKind::SchemaMissing, "the stream has no description (JSON behind its end)")
             .hint("machine types before 2.3, -machine suppress-vmdesc=on, Xen and postcopy leave it out")
             .into()),

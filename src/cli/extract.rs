@@ -345,8 +345,10 @@ fn documents(job: &Job<'_>, image: &SaveImage, problems: &mut Vec<String>) -> bo
             f.print();
         }
     };
-    if let (Some(path), Some(d)) = (job.also_description, &image.walk().description) {
-        done(open::write_file(path, job.rules(), &mut |w| Ok(crate::render::pretty(w, &d.json)?)));
+    match (job.also_description, image.description()) {
+        (None, _) | (_, Ok(None)) => {}
+        (_, Err(e)) => done(Err(e.into())),
+        (Some(path), Ok(Some(d))) => done(open::write_file(path, job.rules(), &mut |w| Ok(crate::render::pretty(w, &d)?))),
     }
     if let Some(path) = job.also_state {
         let document = StateDocument::new(image, None);

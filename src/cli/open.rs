@@ -77,7 +77,7 @@ fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Error> {
         .map(|n| n == 1 && head == *b"{")?;
     if begins_with_brace {
         let text = std::fs::read(file).map_err(|e| Error::io(format!("cannot read {shown}"), e))?;
-        let (_, schema) = schema::read(&text).map_err(|e| e.within(shown.to_string()))?;
+        let schema = schema::read(&text).map_err(|e| e.within(shown.to_string()))?;
         return Ok(Some(Arc::new(schema)));
     }
     let image = SaveImage::open(file, OpenOptions::default()).map_err(|e| e.within(shown.to_string()))?;

@@ -30,20 +30,41 @@ use crate::value::FieldType;
 ///
 /// # Errors
 /// `Corrupt` when it is no JSON, or has no list of devices.
-pub fn read(text: &[u8]) -> Result<(Json, Schema)> {
+pub fn read(text: &[u8]) -> Result<Schema> {
     let (json, remark) = parse_json(text)?;
     let mut schema = compile(&json)?;
     schema.remarks.extend(remark);
-    Ok((json, schema))
+    Ok(schema)
 }
 
 /// Parses and compiles what can be read of a description that is cut or damaged.
 #[must_use]
-pub fn read_damaged(text: &[u8]) -> Option<(Json, Schema)> {
-    let json = salvage(text)?;
-    let mut schema = compile(&json).ok()?;
+pub fn read_damaged(text: &[u8]) -> Option<Schema> {
+    let mut schema = compile(&salvage(text)?).ok()?;
     schema.remarks.push(format!("the description is damaged; {} devices of it could be read", schema.devices.len()));
-    Some((json, schema))
+    Some(schema)
+}
+
+/// The JSON of a description, to be written.
+pub struct Document(Json);
+
+impl Document {
+    /// Takes a description, which may be damaged.
+    ///
+    /// # Errors
+    /// `Corrupt` when nothing of it can be read.
+    pub fn new(text: Vec<u8>) -> Result<Self> {
+        match parse_json(&text) {
+            Ok((json, _)) => Ok(Self(json)),
+            Err(e) => salvage(&text).map(Self).ok_or(e),
+        }
+    }
+}
+
+impl serde::Serialize for Document {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> std::result::Result<S::Ok, S::Error> {
+        self.0.serialize(s)
+    }
 }
 
 /// A compiled description.

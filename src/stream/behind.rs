@@ -112,9 +112,9 @@ impl Walker<'_> {
         let there = text.len() as u64;
         let whole = StreamRange::new(at.0, self.c.offset().0);
         match schema::read(&text) {
-            Ok((json, schema)) if there == len => {
+            Ok(schema) if there == len => {
                 self.account(whole);
-                self.adopt(Description { record: whole, json, schema }, true);
+                self.adopt(Description { record: whole, text: StreamRange::with_len(from.0, len), schema }, true);
                 Ok(())
             }
             read => {
@@ -127,8 +127,9 @@ impl Walker<'_> {
                 if there == len {
                     rest.extend(self.c.take_up_to(MAX_VMDESC_BYTES)?);
                 }
-                if let Some((json, schema)) = schema::read(&rest).ok().or_else(|| schema::read_damaged(&rest)) {
-                    self.adopt(Description { record: whole, json, schema }, true);
+                let text = StreamRange::with_len(from.0, rest.len() as u64);
+                if let Some(schema) = schema::read(&rest).ok().or_else(|| schema::read_damaged(&rest)) {
+                    self.adopt(Description { record: whole, text, schema }, true);
                 }
                 self.c.seek(whole.end);
                 Err(e.within("description"))

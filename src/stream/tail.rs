@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::limits::{MAX_HEADER_SEARCH, MAX_LOST_HEADERS, MAX_VMDESC_BYTES, MAX_VMDESC_SEARCH};
 use crate::names::RecordType;
 use crate::offset::{StreamOffset, StreamRange};
-use crate::schema::{self, DeviceSchema, Json, Schema};
+use crate::schema::{self, DeviceSchema, Schema};
 use crate::wire::Source;
 
 /// The description as it stands in a stream.
@@ -14,8 +14,8 @@ use crate::wire::Source;
 pub struct Description {
     /// The record: type, length, JSON.
     pub record: StreamRange,
-    /// The JSON.
-    pub json: Json,
+    /// The bytes of the JSON: those of the record but its head, or more where the record's length is wrong.
+    pub text: StreamRange,
     /// What it says.
     pub schema: Schema,
 }
@@ -110,8 +110,9 @@ fn parse_at(bytes: &[u8], i: usize, from: u64) -> Option<Description> {
     let range = text_at(bytes, i)?;
     let record_start = from.saturating_add(i as u64).saturating_add(1);
     let record = StreamRange::with_len(record_start, range.len().saturating_add(RECORD_HEAD) as u64);
-    let (json, schema) = schema::read(bytes.get(range)?).ok()?;
-    Some(Description { record, json, schema })
+    let text = StreamRange::with_len(record_start.saturating_add(RECORD_HEAD as u64), range.len() as u64);
+    let schema = schema::read(bytes.get(range)?).ok()?;
+    Some(Description { record, text, schema })
 }
 
 /// Reads the description whose record begins at `at`; `work` counts the bytes that are parsed. Returns `None` for what is
@@ -134,7 +135,8 @@ pub(super) fn read_at(source: &dyn Source, at: StreamOffset, work: &mut u64) -> 
     let n = source.read_full(start, &mut text).map_err(|e| io(e, start))?;
     text.truncate(n);
     let record = StreamRange::with_len(at.0, len.saturating_add(RECORD_HEAD as u64));
-    Ok(schema::read(&text).ok().map(|(json, schema)| Description { record, json, schema }))
+    let range = StreamRange::with_len(start, len);
+    Ok(schema::read(&text).ok().map(|schema| Description { record, text: range, schema }))
 }
 
 fn byte_is(source: &dyn Source, at: u64, byte: u8) -> Result<bool> {

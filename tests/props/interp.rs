@@ -8,7 +8,7 @@ use savevm_analyze::value::{Blob, uncovered};
 pub fn run(data: &[u8]) {
     let cut = data.iter().position(|b| *b == 0).unwrap_or(data.len());
     let payload = Blob::new(data.get(cut + 1..).unwrap_or_default().to_vec());
-    let Some((_, schema)) = schema::read(&data[..cut]).ok().or_else(|| schema::read_damaged(&data[..cut])) else {
+    let Some(schema) = schema::read(&data[..cut]).ok().or_else(|| schema::read_damaged(&data[..cut])) else {
         return;
     };
     for d in &schema.devices {
