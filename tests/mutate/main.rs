@@ -24,7 +24,7 @@ mod wrappers;
 use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bases::Bases;
@@ -132,9 +132,9 @@ fn compare(a: &Look, b: &Look, how: &str, found: &mut Vec<(String, String)>) {
 }
 
 /// Runs one case; returns the kinds of what was found, with the details.
-fn run(bytes: &[u8], number: u64, dir: &PathBuf) -> Vec<(String, String)> {
+fn run(bytes: &[u8], number: u64, dir: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let files = Files { dir: dir.clone(), plain: dir.join("input"), packed: dir.join("input.gz") };
+    let files = Files { dir: dir.to_path_buf(), plain: dir.join("input"), packed: dir.join("input.gz") };
     fs::write(&files.plain, bytes).unwrap();
     let packed = wrap::pack("gzip", bytes);
     let pages = number.is_multiple_of(2);

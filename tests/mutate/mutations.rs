@@ -65,7 +65,7 @@ fn put(bytes: &mut [u8], at: usize, n: usize, value: u64) {
 }
 
 /// Changes the header of a section.
-fn header(random: &mut Random, pieces: &mut Vec<Piece>) -> String {
+fn header(random: &mut Random, pieces: &mut [Piece]) -> String {
     let Some(i) = choose(random, pieces, |p| matches!(p.kind, Kind::Ram | Kind::Section)) else {
         return "no section".to_owned();
     };
