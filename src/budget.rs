@@ -64,6 +64,12 @@ impl Budget {
         BASE.saturating_add(read.saturating_mul(PER_BYTE)).min(self.0.ceiling)
     }
 
+    /// Returns how many bytes are left.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        self.limit().saturating_sub(self.0.used.load(Ordering::Relaxed))
+    }
+
     /// Makes an empty charge; `what` names the thing in errors.
     #[must_use]
     pub fn charge(&self, what: &'static str) -> Charge {

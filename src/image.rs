@@ -198,7 +198,10 @@ impl SaveImage {
         let idstr = &section.header.idstr;
         let base = section.payload.start;
         let decoded = match self.device_schema(section) {
-            Some(d) => interp::decode_device(d, &payload, base),
+            Some(d) => {
+                let room = usize::try_from(self.container.budget.room()).unwrap_or(usize::MAX);
+                interp::decode_device_within(d, &payload, base, room)
+            }
             None => {
                 let why = if self.schema().is_none() {
                     "the stream has no description"

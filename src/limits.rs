@@ -21,11 +21,21 @@ pub const MAX_EMPTY_NODES: usize = 4_096;
 pub const MAX_SECTION_BYTES: u64 = 1 << 30;
 
 /// Bytes of the JSON description. Real ones have 1 KiB to 1 MiB; 4096 CPUs, the most that a machine has, come to 64 MiB.
-/// Parsed, JSON takes up to 16 times as much memory.
+/// The text is in
+/// memory only while it is compiled or printed.
 pub const MAX_VMDESC_BYTES: u64 = 128 << 20;
 
-/// Fields in the whole of a description. 4096 CPUs have some 600,000.
-pub const MAX_FIELDS: usize = 8 << 20;
+/// Memory that the compiled description, or the layouts of a `-dump-vmstate` file, may take. A field takes 64 bytes, and
+/// its entry in real JSON 65 or more; with the structures around them, 64 MiB of it come to 77 MiB.
+pub const MAX_SCHEMA_BYTES: usize = 80 << 20;
+
+/// Memory for each byte of the text, up to [`MAX_SCHEMA_BYTES`]: real descriptions take 1.2 bytes, and none may take more
+/// than four times its size together with its text.
+pub const MAX_SCHEMA_PER_BYTE: usize = 3;
+
+/// Bytes of a name in a description that are kept. QEMU's are identifiers in C, and names of sections, which have 255
+/// bytes at most.
+pub const MAX_NAME_BYTES: usize = 64 << 10;
 
 /// How much of the end of a file is searched for the description.
 pub const MAX_VMDESC_SEARCH: u64 = MAX_VMDESC_BYTES + (16 << 20);

@@ -348,7 +348,9 @@ fn documents(job: &Job<'_>, image: &SaveImage, problems: &mut Vec<String>) -> bo
     match (job.also_description, image.description()) {
         (None, _) | (_, Ok(None)) => {}
         (_, Err(e)) => done(Err(e.into())),
-        (Some(path), Ok(Some(d))) => done(open::write_file(path, job.rules(), &mut |w| Ok(crate::render::pretty(w, &d)?))),
+        (Some(path), Ok(Some(d))) => {
+            done(open::write_file(path, job.rules(), &mut |w| Ok(crate::render::pretty(w, &d)?)))
+        }
     }
     if let Some(path) = job.also_state {
         let document = StateDocument::new(image, None);

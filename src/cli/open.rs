@@ -10,6 +10,7 @@ use super::interrupt;
 use crate::diag::Severity;
 use crate::error::{Error, ErrorKind};
 use crate::image::{OpenOptions, SaveImage};
+use crate::limits::MAX_VMDESC_BYTES;
 use crate::ram::PageStats;
 use crate::render::tree::Role;
 use crate::schema::{self, Schema};
@@ -76,7 +77,15 @@ fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Error> {
         .map_err(|e| Error::io(format!("cannot open {shown}"), e))
         .map(|n| n == 1 && head == *b"{")?;
     if begins_with_brace {
-        let text = std::fs::read(file).map_err(|e| Error::io(format!("cannot read {shown}"), e))?;
+        let cannot = |e| Error::io(format!("cannot read {shown}"), e);
+        let mut text = Vec::new();
+        let opened = std::fs::File::open(file).map_err(cannot)?;
+        std::io::Read::read_to_end(&mut std::io::Read::take(opened, MAX_VMDESC_BYTES.saturating_add(1)), &mut text)
+            .map_err(cannot)?;
+        if text.len() as u64 > MAX_VMDESC_BYTES {
+            let what = format!("{shown} has more than {MAX_VMDESC_BYTES} bytes of JSON");
+            return Err(Error::new(ErrorKind::LimitExceeded, what));
+        }
         let schema = schema::read(&text).map_err(|e| e.within(shown.to_string()))?;
         return Ok(Some(Arc::new(schema)));
     }

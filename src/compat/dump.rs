@@ -6,10 +6,9 @@
 
 use std::collections::HashMap;
 
-use super::json_number;
 use super::layout::Layout;
 use crate::error::{Error, ErrorKind, Result};
-use crate::schema::{Json, parse_json};
+use crate::schema::{Fault, Kind, Names, Read, Reader};
 use crate::text::Name;
 
 /// A parsed dump.
@@ -36,29 +35,27 @@ pub struct Class {
 }
 
 /// The key under which the machine's name stands.
-const MACHINE: &str = "vmschkmachine";
+const MACHINE: &[u8] = b"vmschkmachine";
 
 impl Dump {
-    /// Parses a dump.
+    /// Parses a dump, in one pass; of one that ends too early, what is whole.
     ///
     /// # Errors
-    /// `Corrupt` when it is no JSON, `NotASaveImage` when it is other JSON.
+    /// `Corrupt` when it is no JSON, `NotASaveImage` when it is other JSON, `LimitExceeded` when its layouts take more
+    /// memory than [`crate::limits::MAX_SCHEMA_BYTES`].
     pub fn read(text: &[u8]) -> Result<Self> {
-        let (json, cut) = match parse_json(text) {
-            Ok((json, _)) => (json, false),
-            Err(e) => (salvage(text).ok_or(e)?, true),
-        };
-        let pairs = json.pairs().unwrap_or_default();
-        let mut out = Self { cut, ..Self::default() };
-        for (key, value) in pairs {
-            if key == MACHINE {
-                out.machine = value.key("Name").and_then(Json::text).cloned();
-            } else if let Some(mut layout) = value.key("Description").and_then(|d| Layout::of_dump(d, 0)) {
-                layout.version = layout.version.or(json_number(value, "version_id"));
-                out.by_vmsd.entry(layout.name.clone()).or_default().push(out.classes.len());
-                out.has_counts |= layout.has_counts();
-                out.classes.push(Class { name: key.clone(), layout });
+        let mut names = Names::new(text.len());
+        let mut out = Self::default();
+        let mut r = Reader::new(text, 0);
+        if let Err(e) = out.classes(&mut r, &mut names).and_then(|()| r.finish()) {
+            if !is_cut(text, e) || out.classes.is_empty() {
+                return Err(Error::new(ErrorKind::Corrupt, format!("dump: not valid JSON: {}", e.shown(text))));
             }
+            out.cut = true;
+        }
+        if names.full {
+            let what = "expected the output of -dump-vmstate, found more fields than fit in memory";
+            return Err(Error::new(ErrorKind::LimitExceeded, what));
         }
         if out.classes.is_empty() {
             return Err(Error::new(
@@ -67,7 +64,46 @@ impl Dump {
             )
             .hint("make it with: qemu-system-ARCH -machine NAME -dump-vmstate FILE"));
         }
+        out.classes.shrink_to_fit();
         Ok(out)
+    }
+
+    fn classes(&mut self, r: &mut Reader<'_>, names: &mut Names) -> Read<()> {
+        if r.kind()? != Kind::Object {
+            return r.skip();
+        }
+        r.object(|r, key| if key == MACHINE { self.machine(r) } else { self.class_of(key, r, names) })
+    }
+
+    fn machine(&mut self, r: &mut Reader<'_>) -> Read<()> {
+        let mut name = None;
+        if r.kind()? == Kind::Object {
+            r.object(|r, key| if key == b"Name" { r.text().map(|t| name = t) } else { r.skip() })?;
+        } else {
+            r.skip()?;
+        }
+        self.machine = name.map(|n| Name::from_bytes(&n));
+        Ok(())
+    }
+
+    fn class_of(&mut self, class: &[u8], r: &mut Reader<'_>, names: &mut Names) -> Read<()> {
+        if r.kind()? != Kind::Object {
+            return r.skip();
+        }
+        let (mut version, mut layout) = (None, None);
+        r.object(|r, key| match key {
+            b"version_id" => r.fitting().map(|v| version = v),
+            b"Description" => Layout::of_dump(r, names, 0).map(|l| layout = l),
+            _ => r.skip(),
+        })?;
+        if let Some(mut layout) = layout.filter(|_| names.take::<Class>(2)) {
+            layout.version = layout.version.or(version);
+            self.by_vmsd.entry(layout.name.clone()).or_default().push(self.classes.len());
+            self.has_counts |= layout.has_counts();
+            let name = names.name(class);
+            names.push(&mut self.classes, Class { name, layout });
+        }
+        Ok(())
     }
 
     /// Returns the classes whose vmsd has a name.
@@ -82,12 +118,9 @@ impl Dump {
     }
 }
 
-/// Reads a dump that ends too early as far as its last whole class.
-fn salvage(text: &[u8]) -> Option<Json> {
-    let text = String::from_utf8_lossy(text);
-    let end = text.rfind("\n  },")?;
-    let whole = format!("{}\n  }}\n}}", text.get(..end)?);
-    parse_json(whole.as_bytes()).ok().map(|(json, _)| json)
+/// Tells whether a fault is that the text ends.
+fn is_cut(text: &[u8], fault: Fault) -> bool {
+    fault.at >= text.trim_ascii_end().len()
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@
 //! with versions, but sizes *in memory*, no types, and a bare "there is a condition" for conditional ones
 //! (`dump_vmstate_vmsf` in `migration/savevm.c`).
 
-use super::json_number;
 use crate::limits::MAX_DEPTH;
-use crate::schema::{Field, Json, Vmsd};
+use crate::schema::{Field, Kind, Names, Read, Reader, Vmsd};
 use crate::text::Name;
 use crate::value::{FieldType, Layout as TypeLayout};
 
@@ -73,22 +72,26 @@ impl Layout {
         Self { source: Source::Stream, name: v.name.clone(), version: v.version, minimum: None, slots, subsections }
     }
 
-    /// Takes it from a dump's object; nothing when it is no vmsd.
-    #[must_use]
-    pub fn of_dump(j: &Json, depth: usize) -> Option<Self> {
-        if depth >= MAX_DEPTH {
-            return None;
+    /// Reads it from a dump; nothing when it is no vmsd.
+    pub(super) fn of_dump(r: &mut Reader<'_>, names: &mut Names, depth: usize) -> Read<Option<Self>> {
+        if depth >= MAX_DEPTH || r.kind()? != Kind::Object || !names.take::<Self>(2) {
+            return r.skip().map(|()| None);
         }
         let deeper = depth.saturating_add(1);
-        let items = |key: &str| j.key(key).and_then(Json::items).unwrap_or_default();
-        Some(Self {
-            source: Source::Dump,
-            name: j.key("name").and_then(Json::text)?.into(),
-            version: json_number(j, "version_id"),
-            minimum: json_number(j, "minimum_version_id"),
-            slots: items("Fields").iter().filter_map(|f| Slot::of_dump(f, deeper)).collect(),
-            subsections: items("Subsections").iter().filter_map(|s| Self::of_dump(s, deeper)).collect(),
-        })
+        let mut name = None;
+        let mut out = Self { source: Source::Dump, ..Self::default() };
+        r.object(|r, key| {
+            match key {
+                b"name" => name = r.text()?.map(|t| names.name(&t)),
+                b"version_id" => out.version = r.fitting()?,
+                b"minimum_version_id" => out.minimum = r.fitting()?,
+                b"Fields" => out.slots = all(r, names, |r, names| Slot::of_dump(r, names, deeper))?,
+                b"Subsections" => out.subsections = all(r, names, |r, names| Self::of_dump(r, names, deeper))?,
+                _ => r.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(name.map(|name| Self { name, ..out }))
     }
 
     /// Tells whether any field says how many elements it has.
@@ -118,6 +121,23 @@ impl Layout {
     }
 }
 
+/// Reads the items of a list.
+fn all<'r, T>(
+    r: &mut Reader<'r>,
+    names: &mut Names,
+    one: impl Fn(&mut Reader<'r>, &mut Names) -> Read<Option<T>>,
+) -> Read<Vec<T>> {
+    let mut out = Vec::new();
+    r.list(|r| {
+        if let Some(item) = one(r, names)? {
+            names.push(&mut out, item);
+        }
+        Ok(())
+    })?;
+    out.shrink_to_fit();
+    Ok(out)
+}
+
 /// Returns the bytes of slots, when all are fixed.
 pub(super) fn total(slots: &[Slot]) -> Option<u64> {
     slots.iter().try_fold(0_u64, |n, s| n.checked_add(s.bytes()?))
@@ -143,17 +163,36 @@ impl Slot {
         }
     }
 
-    fn of_dump(j: &Json, depth: usize) -> Option<Self> {
-        let inner: Vec<Layout> = j.key("Description").and_then(|d| Layout::of_dump(d, depth)).into_iter().collect();
-        Some(Self {
-            name: j.key("field").and_then(Json::text)?.into(),
+    fn of_dump(r: &mut Reader<'_>, names: &mut Names, depth: usize) -> Read<Option<Self>> {
+        if r.kind()? != Kind::Object || !names.take::<Self>(0) {
+            return r.skip().map(|()| None);
+        }
+        let mut name = None;
+        let mut out = Self {
+            name: Name::default(),
             ty: None,
-            width: json_number(j, "size").map(u64::from),
-            count: json_number(j, "num").map(u64::from),
-            since: json_number(j, "version_id").unwrap_or_default(),
-            conditional: matches!(j.key("field_exists"), Some(Json::Bool(true))),
-            inner,
-        })
+            width: None,
+            count: None,
+            since: 0,
+            conditional: false,
+            inner: Vec::new(),
+        };
+        r.object(|r, key| {
+            match key {
+                b"field" => name = r.text()?.map(|t| names.name(&t)),
+                b"size" => out.width = r.fitting::<u32>()?.map(u64::from),
+                b"num" => out.count = r.fitting::<u32>()?.map(u64::from),
+                b"version_id" => out.since = r.fitting()?.unwrap_or_default(),
+                b"field_exists" => {
+                    out.conditional = r.kind()? == Kind::True;
+                    r.skip()?;
+                }
+                b"Description" => out.inner = Layout::of_dump(r, names, depth)?.into_iter().collect(),
+                _ => r.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(name.map(|name| Self { name, ..out }))
     }
 
     fn is_same_kind(&self, other: &Self) -> bool {

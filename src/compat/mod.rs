@@ -33,7 +33,6 @@ pub use side::{Side, StreamFacts};
 
 use crate::difference::accepted::Version;
 use crate::difference::{Aspect, Difference, Report, Rule, Subject, Weight};
-use crate::schema::Json;
 
 /// What the user knows of the target and the inputs do not tell.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,11 +61,6 @@ pub fn compare(saved: &Side, target: &Side, known: Known) -> Report {
         }
     }
     Report { command: "compat", rules: RULES, differences: out, compared, faults, ..Report::default() }
-}
-
-/// Returns a whole number that stands under a key and fits.
-fn json_number(j: &Json, key: &str) -> Option<u32> {
-    j.key(key).and_then(Json::int).and_then(|n| u32::try_from(n).ok())
 }
 
 /// Adds a finding.

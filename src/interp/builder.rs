@@ -26,13 +26,15 @@ pub(super) struct Shared<'v> {
 const MAX_ERRORS: usize = 64;
 
 impl<'v> Shared<'v> {
-    /// Allows as many nodes as a payload of `bytes` and a description of this size can have honestly.
-    pub(super) fn new(idstr: &str, vmsd: &'v Vmsd, bytes: usize) -> Self {
+    /// Allows as many nodes as a payload of `bytes` and a description of this size can have honestly,
+    /// but not more than `most`.
+    pub(super) fn new(idstr: &str, vmsd: &'v Vmsd, bytes: usize, most: usize) -> Self {
         let max_nodes = bytes
             .saturating_mul(MAX_NODES_PER_BYTE)
             .saturating_add(vmsd.size().saturating_mul(2))
             .saturating_add(MAX_EMPTY_NODES)
-            .min(MAX_NODES_PER_DEVICE);
+            .min(MAX_NODES_PER_DEVICE)
+            .min(most);
         Self {
             max_nodes,
             idstr: idstr.to_owned(),

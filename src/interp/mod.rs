@@ -41,12 +41,26 @@ pub struct Decoded {
 /// Decodes the payload of a FULL section, which begins at `base` of the stream.
 #[must_use]
 pub fn decode_device(schema: &DeviceSchema, payload: &Blob, base: StreamOffset) -> Decoded {
-    decode_vmsd(schema.idstr.exact(), &schema.vmsd, payload, base)
+    decode_device_within(schema, payload, base, usize::MAX)
 }
+
+/// As [`decode_device`], in so many bytes of memory at most: where they do not suffice, the rest of the section is opaque.
+#[must_use]
+pub fn decode_device_within(schema: &DeviceSchema, payload: &Blob, base: StreamOffset, memory: usize) -> Decoded {
+    let nodes = memory.checked_div(NODE_BYTES).unwrap_or_default();
+    decode_within(schema.idstr.exact(), &schema.vmsd, payload, base, nodes)
+}
+
+/// What a node needs: itself, and its share of the vector that it is in.
+const NODE_BYTES: usize = 160;
 
 /// Decodes a payload by a vmsd; `idstr` is the section's name.
 #[must_use]
 pub fn decode_vmsd(idstr: &str, vmsd: &Vmsd, payload: &Blob, base: StreamOffset) -> Decoded {
+    decode_within(idstr, vmsd, payload, base, usize::MAX)
+}
+
+fn decode_within(idstr: &str, vmsd: &Vmsd, payload: &Blob, base: StreamOffset, nodes: usize) -> Decoded {
     let mended;
     let mut quirk = None;
     let mut vmsd = vmsd;
@@ -55,7 +69,7 @@ pub fn decode_vmsd(idstr: &str, vmsd: &Vmsd, payload: &Blob, base: StreamOffset)
         vmsd = &mended;
         quirk = Some(which);
     }
-    let context = builder::Shared::new(idstr, vmsd, payload.as_slice().len());
+    let context = builder::Shared::new(idstr, vmsd, payload.as_slice().len(), nodes);
     let mut b = Builder::new(payload, base, &context);
     fields::record(&mut b, vmsd);
     let range = b.whole_range();

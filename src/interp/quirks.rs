@@ -41,7 +41,7 @@ pub(super) fn mend(vmsd: &Vmsd, payload: &[u8]) -> Option<(Vmsd, &'static str)> 
             let mut all = vmsd.fields.get(..start)?.to_vec();
             all.extend(fields);
             all.extend_from_slice(vmsd.fields.get(end..)?);
-            let mended = Vmsd { fields: all, ..vmsd.clone() };
+            let mended = Vmsd { fields: all.into(), ..vmsd.clone() };
             if mended.total() == len {
                 return Some((mended, "null-pointers"));
             }
@@ -102,9 +102,8 @@ fn reread(
                 name: first.name.clone(),
                 ty: FieldType::new(if null { "nullptr" } else { "struct" }),
                 array_len: None,
-                index: None,
                 size: step,
-                inner: if null { Vec::new() } else { vec![element.clone()] },
+                inner: if null { Box::default() } else { Box::new([element.clone()]) },
             }),
         }
         at = at.saturating_add(step);
@@ -123,25 +122,23 @@ fn element_of(vmsd: &str, field: &str) -> Option<Vmsd> {
         name: name.into(),
         ty: FieldType::new("uint8"),
         array_len: None,
-        index: None,
         size: 1,
-        inner: Vec::new(),
+        inner: Box::default(),
     };
     let path = Vmsd {
         name: "s390_chp_info".into(),
         version: Some(1),
-        fields: vec![byte("in_use"), byte("type"), byte("is_virtual")],
-        subsections: Vec::new(),
+        fields: Box::new([byte("in_use"), byte("type"), byte("is_virtual")]),
+        subsections: Box::default(),
         described: true,
     };
     let paths = Field {
         name: "chpids".into(),
         ty: FieldType::new("struct"),
         array_len: Some(256),
-        index: None,
         size: 3,
-        inner: vec![path],
+        inner: Box::new([path]),
     };
     let name: Name = "s390_css_img".into();
-    Some(Vmsd { name, version: Some(1), fields: vec![paths], subsections: Vec::new(), described: true })
+    Some(Vmsd { name, version: Some(1), fields: Box::new([paths]), subsections: Box::default(), described: true })
 }

@@ -17,55 +17,18 @@
 )]
 
 mod compile;
-mod json;
+mod document;
+mod names;
+mod reader;
+mod salvage;
 
-pub use compile::compile;
-pub use json::{Json, parse as parse_json, salvage};
+pub use compile::{read, read_damaged};
+pub use document::Document;
+pub(crate) use names::Names;
+pub(crate) use reader::{Fault, Kind, Read, Reader};
 
-use crate::error::Result;
 use crate::text::Name;
 use crate::value::FieldType;
-
-/// Parses and compiles a description.
-///
-/// # Errors
-/// `Corrupt` when it is no JSON, or has no list of devices.
-pub fn read(text: &[u8]) -> Result<Schema> {
-    let (json, remark) = parse_json(text)?;
-    let mut schema = compile(&json)?;
-    schema.remarks.extend(remark);
-    Ok(schema)
-}
-
-/// Parses and compiles what can be read of a description that is cut or damaged.
-#[must_use]
-pub fn read_damaged(text: &[u8]) -> Option<Schema> {
-    let mut schema = compile(&salvage(text)?).ok()?;
-    schema.remarks.push(format!("the description is damaged; {} devices of it could be read", schema.devices.len()));
-    Some(schema)
-}
-
-/// The JSON of a description, to be written.
-pub struct Document(Json);
-
-impl Document {
-    /// Takes a description, which may be damaged.
-    ///
-    /// # Errors
-    /// `Corrupt` when nothing of it can be read.
-    pub fn new(text: Vec<u8>) -> Result<Self> {
-        match parse_json(&text) {
-            Ok((json, _)) => Ok(Self(json)),
-            Err(e) => salvage(&text).map(Self).ok_or(e),
-        }
-    }
-}
-
-impl serde::Serialize for Document {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> std::result::Result<S::Ok, S::Error> {
-        self.0.serialize(s)
-    }
-}
 
 /// A compiled description.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -99,9 +62,9 @@ pub struct Vmsd {
     /// The version, when the description has one.
     pub version: Option<u32>,
     /// The fields, in stream order.
-    pub fields: Vec<Field>,
+    pub fields: Box<[Field]>,
     /// The subsections that are in the stream, in stream order.
-    pub subsections: Vec<Vmsd>,
+    pub subsections: Box<[Vmsd]>,
     /// Whether the JSON had the key `fields`; QEMU before 10.0 leaves it out where an array begins with NULL pointers.
     pub described: bool,
 }
@@ -115,12 +78,10 @@ pub struct Field {
     pub ty: FieldType,
     /// How many elements follow each other, where the entry stands for several.
     pub array_len: Option<u32>,
-    /// Which element of an array this is, where the entry says so.
-    pub index: Option<u32>,
     /// Bytes in the stream; of the first element when there are several.
     pub size: u64,
     /// What is inside: one vmsd for a structure, one per element (or two, key and value) for a list (or tree).
-    pub inner: Vec<Vmsd>,
+    pub inner: Box<[Vmsd]>,
 }
 
 impl Field {
@@ -148,7 +109,7 @@ impl Vmsd {
     /// Returns the number of fields and subsections in it, at all levels.
     #[must_use]
     pub fn size(&self) -> usize {
-        let inner = self.fields.iter().flat_map(|f| &f.inner).chain(&self.subsections);
+        let inner = self.fields.iter().flat_map(|f| f.inner.iter()).chain(&self.subsections);
         inner.fold(self.fields.len(), |n, v| n.saturating_add(v.size()).saturating_add(1))
     }
 
@@ -164,5 +125,15 @@ impl DeviceSchema {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.vmsd.total()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_is_much_of_is_small() {
+        assert!(size_of::<Field>() <= 64 && size_of::<Vmsd>() <= 64);
     }
 }

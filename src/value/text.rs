@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(n(4, Value::Int(-1)), "-1");
         assert_eq!(bytes_text(&[0; 7], false), "7 × 00");
         assert_eq!(bytes_text(b"\x01\x02", false), "01 02");
-        assert_eq!(bytes_text(b"say \"\\\"\0", false), r#""say \"\\\"" (8 bytes)"#);
+        assert_eq!(bytes_text(b"say \"\\\"\0", false), r#""say \"\\"" (8 bytes)"#);
         assert!(bytes_text(&[1; 25], false).ends_with("01 01 … (25 bytes)"));
         assert!(bytes_text(&[b'a'; (64 << 10) + 1], false).starts_with("61 61 "));
         for n in [(16 << 10) - 1, 16 << 10, (16 << 10) + 1] {

@@ -62,7 +62,7 @@ pub(super) fn mips_tlb(b: &mut Builder<'_>, c: &FieldContext<'_>) -> Result<()> 
 fn register_width(fields: &[Field]) -> Option<u64> {
     let own = fields.iter().find(|f| f.name == "gpr").map(|f| f.size);
     // the thread contexts stand one level below the CPU
-    own.or_else(|| fields.iter().flat_map(|f| &f.inner).find_map(|v| register_width(&v.fields)))
+    own.or_else(|| fields.iter().flat_map(|f| f.inner.iter()).find_map(|v| register_width(&v.fields)))
 }
 
 /// `tlb entry` of hppa (`target/hppa/machine.c`, `put_tlb`): the first and last virtual address, the physical address and
@@ -101,11 +101,11 @@ mod tests {
     fn mips(size: usize, gpr: u64) -> Node {
         let tc = Vmsd {
             name: "cpu/tc".into(),
-            fields: vec![Field { array_len: Some(32), ..field("gpr", "uint32", gpr) }],
+            fields: Box::new([Field { array_len: Some(32), ..field("gpr", "uint32", gpr) }]),
             described: true,
             ..Vmsd::default()
         };
-        let tc = Field { inner: vec![tc], ..field("env.active_tc", "struct", gpr * 32) };
+        let tc = Field { inner: Box::new([tc]), ..field("env.active_tc", "struct", gpr * 32) };
         let mut bytes = vec![0; usize::try_from(gpr).unwrap() * 32];
         bytes.extend((0..size).map(|i| u8::try_from(i).unwrap()));
         decode_beside(vec![tc], "tlb_entry", &bytes, size)

@@ -7,14 +7,14 @@ use crate::value::{Blob, FieldType, Node, uncovered};
 
 /// Describes a single field.
 pub(super) fn field(name: &str, ty: &str, size: u64) -> Field {
-    let (array_len, index, inner) = (None, None, Vec::new());
-    Field { name: name.into(), ty: FieldType::new(ty), array_len, index, size, inner }
+    Field { name: name.into(), ty: FieldType::new(ty), array_len: None, size, inner: Box::default() }
 }
 
 /// Decodes a section of this name with some fields, and behind them a field `x` of a type, whose bytes come last.
 pub(super) fn section(idstr: &str, mut fields: Vec<Field>, ty: &str, bytes: &[u8], size: usize) -> Decoded {
     fields.push(field("x", ty, size as u64));
-    let vmsd = Vmsd { name: "test".into(), version: Some(1), fields, subsections: Vec::new(), described: true };
+    let vmsd =
+        Vmsd { name: "test".into(), version: Some(1), fields: fields.into(), described: true, ..Vmsd::default() };
     decode_vmsd(idstr, &vmsd, &Blob::new(bytes.to_vec()), StreamOffset(0x1000))
 }
 
