@@ -367,8 +367,7 @@ impl Readers<'_> {
         ram.target_page = match bits.or(ctx.advise.map(|(_, p)| p)).filter(sound) {
             Some(p) => p,
             None => {
-                let guess = guess_page_size(c.source(), h.range.end, h.section_id, &ram);
-                let p = guess.or(ctx.described_page_size.filter(sound)).unwrap_or(4096);
+                let p = guess_page_size(c.source(), h.range.end, h.section_id, &ram).unwrap_or(4096);
                 self.guessed_page_size = Some((p, h.range));
                 p
             }

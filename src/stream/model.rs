@@ -43,8 +43,6 @@ pub struct WalkOptions<'a> {
 pub struct Context {
     /// The configuration section.
     pub configuration: Option<Configuration>,
-    /// The page size of the description at the end of the source, which may be another stream's.
-    pub described_page_size: Option<u64>,
     /// The two numbers of a POSTCOPY_ADVISE command: the OR of the blocks' page sizes, and the target page size.
     pub advise: Option<(u64, u64)>,
 }

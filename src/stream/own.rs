@@ -58,7 +58,6 @@ impl Walker<'_> {
     pub(super) fn look_at_the_end(&mut self, size: u64) -> Result<()> {
         let floor = self.c.source().first_kept();
         self.at_the_end = tail::find_description(self.c.source(), size, floor)?.map(Arc::new);
-        self.context.described_page_size = self.at_the_end.as_ref().and_then(|e| e.description.schema.page_size);
         Ok(())
     }
 

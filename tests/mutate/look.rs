@@ -36,8 +36,6 @@ pub struct Look {
     pub sound: bool,
     /// What is incomplete although it may be sound.
     pub incomplete: Vec<String>,
-    /// Whether the target page size was guessed, and may be wrong.
-    pub page_size: bool,
 }
 
 fn words(e: &Error) -> String {
@@ -86,7 +84,6 @@ fn state(image: &SaveImage, out: &mut Look, names: [&'static str; 5]) {
     if walk.found.has_errors() {
         out.incomplete.extend(walk.found.list().iter().map(|d| format!("{d:?}")));
     }
-    out.page_size |= walk.found.list().iter().any(|d| d.code.starts_with("page-size"));
     if cut {
         out.incomplete.push("no end".to_owned());
     }

@@ -35,10 +35,6 @@ use look::{Input, Look, look};
 /// Where answers may differ, and why. Each is passed over where it is compared.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("the container's name, places in the file", "they say what the input is"),
-    (
-        "the target page size of a damaged list",
-        "where the first records do not show it, a file has the description at its end at hand, and a pipe has not",
-    ),
     ("a part of a large file that is passed over", "limits::PASS_OVER; no input here is that large"),
 ];
 
@@ -117,9 +113,6 @@ fn measured(input: &Input<'_>, pages: bool, found: &mut Vec<(String, String)>) -
 }
 
 fn compare(a: &Look, b: &Look, how: &str, found: &mut Vec<(String, String)>) {
-    if a.page_size != b.page_size {
-        return;
-    }
     for (i, (question, answer)) in a.answers.iter().enumerate() {
         let other = b.answers.get(i);
         let same = other.is_some_and(|o| o.0 == *question && o.1 == *answer);
