@@ -95,8 +95,9 @@ fn read(file: &Path, how: &HowArgs, side: &mut Side) -> Result<(), Failure> {
 }
 
 fn begins_with_brace(file: &Path) -> std::io::Result<bool> {
-    let mut head = [0; 1];
-    Ok(std::fs::File::open(file)?.read(&mut head)? == 1 && head == *b"{")
+    let mut head = Vec::new();
+    std::fs::File::open(file)?.take(1).read_to_end(&mut head)?;
+    Ok(head == b"{")
 }
 
 /// Adds what the comparison in the other direction found.

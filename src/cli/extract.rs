@@ -303,6 +303,7 @@ fn conclude(
         Some(file) => pour(file, out),
         None => Ok(()),
     };
+    let mut named = true;
     if let Some(mut files) = d.files.take() {
         for (path, block) in &d.outputs {
             if block.is_some_and(|i| absent.contains(&i)) {
@@ -315,7 +316,7 @@ fn conclude(
             }
             Ok(_) => {}
             Err(e) => {
-                whole = false;
+                named = false;
                 exit::error(&e);
             }
         }
@@ -325,7 +326,8 @@ fn conclude(
     }
     printed = printed.and_then(|()| Ok(out.flush()?));
     let mut problems = lost;
-    whole &= documents(job, image, &mut problems);
+    // the names of the documents belong to whoever has those of the images
+    whole &= named && documents(job, image, &mut problems);
     let verdict = open::verdict(image, &problems);
     let outcome = if whole { verdict } else { Outcome::Partial };
     match printed {
@@ -380,11 +382,12 @@ fn pour(mut file: File, out: &mut dyn Write) -> std::result::Result<(), Failure>
     file.rewind().map_err(failed)?;
     let mut buf = vec![0; 1 << 20];
     loop {
-        let n = file.read(&mut buf).map_err(failed)?;
-        if n == 0 {
-            return Ok(());
+        match file.read(&mut buf) {
+            Ok(0) => return Ok(()),
+            Ok(n) => out.write_all(&buf[..n])?,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(failed(e).into()),
         }
-        out.write_all(&buf[..n])?;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
@@ -31,14 +32,19 @@ pub fn unfinished() -> Unfinished {
     let list = UNFINISHED.get_or_init(|| {
         let list = Unfinished::default();
         let theirs = list.clone();
-        let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || wait(&theirs));
+        let (ready, began) = sync_channel(1);
+        let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || wait(&theirs, ready));
+        if thread.is_ok() {
+            // no file may exist before the signals are watched; without a message the thread has ended
+            let _ = began.recv();
+        }
         list
     });
     list.clone()
 }
 
-/// Waits for a signal, and ends the process.
-fn wait(list: &Unfinished) {
+/// Waits for a signal, and ends the process. Says when it begins to wait.
+fn wait(list: &Unfinished, ready: SyncSender<()>) {
     let wanted: Vec<i32> = ENDS.into_iter().filter(|s| !is_ignored(*s)).collect();
     let second = Arc::new(AtomicBool::new(false));
     for signal in &wanted {
@@ -49,6 +55,7 @@ fn wait(list: &Unfinished) {
         second.store(true, Ordering::Relaxed);
         return;
     };
+    let _ = ready.send(());
     let Some(signal) = signals.forever().next() else { return };
     second.store(true, Ordering::Relaxed);
     let (removed, left) = list.remove_all();

@@ -1,6 +1,6 @@
 //! Opening the input of a command, and saying what is missing from its answer.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,17 +71,15 @@ pub fn write_file(
 fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Error> {
     let Some(file) = file else { return Ok(None) };
     let shown = shown(file);
-    let mut head = [0; 1];
-    let begins_with_brace = std::fs::File::open(file)
-        .and_then(|mut f| std::io::Read::read(&mut f, &mut head))
-        .map_err(|e| Error::io(format!("cannot open {shown}"), e))
-        .map(|n| n == 1 && head == *b"{")?;
-    if begins_with_brace {
+    let mut head = Vec::new();
+    std::fs::File::open(file)
+        .and_then(|f| f.take(1).read_to_end(&mut head))
+        .map_err(|e| Error::io(format!("cannot open {shown}"), e))?;
+    if head == b"{" {
         let cannot = |e| Error::io(format!("cannot read {shown}"), e);
         let mut text = Vec::new();
         let opened = std::fs::File::open(file).map_err(cannot)?;
-        std::io::Read::read_to_end(&mut std::io::Read::take(opened, MAX_VMDESC_BYTES.saturating_add(1)), &mut text)
-            .map_err(cannot)?;
+        opened.take(MAX_VMDESC_BYTES.saturating_add(1)).read_to_end(&mut text).map_err(cannot)?;
         if text.len() as u64 > MAX_VMDESC_BYTES {
             let what = format!("{shown} has more than {MAX_VMDESC_BYTES} bytes of JSON");
             return Err(Error::new(ErrorKind::LimitExceeded, what));

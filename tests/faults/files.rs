@@ -115,7 +115,8 @@ fn of_two_runs_into_one_directory_one_says_that_the_file_exists() {
         .iter()
         .map(|s| {
             let at = dir.join(s);
-            assert_eq!(extract(&fixture(s), &at, &[]).status.code(), Some(0));
+            let state = at.join("state.json");
+            assert_eq!(extract(&fixture(s), &at, &["--also-state", state.to_str().unwrap()]).status.code(), Some(0));
             oracle::files(&at)
         })
         .collect();
@@ -124,7 +125,13 @@ fn of_two_runs_into_one_directory_one_says_that_the_file_exists() {
         let out = dir.join(format!("out-{round}"));
         let start = |s: &str| {
             let mut c = Command::new(env!("CARGO_BIN_EXE_savevm-analyze"));
-            c.arg("extract").arg(fixture(s)).arg("-q").arg("-o").arg(&out);
+            c.arg("extract")
+                .arg(fixture(s))
+                .arg("-q")
+                .arg("-o")
+                .arg(&out)
+                .arg("--also-state")
+                .arg(out.join("state.json"));
             c.env("LD_PRELOAD", preload()).env("FAULT", "pwrite64:slow:1:every");
             c.stderr(std::process::Stdio::piped()).spawn().unwrap()
         };
@@ -136,6 +143,21 @@ fn of_two_runs_into_one_directory_one_says_that_the_file_exists() {
         let mut files = oracle::files(&out);
         files.retain(|n, _| !n.ends_with(".partial"));
         assert!(files == right[winner], "the files are not those of the run that ended well");
+    }
+}
+
+#[test]
+fn interrupted_calls_are_made_again() {
+    let right = savevm_analyze()
+        .args(["extract", "--block", "pc.ram", "-o", "-"])
+        .arg(fixture("resent-11.1"))
+        .output()
+        .unwrap();
+    for fault in ["read:4:2:every", "write:4:2:every", "pread64:4:2:every", "pwrite64:4:2:every"] {
+        let mut c = savevm_analyze();
+        c.args(["extract", "--block", "pc.ram", "-o", "-"]).arg(fixture("resent-11.1"));
+        let o = c.env("LD_PRELOAD", preload()).env("FAULT", fault).output().unwrap();
+        assert!(o.status.code() == Some(0) && o.stdout == right.stdout, "{fault}: {}", said(&o));
     }
 }
 
