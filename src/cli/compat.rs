@@ -86,7 +86,11 @@ fn read(file: &Path, how: &HowArgs, side: &mut Side) -> Result<(), Failure> {
     // commands stand between the pages, so that the walk must be a full one
     let image = SaveImage::open(file, OpenOptions { full: true, ..open::options(how)? })
         .map_err(|e| e.within(shown.to_string()))?;
-    if side.stream.replace(StreamFacts::of(&image)?).is_some() {
+    let facts = StreamFacts::of(&image)?;
+    if let Some(e) = open::unread(&image) {
+        return Err(e.within(shown.to_string()).into());
+    }
+    if side.stream.replace(facts).is_some() {
         return Err(Failure::Usage(format!(
             "TARGET is a saved state itself; --target-stream {shown} goes with a dump"
         )));

@@ -105,7 +105,9 @@ pub fn run(a: &DiffArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     if let Some((mask, _)) = &learned {
         learn::apply(mask, &mut report);
     }
-    report::finish(report, &a.report, out)
+    let outcome = report::finish(report, &a.report, out)?;
+    let unread = [&x, &y].iter().any(|s| open::unread(&s.image).is_some());
+    Ok(if unread { Outcome::Partial } else { outcome })
 }
 
 fn nothing_matches(image: &SaveImage) -> Failure {

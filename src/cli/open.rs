@@ -67,6 +67,12 @@ pub fn write_file(
     Ok(())
 }
 
+/// Returns why the input of an image was not read to its end, when the system is the reason: then no comparison is a verdict.
+pub fn unread(image: &SaveImage) -> Option<Error> {
+    let stopped = image.walk().stopped.as_ref().filter(|e| e.kind() == ErrorKind::Io).map(ToString::to_string);
+    stopped.or_else(|| image.container().source.trouble()).map(|why| Error::new(ErrorKind::Io, why))
+}
+
 /// Reads the description that `--schema` names: a stream's own, or JSON in a file.
 fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Error> {
     let Some(file) = file else { return Ok(None) };

@@ -36,6 +36,7 @@ impl Case {
             format!("pci {qcow2}"),
             format!("diff --memory {avr} {}", f("avr-uno-5.2")),
             format!("diff --memory {avr} {avr}"),
+            format!("compat {avr} {}", f("avr-uno-5.2")),
             format!("extract {} -o OUT", f("resent-11.1")),
             format!("extract {} -o OUT --also-state OUT/state.json", f("xbzrle-11.1")),
             format!("extract {} -o OUT --no-sync", f("compress-7.2")),

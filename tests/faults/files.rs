@@ -226,6 +226,24 @@ fn an_error_of_reading_is_no_verdict() {
 }
 
 #[test]
+fn an_error_of_reading_is_no_difference_and_no_refusal() {
+    let (a, b) = (fixture("avr-uno-11.1"), fixture("avr-uno-5.2"));
+    for command in ["diff", "diff --memory", "compat"] {
+        for n in 1..25 {
+            let mut c = savevm_analyze();
+            c.args(command.split(' ')).arg(&a).arg(&b).env("LD_PRELOAD", preload());
+            let right = savevm_analyze().args(command.split(' ')).arg(&a).arg(&b).output().unwrap();
+            let o = c.env("FAULT", format!("pread64:5:{n}:once")).output().unwrap();
+            match o.status.code() {
+                Some(1) => assert!(o.stdout == right.stdout, "{command}, call {n}: a verdict of what was read"),
+                Some(2 | 3) => assert!(said(&o).contains("os error 5"), "{command}, call {n}: {}", said(&o)),
+                other => panic!("{command}, call {n}: exit status {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn an_error_of_reading_a_compressed_file_is_no_damage() {
     let mut c = savevm_analyze();
     c.env("LD_PRELOAD", preload()).env("FAULT", "read:5:2:from").arg("check").arg("mapped-ram-11.1.mig.zst");
