@@ -61,6 +61,8 @@ fn two_devices_with_one_section_id_are_both_read() {
         assert!(text.contains(r#""device":"x""#) && text.contains(r#""device":"y""#), "{text}");
     }
     assert_eq!(common::run(&["check"], &file, 0), common::run_piped(&["check", "-"], &file, 0));
+    let document = String::from_utf8(common::run(&["--dump", "state"], &file, 0)).unwrap();
+    assert!(document.contains("\"x (3)\"") && document.contains("\"y (3)\""), "{document}");
 }
 
 #[test]

@@ -49,13 +49,13 @@ impl<'a> StateDocument<'a> {
 
 impl Serialize for StateDocument<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        // a section that comes again under the same id replaces the one before, in its place
-        let mut order: Vec<u32> = Vec::new();
-        let mut last: HashMap<u32, &Section> = HashMap::new();
+        // a section that comes again under the same name and id replaces the one before, in its place
+        let mut order: Vec<(&Name, u32)> = Vec::new();
+        let mut last: HashMap<(&Name, u32), &Section> = HashMap::new();
         for section in &self.image.walk().sections {
-            let id = section.header.section_id;
-            if last.insert(id, section).is_none() {
-                order.push(id);
+            let key = (&section.header.idstr, section.header.section_id);
+            if last.insert(key, section).is_none() {
+                order.push(key);
             }
         }
         let mut map = s.serialize_map(Some(order.len()))?;
