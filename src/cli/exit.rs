@@ -20,14 +20,21 @@ pub enum Outcome {
     Partial,
 }
 
+impl Outcome {
+    /// Returns the exit status.
+    pub const fn status(self) -> u8 {
+        match self {
+            Self::Complete => 0,
+            Self::No => 1,
+            Self::Unusable => 2,
+            Self::Partial => 3,
+        }
+    }
+}
+
 impl From<Outcome> for ExitCode {
     fn from(o: Outcome) -> Self {
-        match o {
-            Outcome::Complete => Self::SUCCESS,
-            Outcome::No => Self::from(1),
-            Outcome::Unusable => Self::from(2),
-            Outcome::Partial => Self::from(3),
-        }
+        Self::from(o.status())
     }
 }
 

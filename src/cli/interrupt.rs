@@ -5,10 +5,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
 
+use super::exit::Outcome;
 use super::say;
 use crate::render::human;
 use crate::render::tree::Role;
@@ -23,6 +24,13 @@ static UNFINISHED: OnceLock<Unfinished> = OnceLock::new();
 /// Lets a write beyond `ulimit -f` fail as any other write does; the signal would end the process without a word.
 pub fn report_file_size_limit() {
     let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+}
+
+/// Makes memory that the system refuses an error like others. What the input asks for is charged to a budget and reserved
+/// with care; for all else the standard library says how much was refused, and aborts.
+pub fn report_refused_memory() {
+    let partial = Outcome::Partial.status();
+    let _ = flag::register_conditional_shutdown(SIGABRT, partial.into(), Arc::new(AtomicBool::new(true)));
 }
 
 /// Returns the list of unfinished files, and sees to it that SIGINT, SIGTERM and SIGHUP remove them.

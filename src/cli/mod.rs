@@ -33,6 +33,7 @@ use exit::{Failure, Outcome};
 #[must_use]
 pub fn main() -> ExitCode {
     interrupt::report_file_size_limit();
+    interrupt::report_refused_memory();
     let args = match Args::parse_line(std::env::args_os()) {
         Ok(a) => a,
         Err(e) => {

@@ -25,9 +25,6 @@ use kinds::Kind;
 /// Runs that a test run makes; some seconds.
 const RUNS: u64 = 42;
 
-/// Whether a process that gets no memory ends with an error. Until then such runs are made and counted, and not judged.
-const NO_MEMORY_IS_AN_ERROR: bool = false;
-
 /// A generator of numbers: splitmix64.
 struct Random(u64);
 
@@ -83,17 +80,15 @@ fn random_faults() {
         let case = random.pick(&cases);
         let dir = scratch.join(format!("run-{run}"));
         let report = kind.run(case, &dir, &mut random);
-        let judged = kind != Kind::NoMemory || NO_MEMORY_IS_AN_ERROR;
-        let outcome = match (&report.wrong, judged) {
-            (None, _) => report.outcome.clone(),
-            (Some(_), false) => format!("{}, not judged", report.outcome),
-            (Some(why), true) => {
+        let outcome = match &report.wrong {
+            None => report.outcome.clone(),
+            Some(why) => {
                 wrong.push(format!("run {run}, {kind:?}, {}, {}: {why}\n{}", case.name, report.how, report.said));
                 "WRONG".to_owned()
             }
         };
         *counts.entry((kind.name(), outcome)).or_default() += 1;
-        if report.wrong.is_none() || !judged {
+        if report.wrong.is_none() {
             std::fs::remove_dir_all(&dir).unwrap();
         }
     }
