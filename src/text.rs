@@ -203,7 +203,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, false)
 }
 
-/// Returns lines that were put together, as [`line`] does; their ends are kept.
+/// Returns lines that were put together, as [`line()`] does; their ends are kept.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
     if text.lines().all(|l| matches!(line(l), Cow::Borrowed(_))) && !text.contains('\r') {

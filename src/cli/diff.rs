@@ -105,9 +105,14 @@ pub fn run(a: &DiffArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     if let Some((mask, _)) = &learned {
         learn::apply(mask, &mut report);
     }
+    let told = !report.faults.is_empty();
     let outcome = report::finish(report, &a.report, out)?;
-    let unread = [&x, &y].iter().any(|s| open::unread(&s.image).is_some());
-    Ok(if unread { Outcome::Partial } else { outcome })
+    let unread = [&x, &y].into_iter().find_map(|s| Some((s, open::unread(&s.image)?)));
+    let Some((state, e)) = unread else { return Ok(outcome) };
+    if !told {
+        super::exit::error(&e.within(state.name.to_string()));
+    }
+    Ok(Outcome::Partial)
 }
 
 fn nothing_matches(image: &SaveImage) -> Failure {

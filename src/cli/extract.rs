@@ -340,6 +340,10 @@ fn conclude(
 
 /// Writes the documents that go with the memory; `false` when one cannot be written.
 fn documents(job: &Job<'_>, image: &SaveImage, problems: &mut Vec<String>) -> bool {
+    // what could not be read is in no document
+    if open::unread(image).is_some() {
+        return false;
+    }
     let mut all = true;
     let mut done = |written: std::result::Result<(), Failure>| {
         if let Err(f) = written {

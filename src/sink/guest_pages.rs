@@ -66,7 +66,7 @@ impl GuestPages {
         }
     }
 
-    /// Makes a sink that keeps every page, as long as the budget and [`MAX_PAGES`] allow it: for an input that cannot be read
+    /// Makes a sink that keeps every page, as long as the budget allows it, and 65,536 at most: for an input that cannot be read
     /// twice. [`GuestPages::place_by`] makes it readable.
     #[must_use]
     pub fn every(budget: &Budget) -> Self {

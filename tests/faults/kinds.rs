@@ -107,7 +107,8 @@ impl Kind {
                 let every = 1 + r.below(3) + u64::from(self == Self::Interrupted);
                 preloaded(case, dir, &format!("{}:{what}:{every}:every", r.pick(&calls)))
             }
-            Self::NoMemory => limited(case, dir, &format!("ulimit -v {};", 8000 + r.below(40_000))),
+            // with less, the kernel cannot even grow the stack
+            Self::NoMemory => limited(case, dir, &format!("ulimit -v {};", 16_000 + r.below(40_000))),
             Self::FileLimit => limited(case, dir, &format!("ulimit -f {};", r.below(300))),
             Self::Closed | Self::Full => self.descriptors(case, dir, r),
             Self::Killed | Self::Signal => self.signal(case, dir, r),
