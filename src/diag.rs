@@ -7,7 +7,7 @@ use crate::offset::StreamRange;
 /// How much a [`Diagnostic`] weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Severity {
+pub enum Level {
     /// Worth knowing; nothing is missing.
     Note,
     /// Something unusual that was got round; the result is complete.
@@ -16,7 +16,7 @@ pub enum Severity {
     Error,
 }
 
-impl Severity {
+impl Level {
     /// Returns the name that output uses.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -32,7 +32,7 @@ impl Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// How much it weighs.
-    pub severity: Severity,
+    pub level: Level,
     /// A stable word for machines, such as `vmdesc-size`.
     pub code: &'static str,
     /// The bytes it is about, where there are any.
@@ -54,7 +54,7 @@ pub struct Diagnostics {
 impl Diagnostics {
     /// Adds a finding.
     pub fn push(&mut self, d: Diagnostic) {
-        if d.severity == Severity::Error {
+        if d.level == Level::Error {
             self.errors = self.errors.saturating_add(1);
         }
         if self.list.len() < MAX_DIAGNOSTICS {
@@ -67,19 +67,19 @@ impl Diagnostics {
     /// Adds a finding from its parts.
     pub fn add(
         &mut self,
-        severity: Severity,
+        level: Level,
         code: &'static str,
         range: Option<StreamRange>,
         path: Option<&str>,
         message: impl Into<String>,
     ) {
-        self.push(Diagnostic { severity, code, range, path: path.map(str::to_owned), message: message.into() });
+        self.push(Diagnostic { level, code, range, path: path.map(str::to_owned), message: message.into() });
     }
 
     /// Adds an error that was survived.
     pub fn survived(&mut self, code: &'static str, e: &Error) {
         self.push(Diagnostic {
-            severity: Severity::Error,
+            level: Level::Error,
             code,
             range: e.stream_offset().map(|o| StreamRange::with_len(o.0, 0)),
             path: e.path(),

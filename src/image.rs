@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::budget::Charge;
 use crate::container::{self, Container, Settings};
-use crate::diag::{Diagnostics, Severity};
+use crate::diag::{Diagnostics, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler;
 use crate::interp::{self, Decoded};
@@ -25,7 +25,7 @@ use crate::wire::Cursor;
 pub struct SaveImage {
     container: Container,
     walk: Walk,
-    lent: Option<Arc<Schema>>,
+    external_schema: Option<Arc<Schema>>,
     live: HashMap<u32, Vec<Fact>>,
     ram: Option<RamReader>,
 }
@@ -39,7 +39,7 @@ pub struct OpenOptions<'a> {
     /// [`PASS_OVER`] if nothing is given.
     pub pass_over: Option<u64>,
     /// A description from elsewhere, for a stream without one.
-    pub lent: Option<Arc<Schema>>,
+    pub external_schema: Option<Arc<Schema>>,
     /// How the wrappers are opened.
     pub settings: Settings,
     /// Takes the pages; implies that the walk is full.
@@ -73,10 +73,10 @@ impl SaveImage {
     /// # Errors
     /// When not even the stream's header can be read.
     pub fn walk_container(container: Container, options: OpenOptions<'_>) -> Result<Self> {
-        let OpenOptions { full, lent, pages, pass_over, settings: _ } = options;
+        let OpenOptions { full, external_schema, pages, pass_over, settings: _ } = options;
         let pass_over = pass_over.unwrap_or(PASS_OVER);
         let depth = if full || pages.is_some() { Depth::Full } else { Depth::Devices { pass_over } };
-        let how = WalkOptions { depth, lent: lent.as_deref(), budget: container.budget.clone() };
+        let how = WalkOptions { depth, external_schema: external_schema.as_deref(), budget: container.budget.clone() };
         let mut nothing = CountNothing;
         let mut readers = Readers {
             live: HashMap::new(),
@@ -103,7 +103,7 @@ impl SaveImage {
             walk.stopped = Some(Error::new(ErrorKind::Io, why));
         }
         walk.stopped = walk.stopped.map(|e| with_file_offset(e, &container));
-        Ok(Self { container, walk, lent, live, ram })
+        Ok(Self { container, walk, external_schema, live, ram })
     }
 
     /// Returns what the file is.
@@ -124,10 +124,10 @@ impl SaveImage {
         self.container.source.size().unwrap_or(self.walk.accounted)
     }
 
-    /// Returns the description: the stream's own, or the one that was lent.
+    /// Returns the description: the stream's own, or the external one.
     #[must_use]
     pub fn schema(&self) -> Option<&Schema> {
-        self.walk.description.as_deref().map(|d| &d.schema).or(self.lent.as_deref())
+        self.walk.description.as_deref().map(|d| &d.schema).or(self.external_schema.as_deref())
     }
 
     /// Reads the JSON of the stream's own description once more, to print it; only the compiled form is in memory.
@@ -314,12 +314,12 @@ fn judge_guess(walk: &mut Walk, ram: Option<&mut RamReader>, guessed: u64, heade
     let (severity, code, what) = match stated {
         Some(p) if p == guessed => return,
         Some(p) => (
-            Severity::Warning,
+            Level::Warning,
             "page-size",
             format!("the description states a target page size of {p}, the first records fit {guessed}"),
         ),
         None => (
-            Severity::Note,
+            Level::Note,
             "page-size-guessed",
             format!("target page size not recorded; guessed {guessed} from the first RAM records"),
         ),
@@ -348,7 +348,7 @@ impl Readers<'_> {
                 "the ram section has version {}; versions 3 (QEMU 0.10) and 4 (0.14 and later) are read",
                 h.version_id
             );
-            found.add(Severity::Error, "ram-version", Some(h.range), Some("ram"), what);
+            found.add(Level::Error, "ram-version", Some(h.range), Some("ram"), what);
             return false;
         }
         let config = ctx.configuration.as_ref();
@@ -388,7 +388,7 @@ impl Payloads for Readers<'_> {
         }
         if !kind.versions.contains(&h.version_id) {
             let what = format!("version {} of {} is not known; its payload is passed over", h.version_id, kind.what);
-            found.add(Severity::Warning, "live-version", Some(h.range), Some(&h.idstr.to_string()), what);
+            found.add(Level::Warning, "live-version", Some(h.range), Some(&h.idstr.to_string()), what);
             return false;
         }
         self.live.insert(h.section_id, (kind.make)());

@@ -101,7 +101,7 @@ impl Run {
         report
     }
 
-    /// Returns the findings, each as its weight, its rule and its path.
+    /// Returns the findings, each as its severity, its rule and its path.
     fn findings(&self, args: &[&str]) -> Vec<String> {
         findings(&self.json(args))
     }

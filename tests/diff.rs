@@ -111,7 +111,7 @@ fn what_changes_by_itself_is_learned() {
         let mask = mask.to_str().unwrap();
         let (told, code) = run(&["diff", &states[0], &states[3]]);
         assert_eq!(code, Some(1), "{told}");
-        let (told, code) = run(&["diff", "--learn", &states[0], &states[1], &states[2], "--save-mask", mask]);
+        let (told, code) = run(&["diff", "--learn", &states[0], &states[1], &states[2], "--save-baseline", mask]);
         assert_eq!(code, Some(0), "{told}");
         for i in 0..3 {
             let (told, code) = run(&["diff", &states[i], &states[3], "--accepted", mask, "--strict-accepted"]);
@@ -120,7 +120,7 @@ fn what_changes_by_itself_is_learned() {
         let (told, code) = run(&["diff", &states[1], &states[3], "--learn", &states[0], &states[1], &states[2]]);
         assert_eq!(code, Some(0), "{told}");
         assert!(told.contains(" accepted\n"), "{told}");
-        let again = run(&["diff", "--learn", &states[0], &states[1], "--save-mask", mask]);
+        let again = run(&["diff", "--learn", &states[0], &states[1], "--save-baseline", mask]);
         assert_eq!(again.1, Some(2), "a file that exists stays: {}", again.0);
     }
 }

@@ -11,7 +11,7 @@ static LEVELS: &[&[&str]] = &[
     // a finding can be made of an error, and a refused charge is one
     &["diag", "budget"],
     &["wire", "names", "value"],
-    &["container", "schema", "difference"],
+    &["container", "schema", "findings"],
     &["stream"],
     &["interp", "ram", "handler"],
     &["machine", "decode"],

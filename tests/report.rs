@@ -12,7 +12,7 @@ use std::process::Command;
 
 use common::reports;
 use insta::assert_snapshot;
-use savevm_analyze::difference::{Report, Weight};
+use savevm_analyze::findings::{Report, Severity};
 use savevm_analyze::render;
 use savevm_analyze::render::report::json::ReportDocument;
 use savevm_analyze::render::report::sarif::Sarif;
@@ -53,8 +53,8 @@ fn all() -> Vec<(&'static str, Report)> {
         ("same", reports::same()),
         ("empty", Report { command: "diff", ..Report::default() }),
         ("compat", reports::compat()),
-        ("may-break", reports::compat_at_most(Weight::MayBreak)),
-        ("compatible", reports::compat_at_most(Weight::Harmless)),
+        ("may-break", reports::compat_at_most(Severity::MayBreak)),
+        ("compatible", reports::compat_at_most(Severity::Harmless)),
         ("many", reports::many(3000)),
     ]
 }

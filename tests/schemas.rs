@@ -124,7 +124,7 @@ fn virtio() {
 
 #[test]
 fn report() {
-    use savevm_analyze::difference::Weight;
+    use savevm_analyze::findings::Severity;
     use savevm_analyze::render::report::json::ReportDocument;
 
     let v = strict("output/report.schema.json");
@@ -133,8 +133,8 @@ fn report() {
         common::reports::diff(),
         common::reports::same(),
         common::reports::compat(),
-        common::reports::compat_at_most(Weight::MayBreak),
-        common::reports::compat_at_most(Weight::Harmless),
+        common::reports::compat_at_most(Severity::MayBreak),
+        common::reports::compat_at_most(Severity::Harmless),
     ] {
         let good = serde_json::to_value(ReportDocument::new(&r)).unwrap();
         must_follow(&v, &good, r.command);

@@ -4,10 +4,12 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::args::CheckArgs;
+use clap::Args as ClapArgs;
+
 use super::exit::{self, Failure, Outcome};
+use super::shared::InputArgs;
 use super::{open, style};
-use crate::diag::Severity;
+use crate::diag::Level;
 use crate::image::{OpenOptions, SaveImage};
 use crate::inspect::{self, Check};
 use crate::ram::PageStats;
@@ -18,6 +20,26 @@ use crate::render::tree::Role;
 use crate::sink::{Both, GuestPages};
 use crate::stream::EndFound;
 use crate::text::Name;
+
+/// Arguments of `check`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  savevm-analyze check vm.mig
+  savevm-analyze check vm.mig --json
+
+Exit status:
+  0 every rule holds    1 something is wrong    2 not a saved state")]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Do not decode compressed and XBZRLE pages.
+    #[arg(long)]
+    pub fast: bool,
+    /// Print JSON (schemas/output/check.schema.json).
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// What `check` prints as JSON. Schema: `schemas/output/check.schema.json`.
 #[derive(Serialize)]
@@ -64,7 +86,7 @@ struct Quirk {
 
 /// Runs `check`.
 pub fn run(a: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let options = open::options(&a.input.how)?;
+    let options = open::options(&a.input.source)?;
     let budget = options.settings.budget.clone();
     let mut stats = if a.fast { PageStats::counting(&budget) } else { PageStats::new(&budget) };
     // a pipe is read once: its pages are kept as far as there is room
@@ -82,7 +104,7 @@ pub fn run(a: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
             return Ok(Some(pages).filter(|p| !p.is_truncated()));
         }
         let mut pages = GuestPages::new(ranges, image.map_facts(), &budget);
-        let options = OpenOptions { full: true, pages: Some(&mut pages), ..open::options(&a.input.how)? };
+        let options = OpenOptions { full: true, pages: Some(&mut pages), ..open::options(&a.input.source)? };
         SaveImage::open(&a.input.file, options)?;
         Ok(Some(pages))
     };
@@ -202,8 +224,8 @@ fn print(r: &Check, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) -
         )?;
     }
     let said = |m: &str| walk.gaps.iter().any(|g| g.why == m);
-    for d in r.findings.list().iter().filter(|d| d.severity != Severity::Note && !said(&d.message)) {
-        let mark = if d.severity == Severity::Error { mark(false) } else { style::paint(Role::Name, "warn") };
+    for d in r.findings.list().iter().filter(|d| d.level != Level::Note && !said(&d.message)) {
+        let mark = if d.level == Level::Error { mark(false) } else { style::paint(Role::Name, "warn") };
         writeln!(out, "{mark} {}", open::described(d))?;
     }
     let last = match (&r.failed, r.sound) {

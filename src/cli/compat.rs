@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
-use super::args::HowArgs;
 use super::exit::{Failure, Outcome};
 use super::open;
 use super::report::{self, ReportArgs};
+use super::shared::SourceArgs;
 use crate::compat::{self, Dump, Known, Side, StreamFacts};
-use crate::difference::{Difference, Report};
 use crate::error::{Error, ErrorKind};
+use crate::findings::{Difference, Report};
 use crate::image::{OpenOptions, SaveImage};
 use crate::text::{Name, shown};
 
@@ -58,13 +58,13 @@ pub struct CompatArgs {
     #[arg(long)]
     pub both: bool,
     #[command(flatten)]
-    pub how: HowArgs,
+    pub source: SourceArgs,
     #[command(flatten)]
     pub report: ReportArgs,
 }
 
 /// Reads an input into a side: JSON is a dump, anything else a state.
-fn read(file: &Path, how: &HowArgs, side: &mut Side) -> Result<(), Failure> {
+fn read(file: &Path, source: &SourceArgs, side: &mut Side) -> Result<(), Failure> {
     let shown = shown(file);
     let cannot = |what: &str, e| Error::io(format!("cannot {what} {shown}"), e);
     if file.as_os_str() != "-" && begins_with_brace(file).map_err(|e| cannot("open", e))? {
@@ -84,7 +84,7 @@ fn read(file: &Path, how: &HowArgs, side: &mut Side) -> Result<(), Failure> {
         return Ok(());
     }
     // commands stand between the pages, so that the walk must be a full one
-    let image = SaveImage::open(file, OpenOptions { full: true, ..open::options(how)? })
+    let image = SaveImage::open(file, OpenOptions { full: true, ..open::options(source)? })
         .map_err(|e| e.within(shown.to_string()))?;
     let facts = StreamFacts::of(&image)?;
     if let Some(e) = open::unread(&image) {
@@ -120,10 +120,10 @@ pub fn run(a: &CompatArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     a.report.check()?;
     let (mut saved, mut target) =
         (Side::default(), Side { machine: a.machine.as_deref().map(Name::from), ..Side::default() });
-    read(&a.saved, &a.how, &mut saved)?;
-    read(&a.target, &a.how, &mut target)?;
+    read(&a.saved, &a.source, &mut saved)?;
+    read(&a.target, &a.source, &mut target)?;
     if let Some(stream) = &a.target_stream {
-        read(stream, &a.how, &mut target)?;
+        read(stream, &a.source, &mut target)?;
     }
     let known = |version| Known { target_version: version };
     let mut report = compat::compare(&saved, &target, known(a.report.to_version));

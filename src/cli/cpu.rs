@@ -2,8 +2,10 @@
 
 use std::io::Write;
 
-use super::args::CpuArgs;
+use clap::Args as ClapArgs;
+
 use super::exit::{Failure, Outcome};
+use super::shared::InputArgs;
 use super::{open, style};
 use crate::decode::cpu::{self, Cpu, Group, Sections};
 use crate::image::{Device, SaveImage};
@@ -14,9 +16,30 @@ use crate::render::state_json::FindingJson;
 use crate::render::tree::{self, TreeOptions};
 use crate::text::Name;
 
+/// Arguments of `cpu`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  savevm-analyze cpu vm.mig
+  savevm-analyze cpu vm.mig --cpu 0 --all
+  savevm-analyze cpu vm.mig --json | jq '.cpus[].groups[].registers[] | select(.name == \"RIP\")'")]
+pub struct CpuArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Only this processor, and nothing about the machine. May be given several times.
+    #[arg(long, value_name = "N")]
+    pub cpu: Vec<u32>,
+    /// Print floating point, vector and debug registers and all system registers too.
+    #[arg(short, long)]
+    pub all: bool,
+    /// Print JSON (schemas/output/cpu.schema.json).
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Runs `cpu`.
 pub fn run(a: &CpuArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let image = open::devices(&a.input.file, &a.input.how)?;
+    let image = open::devices(&a.input.file, &a.input.source)?;
     let found = Found::read(&image)?;
     let chosen = found.chosen(&a.cpu)?;
     let cpus: Vec<Option<Cpu>> = chosen.iter().map(|d| found.decode(d)).collect();

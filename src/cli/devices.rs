@@ -2,8 +2,10 @@
 
 use std::io::Write;
 
-use super::args::{PciArgs, VirtioArgs};
+use clap::Args as ClapArgs;
+
 use super::exit::{Failure, Outcome};
+use super::shared::InputArgs;
 use super::{open, style};
 use crate::decode::virtio::rings;
 use crate::decode::{pci, virtio};
@@ -15,6 +17,55 @@ use crate::render::state_json::FindingJson;
 use crate::render::virtio::Shown;
 use crate::render::{self};
 use crate::sink::GuestPages;
+
+/// Arguments of `pci`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  savevm-analyze pci vm.mig
+  savevm-analyze pci vm.mig -v --device 00:02.0
+  savevm-analyze pci vm.mig -t
+  savevm-analyze pci vm.mig --json | jq '.devices[].bars'")]
+pub struct PciArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Print registers and capabilities; twice, MSI-X tables and extended capabilities too.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Print the tree of buses.
+    #[arg(short, long, conflicts_with_all = ["json", "verbose", "device"])]
+    pub tree: bool,
+    /// Only devices whose address, section, vmsd, or vendor:device matches. May be given several times.
+    #[arg(short, long, value_name = "GLOB")]
+    pub device: Vec<String>,
+    /// Print JSON (schemas/output/pci.schema.json).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `virtio`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  savevm-analyze virtio vm.mig
+  savevm-analyze virtio vm.mig --device virtio-blk --rings
+  savevm-analyze virtio vm.mig --json | jq '.devices[].guest_features'")]
+pub struct VirtioArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Print all of the configuration, addresses of the queues, and queues that are not set up.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Read the rings in guest memory: pending requests, and indices that make no sense.
+    #[arg(long)]
+    pub rings: bool,
+    /// Only devices whose kind, address, section or vmsd matches. May be given several times.
+    #[arg(short, long, value_name = "GLOB")]
+    pub device: Vec<String>,
+    /// Print JSON (schemas/output/virtio.schema.json).
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Returns the findings of the walk and of the decoding, and whether the answer is complete.
 fn findings(image: &SaveImage, errors: &[Error]) -> (Vec<FindingJson>, bool) {
@@ -38,7 +89,7 @@ fn none_matches(names: Vec<String>) -> Failure {
 
 /// Runs `pci`.
 pub fn pci(a: &PciArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let image = open::devices(&a.input.file, &a.input.how)?;
+    let image = open::devices(&a.input.file, &a.input.source)?;
     let Devices { pci: all, errors, .. } = Devices::find(&image, &mut |_| Ok(()))?;
     let devices: Vec<&pci::Device> =
         all.iter().filter(|d| a.device.is_empty() || a.device.iter().any(|g| d.matches(g))).collect();
@@ -68,7 +119,7 @@ pub fn virtio(a: &VirtioArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         let why = "--rings reads the state twice and needs a file, not standard input";
         return Err(Failure::Usage(why.to_owned()));
     }
-    let image = open::devices(&a.input.file, &a.input.how)?;
+    let image = open::devices(&a.input.file, &a.input.source)?;
     let Devices { virtio: all, errors, .. } = Devices::find(&image, &mut |_| Ok(()))?;
     let chosen: Vec<&virtio::Device> =
         all.iter().filter(|d| a.device.is_empty() || a.device.iter().any(|g| d.matches(g))).collect();
@@ -96,8 +147,8 @@ pub fn virtio(a: &VirtioArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
 /// Walks the state again for the pages that the rings are in.
 fn memory(a: &VirtioArgs, image: &SaveImage, devices: &[&virtio::Device]) -> Result<GuestPages, Failure> {
     let ranges = devices.iter().flat_map(|d| &d.queues).flat_map(rings::wanted).collect();
-    let mut pages = GuestPages::new(ranges, image.map_facts(), &a.input.how.settings().budget);
-    let options = OpenOptions { full: true, pages: Some(&mut pages), ..open::options(&a.input.how)? };
+    let mut pages = GuestPages::new(ranges, image.map_facts(), &a.input.source.settings().budget);
+    let options = OpenOptions { full: true, pages: Some(&mut pages), ..open::options(&a.input.source)? };
     SaveImage::open(&a.input.file, options)?;
     Ok(pages)
 }

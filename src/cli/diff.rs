@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
-use super::args::{HowArgs, ProgressHow};
 use super::exit::{Failure, Outcome, say};
 use super::open;
 use super::progress::Progress;
 use super::report::{self, ReportArgs};
+use super::shared::{ProgressHow, SourceArgs};
 use crate::container;
-use crate::diag::Severity;
+use crate::diag::Level;
 use crate::diff::{self, Input, Options, learn, memory};
-use crate::difference::Report;
-use crate::difference::accepted::Accepted;
 use crate::error::Error;
+use crate::findings::Report;
+use crate::findings::accepted::Accepted;
 use crate::image::{OpenOptions, SaveImage};
 use crate::render::tree::Role;
 use crate::sink::PageHashes;
@@ -27,7 +27,7 @@ use crate::text::{Name, list, shown};
 Examples:
   savevm-analyze diff before.mig after.mig
   savevm-analyze diff before.mig after.mig --device cpu --memory
-  savevm-analyze diff --learn a1.mig a2.mig a3.mig --save-mask noise.toml
+  savevm-analyze diff --learn a1.mig a2.mig a3.mig --save-baseline noise.toml
   savevm-analyze diff before.mig after.mig --accepted noise.toml
 
 Exit status:
@@ -54,18 +54,18 @@ pub struct DiffArgs {
     /// and is accepted. Stands behind BEFORE and AFTER.
     ///
     /// Fields are accepted whole, buffers by words of four bytes, arrays by the range of elements seen, lists whole when their
-    /// length varies. A mask does not catch what happened to be the same in all of these states, nor noise in a device that
+    /// length varies. A baseline does not catch what happened to be the same in all of these states, nor noise in a device that
     /// they do not have; and it hides a real change of what it covers. More states make it better.
     #[arg(long, value_name = "STATE", num_args = 2..)]
     pub learn: Vec<PathBuf>,
     /// Write what was learned as accepted differences, for --accepted.
-    #[arg(long, value_name = "FILE", requires = "learn")]
-    pub save_mask: Option<PathBuf>,
+    #[arg(long, alias = "save-mask", value_name = "FILE", requires = "learn")]
+    pub save_baseline: Option<PathBuf>,
     /// Show progress of --memory: a bar on a terminal, JSON lines, or nothing.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     pub progress: ProgressHow,
     #[command(flatten)]
-    pub how: HowArgs,
+    pub source: SourceArgs,
     #[command(flatten)]
     pub report: ReportArgs,
 }
@@ -85,15 +85,15 @@ pub fn run(a: &DiffArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         return Err(Failure::Usage("standard input can be one of the states, not several".to_owned()));
     }
     let options = Options { devices: a.device.clone() };
-    let learned = if a.learn.is_empty() { None } else { Some(mask(a, &options)?) };
-    if let (Some((mask, _)), Some(file)) = (&learned, &a.save_mask) {
-        let text = mask.to_string();
+    let learned = if a.learn.is_empty() { None } else { Some(baseline(a, &options)?) };
+    if let (Some((baseline, _)), Some(file)) = (&learned, &a.save_baseline) {
+        let text = baseline.to_string();
         open::write_new(file, a.report.force, &mut |w| Ok(w.write_all(text.as_bytes())?))?;
     }
     let (Some(before), Some(after)) = (&a.before, &a.after) else {
-        let Some((mask, whole)) = learned else { return Ok(Outcome::Complete) };
-        if a.save_mask.is_none() {
-            write!(out, "{mask}")?;
+        let Some((baseline, whole)) = learned else { return Ok(Outcome::Complete) };
+        if a.save_baseline.is_none() {
+            write!(out, "{baseline}")?;
         }
         return Ok(if whole { Outcome::Complete } else { Outcome::Partial });
     };
@@ -102,8 +102,8 @@ pub fn run(a: &DiffArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     if report.compared.is_empty() {
         return Err(nothing_matches(&x.image));
     }
-    if let Some((mask, _)) = &learned {
-        learn::apply(mask, &mut report);
+    if let Some((baseline, _)) = &learned {
+        learn::apply(baseline, &mut report);
     }
     let told = !report.faults.is_empty();
     let outcome = report::finish(report, &a.report, out)?;
@@ -121,20 +121,20 @@ fn nothing_matches(image: &SaveImage) -> Failure {
 }
 
 /// Compares the states that are to be learned from; tells too whether all of each could be read.
-fn mask(a: &DiffArgs, options: &Options) -> Result<(Accepted, bool), Failure> {
+fn baseline(a: &DiffArgs, options: &Options) -> Result<(Accepted, bool), Failure> {
     let states =
         a.learn.iter().map(|f| state(a, f, &Progress::start(ProgressHow::None))).collect::<Result<Vec<_>, _>>()?;
     states.iter().for_each(warn);
-    let mut mask = learn::Mask::default();
+    let mut baseline = learn::Baseline::default();
     let mut whole = true;
     for (i, j) in learn::pairs(states.len()) {
         let (Some(x), Some(y)) = (states.get(i), states.get(j)) else { continue };
         let report = differences(x, y, options)?;
         whole &= report.faults.is_empty();
         report.faults.iter().for_each(|f| say(Role::Problem, "error", f));
-        mask.learn(&report);
+        baseline.learn(&report);
     }
-    Ok((mask.finish(states.len()), whole))
+    Ok((baseline.finish(states.len()), whole))
 }
 
 fn differences(x: &State, y: &State, options: &Options) -> Result<Report, Failure> {
@@ -185,20 +185,21 @@ fn state(a: &DiffArgs, file: &Path, progress: &Progress) -> Result<State, Failur
         f => f,
     };
     if !a.memory {
-        let image = open::devices(file, &a.how).map_err(named)?;
+        let image = open::devices(file, &a.source).map_err(named)?;
         return Ok(State { name, image, pages: None });
     }
     let walk = |pages: &mut PageHashes| -> Result<SaveImage, Failure> {
-        let OpenOptions { lent, settings, .. } = open::options(&a.how)?;
+        let OpenOptions { external_schema, settings, .. } = open::options(&a.source)?;
         let container = progress.watch(container::open(file, &settings)?);
-        let options = OpenOptions { full: true, lent, settings, pages: Some(pages), ..OpenOptions::default() };
+        let options =
+            OpenOptions { full: true, external_schema, settings, pages: Some(pages), ..OpenOptions::default() };
         Ok(SaveImage::walk_container(container, options)?)
     };
-    let settings = a.how.settings();
+    let settings = a.source.settings();
     let mut pages = PageHashes::new(&settings.budget, settings.tmpdir);
     let image = walk(&mut pages).map_err(named)?;
     if pages.is_incomplete() && name != "-" {
-        let kept = super::extract::temporary(a.how.tmpdir.as_deref())
+        let kept = super::extract::temporary(a.source.tmpdir.as_deref())
             .map_err(|e| Error::io("cannot make a temporary file", e))?;
         pages = pages.again(kept);
         walk(&mut pages)?;
@@ -209,7 +210,7 @@ fn state(a: &DiffArgs, file: &Path, progress: &Progress) -> Result<State, Failur
 /// Says what makes the comparison of a state weaker than it could be.
 fn warn(s: &State) {
     let warn = |what: &str| say(Role::Name, "warning", &format!("{}: {what}", s.name));
-    for d in s.image.walk().found.list().iter().filter(|d| d.severity == Severity::Warning) {
+    for d in s.image.walk().found.list().iter().filter(|d| d.level == Level::Warning) {
         warn(&open::described(d));
     }
     if s.image.schema().is_none() && s.image.device_sections().next().is_some() {

@@ -3,11 +3,13 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::args::{DumpArgs, DumpWhat, ImageFormat, ProgressHow};
 use super::exit::{Failure, Outcome};
+use super::extract::ImageFormat;
 use super::extract::Job;
 use super::memory::Pages;
 use super::open;
+use super::root::{DumpArgs, DumpWhat};
+use super::shared::ProgressHow;
 use crate::error::{Error, ErrorKind};
 use crate::image::SaveImage;
 use crate::render;
@@ -23,10 +25,10 @@ pub fn run(a: &DumpArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         return extract(a, file, out);
     }
     if a.memory && a.dump == DumpWhat::State {
-        let (pages, image) = Pages::read(file, &a.how)?;
+        let (pages, image) = Pages::read(file, &a.source)?;
         return state(&image, Some(&pages), out);
     }
-    let image = open::devices(file, &a.how)?;
+    let image = open::devices(file, &a.source)?;
     match a.dump {
         DumpWhat::Desc => {
             description(&image, out)?;
@@ -39,7 +41,7 @@ pub fn run(a: &DumpArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
 fn job<'a>(a: &'a DumpArgs, file: &'a Path, also_state: Option<&'a Path>) -> Job<'a> {
     Job {
         file,
-        how: &a.how,
+        source: &a.source,
         format: ImageFormat::Raw,
         output: &a.output,
         blocks: &a.block,

@@ -6,9 +6,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::args::{ExtractArgs, HowArgs, ImageFormat, ProgressHow};
+use clap::{Args as ClapArgs, ValueEnum};
+
 use super::exit::{self, Failure, Outcome, say};
 use super::progress::Progress;
+use super::shared::{ProgressHow, SourceArgs, mapping, number};
 use super::{interrupt, open, say};
 use crate::container;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,10 +23,76 @@ use crate::render::upstream::StateDocument;
 use crate::sink::{FileRules, Finished, ImageFile, ImageFiles, PageImages, Plan, Report, Whole, file_names};
 use crate::text::{self, Name, quoted, shown};
 
+/// What `extract` writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ImageFormat {
+    /// One sparse file per RAM block; the output is a directory.
+    #[default]
+    Raw,
+    /// One sparse file whose byte x is the guest-physical address x.
+    Phys,
+}
+
+/// Arguments of `extract`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  savevm-analyze extract vm.mig -o memory/                     one file per RAM block
+  savevm-analyze extract vm.mig --block pc.ram -o - | sha256sum
+  savevm-analyze extract vm.mig --format phys -o vm.phys       byte x is physical address x
+  savevm-analyze extract vm.mig --format phys --begin 0x100000 --length 16M -o kernel.bin
+  (qemu) migrate \"exec:savevm-analyze extract - -o /var/tmp/vm --also-state /var/tmp/vm.json\"
+
+A file is called NAME.XXXXXX.partial, with six random characters, until it is whole; a signal such
+as SIGINT removes unfinished files. Only the owner may read what is written.")]
+pub struct ExtractArgs {
+    /// The saved state; `-` is standard input.
+    #[arg(value_name = "FILE", required_unless_present = "list_formats")]
+    pub file: Option<PathBuf>,
+    /// Where to write: a directory for raw, a file for phys, `-` for standard output.
+    #[arg(short, long, value_name = "OUT", required_unless_present = "list_formats")]
+    pub output: Option<PathBuf>,
+    /// What to write.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ImageFormat,
+    /// Only this RAM block (raw). May be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub block: Vec<String>,
+    /// The first guest-physical address (phys); it becomes byte 0 of the file.
+    #[arg(long, value_name = "ADDRESS", value_parser = number)]
+    pub begin: Option<u64>,
+    /// How many bytes from there (phys), such as 64K, 16M or 0x1000.
+    #[arg(long, value_name = "BYTES", value_parser = number)]
+    pub length: Option<u64>,
+    /// Put a RAM block at an address (phys), where the stream does not say. May be given several times.
+    #[arg(long, value_name = "BLOCK=ADDRESS", value_parser = mapping)]
+    pub map: Vec<(String, u64)>,
+    /// Write the state of the devices to a file in the same pass.
+    #[arg(long, value_name = "FILE")]
+    pub also_state: Option<PathBuf>,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Overwrite files that exist.
+    #[arg(long)]
+    pub force: bool,
+    /// Do not wait until the files are on the disk.
+    #[arg(long)]
+    pub no_sync: bool,
+    /// Show progress: a bar on a terminal, JSON lines, or nothing.
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    pub progress: ProgressHow,
+    /// Say nothing but errors.
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// List the formats.
+    #[arg(long)]
+    pub list_formats: bool,
+}
+
 /// What is to be written, and where.
 pub struct Job<'a> {
     pub file: &'a Path,
-    pub how: &'a HowArgs,
+    pub source: &'a SourceArgs,
     pub format: ImageFormat,
     pub output: &'a Path,
     pub blocks: &'a [String],
@@ -65,7 +133,7 @@ pub fn run(a: &ExtractArgs, out: &mut dyn Write) -> std::result::Result<Outcome,
     }
     let job = Job {
         file,
-        how: &a.how,
+        source: &a.source,
         format: a.format,
         output,
         blocks: &a.block,
@@ -105,17 +173,17 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
     }
     // what the devices say of the map stands behind the memory; a file can be looked at twice
     if job.format == ImageFormat::Phys && open::is_file(job.file) {
-        let quick = open::devices(job.file, job.how)?;
+        let quick = open::devices(job.file, job.source)?;
         facts = Facts { given: facts.given, ..quick.map_facts() };
     }
     let decided = RefCell::new(Decided::default());
     let planner = Box::new(|list: &BlockList<'_>| plan(job, &facts, list, &mut decided.borrow_mut()));
-    let mut sink = PageImages::new(planner, &job.how.settings().budget);
+    let mut sink = PageImages::new(planner, &job.source.settings().budget);
     let progress = Progress::start(job.progress);
-    let container = progress.watch(container::open(job.file, &job.how.settings())?);
+    let container = progress.watch(container::open(job.file, &job.source.settings())?);
     let opened = SaveImage::walk_container(
         container,
-        OpenOptions { full: true, pages: Some(&mut sink), ..open::options(job.how)? },
+        OpenOptions { full: true, pages: Some(&mut sink), ..open::options(job.source)? },
     );
     let written = sink.finish();
     drop(sink);
@@ -168,7 +236,7 @@ fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> 
     };
     let mut handles = Vec::new();
     if to_stdout {
-        let file = temporary(job.how.tmpdir.as_deref()).map_err(|e| Error::io("cannot make a temporary file", e))?;
+        let file = temporary(job.source.tmpdir.as_deref()).map_err(|e| Error::io("cannot make a temporary file", e))?;
         let len = plan.outputs.first().copied().unwrap_or(0);
         file.set_len(len).map_err(|e| Error::io("cannot make a temporary file", e))?;
         d.stdout = Some(file.try_clone().map_err(|e| Error::io("cannot make a temporary file", e))?);

@@ -7,8 +7,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::args::HowArgs;
 use super::exit::Failure;
+use super::shared::SourceArgs;
 use crate::error::{Error, Result};
 use crate::image::{OpenOptions, SaveImage};
 use crate::offset::RamOffset;
@@ -32,21 +32,21 @@ pub struct Pages {
 
 impl Pages {
     /// Walks a whole state, keeping its pages; returns the state too.
-    pub fn read(file: &Path, how: &HowArgs) -> std::result::Result<(Self, SaveImage), Failure> {
+    pub fn read(file: &Path, source: &SourceArgs) -> std::result::Result<(Self, SaveImage), Failure> {
         let kept: RefCell<Option<(File, Plan)>> = RefCell::new(None);
         let keep = &kept;
         let planner = Box::new(move |list: &BlockList<'_>| {
             let failed = |e| Error::io("cannot make a temporary file", e);
             // one file for all blocks: a process may open fewer files than a stream may list blocks
             let plan = Plan::joined(list.blocks);
-            let file = super::extract::temporary(how.tmpdir.as_deref()).map_err(failed)?;
+            let file = super::extract::temporary(source.tmpdir.as_deref()).map_err(failed)?;
             file.set_len(plan.outputs.first().copied().unwrap_or(0)).map_err(failed)?;
             let handle = file.try_clone().map_err(failed)?;
             *keep.borrow_mut() = Some((file, plan.clone()));
             Ok((plan, vec![ImageFile::from(handle)]))
         });
         let mut sink = Ordered {
-            images: PageImages::new(planner, &how.settings().budget),
+            images: PageImages::new(planner, &source.settings().budget),
             names: Vec::new(),
             lens: Vec::new(),
             target_page: 4096,
@@ -54,7 +54,7 @@ impl Pages {
             seen: HashMap::new(),
             in_file: Vec::new(),
         };
-        let options = OpenOptions { full: true, pages: Some(&mut sink), ..super::open::options(how)? };
+        let options = OpenOptions { full: true, pages: Some(&mut sink), ..super::open::options(source)? };
         let image = SaveImage::open(file, options)?;
         sink.add_mapped();
         sink.images.finish()?;

@@ -1,6 +1,5 @@
 //! The command line.
 
-mod args;
 mod check;
 mod compat;
 mod cpu;
@@ -15,7 +14,9 @@ mod memory;
 mod open;
 mod progress;
 mod report;
+mod root;
 mod say;
+mod shared;
 mod state;
 mod style;
 
@@ -26,8 +27,8 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 
 use crate::text;
-use args::{Args, Command};
 use exit::{Failure, Outcome};
+use root::{Args, Command};
 
 /// Runs the command line and returns its exit status.
 #[must_use]

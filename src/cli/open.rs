@@ -4,10 +4,10 @@ use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::HowArgs;
 use super::exit::{self, Failure, Outcome, say};
 use super::interrupt;
-use crate::diag::Severity;
+use super::shared::SourceArgs;
+use crate::diag::Level;
 use crate::error::{Error, ErrorKind};
 use crate::image::{OpenOptions, SaveImage};
 use crate::limits::MAX_VMDESC_BYTES;
@@ -18,8 +18,8 @@ use crate::sink::{FileRules, ImageFiles, Whole};
 use crate::text::shown;
 
 /// Opens an input for a question about devices.
-pub fn devices(file: &Path, how: &HowArgs) -> Result<SaveImage, Failure> {
-    Ok(SaveImage::open(file, options(how)?)?)
+pub fn devices(file: &Path, source: &SourceArgs) -> Result<SaveImage, Failure> {
+    Ok(SaveImage::open(file, options(source)?)?)
 }
 
 /// Tells whether an input can be read twice.
@@ -28,16 +28,20 @@ pub fn is_file(path: &Path) -> bool {
 }
 
 /// Opens an input for a question about every byte.
-pub fn whole(file: &Path, how: &HowArgs) -> Result<(SaveImage, PageStats), Failure> {
-    let options = options(how)?;
+pub fn whole(file: &Path, source: &SourceArgs) -> Result<(SaveImage, PageStats), Failure> {
+    let options = options(source)?;
     let mut stats = PageStats::counting(&options.settings.budget);
     let image = SaveImage::open(file, OpenOptions { full: true, pages: Some(&mut stats), ..options })?;
     Ok((image, stats))
 }
 
 /// Returns the library's options for the arguments.
-pub fn options<'a>(how: &HowArgs) -> Result<OpenOptions<'a>, Error> {
-    Ok(OpenOptions { lent: lend(how.schema.as_deref())?, settings: how.settings(), ..OpenOptions::default() })
+pub fn options<'a>(source: &SourceArgs) -> Result<OpenOptions<'a>, Error> {
+    Ok(OpenOptions {
+        external_schema: external_schema(source.schema.as_deref())?,
+        settings: source.settings(),
+        ..OpenOptions::default()
+    })
 }
 
 /// Writes a small file that must not exist yet, unless it may be overwritten.
@@ -74,7 +78,7 @@ pub fn unread(image: &SaveImage) -> Option<Error> {
 }
 
 /// Reads the description that `--schema` names: a stream's own, or JSON in a file.
-fn lend(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Error> {
+fn external_schema(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Error> {
     let Some(file) = file else { return Ok(None) };
     let shown = shown(file);
     let mut head = Vec::new();
@@ -105,10 +109,10 @@ pub fn verdict(image: &SaveImage, problems: &[String]) -> Outcome {
     let walk = image.walk();
     let mut partial = false;
     for d in walk.found.list() {
-        match d.severity {
-            Severity::Note => continue,
-            Severity::Warning => say(Role::Name, "warning", &described(d)),
-            Severity::Error => {
+        match d.level {
+            Level::Note => continue,
+            Level::Warning => say(Role::Name, "warning", &described(d)),
+            Level::Error => {
                 partial = true;
                 say(Role::Problem, "error", &described(d));
             }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::args::ProgressHow;
 use super::say;
+use super::shared::ProgressHow;
 use crate::container::Container;
 use crate::wire::Source;
 

@@ -10,9 +10,9 @@ use toml::value::{Date, Datetime};
 
 use super::exit::{Failure, Outcome, say};
 use super::{open, style};
-use crate::difference::Report;
-use crate::difference::accepted::{self, Accepted, Conditions, Version};
 use crate::error::{Error, ErrorKind};
+use crate::findings::Report;
+use crate::findings::accepted::{self, Accepted, Conditions, Version};
 use crate::render;
 use crate::render::report::json::ReportDocument;
 use crate::render::report::sarif::Sarif;
@@ -193,7 +193,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
+    use crate::findings::{Aspect, Difference, Rule, Severity, Subject};
 
     static VALUE: Rule = Rule { id: "field-value", what: "The value is another." };
 
@@ -211,7 +211,7 @@ mod tests {
         let side = |text: &str| Some(Aspect::new(text, None));
         let difference = |field: &str| Difference {
             rule: &VALUE,
-            weight: Weight::Differs,
+            severity: Severity::Differs,
             subject: Subject::section("cpu", 0).field(field),
             message: "the value is another".to_owned(),
             before: side("1"),

@@ -2,8 +2,10 @@
 
 use std::io::Write;
 
-use super::args::{StateArgs, StateFormat};
+use clap::{Args as ClapArgs, ValueEnum};
+
 use super::exit::{Failure, Outcome};
+use super::shared::InputArgs;
 use super::{open, style};
 use crate::image::{Device, SaveImage};
 use crate::inspect::Devices;
@@ -13,9 +15,52 @@ use crate::render::tree::{self, Role, TreeOptions};
 use crate::text::{Name, list};
 use crate::value::{FieldPath, Node, matches_glob};
 
+/// How `state` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StateFormat {
+    /// An indented tree for people.
+    #[default]
+    Tree,
+    /// One JSON document (schemas/output/state.schema.json).
+    Json,
+    /// One JSON object per device, or per field with --field, and line.
+    Jsonl,
+}
+
+/// Arguments of `state`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  savevm-analyze state vm.mig
+  savevm-analyze state vm.mig --device cpu --field 'env.regs*'
+  savevm-analyze state vm.mig --device '*/virtio-net' --offsets --all
+  savevm-analyze state vm.mig --format jsonl | jq -r .name")]
+pub struct StateArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Only devices whose section name, or vmsd name, matches; `*` and `?` are wildcards. May be given several times.
+    #[arg(short, long, value_name = "GLOB")]
+    pub device: Vec<String>,
+    /// Only fields whose path matches, such as `env.regs[3]` or `parent_obj.config*`. May be given several times.
+    #[arg(long, value_name = "PATH")]
+    pub field: Vec<String>,
+    /// Print where each value stands in the stream.
+    #[arg(long)]
+    pub offsets: bool,
+    /// Print long arrays and buffers in full.
+    #[arg(short, long)]
+    pub all: bool,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: StateFormat,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
 /// Runs `state`.
 pub fn run(a: &StateArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let image = open::devices(&a.input.file, &a.input.how)?;
+    let image = open::devices(&a.input.file, &a.input.source)?;
     let fields: Vec<FieldPath> = a.field.iter().map(|f| FieldPath::new(f)).collect();
     let mut printer = Printer::new(a, fields, out);
     printer.begin(&image)?;

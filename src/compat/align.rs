@@ -9,8 +9,8 @@ use std::collections::HashSet;
 
 use super::layout::{Layout, Slot, Source, total};
 use super::{names, rules};
-use crate::difference::sequence::{Step, align};
-use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
+use crate::findings::sequence::{Step, align};
+use crate::findings::{Aspect, Difference, Rule, Severity, Subject};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS};
 use crate::text::Name;
 use crate::value::Layout as TypeLayout;
@@ -38,7 +38,7 @@ struct Mismatch {
     path: String,
     message: String,
     sides: [Option<String>; 2],
-    weight: Weight,
+    severity: Severity,
     saved: u64,
     target: u64,
 }
@@ -85,9 +85,9 @@ impl<'a> Aligner<'a> {
         for m in wrong {
             if even {
                 let what = "the fields are cut otherwise, and are as many bytes together";
-                self.add(&rules::FIELD_NAME, Weight::Harmless, &m.path, what, m.sides);
+                self.add(&rules::FIELD_NAME, Severity::Harmless, &m.path, what, m.sides);
             } else {
-                self.add(&rules::LAYOUT, m.weight, &m.path, &m.message, m.sides);
+                self.add(&rules::LAYOUT, m.severity, &m.path, &m.message, m.sides);
             }
         }
     }
@@ -96,23 +96,25 @@ impl<'a> Aligner<'a> {
         for s in &saved.subsections {
             let path = join(path, &s.name);
             let Some(t) = target.subsection(s.name.exact()) else {
-                let (weight, message) = match (target.source, saved.source) {
+                let (severity, message) = match (target.source, saved.source) {
                     (Source::Dump, Source::Dump) => {
-                        (Weight::MayBreak, "the target does not know this subsection; it breaks when it is sent")
+                        (Severity::MayBreak, "the target does not know this subsection; it breaks when it is sent")
                     }
-                    (Source::Dump, _) => (Weight::Breaks, "the target does not know this subsection"),
-                    (Source::Stream, _) if is_old(s.name.exact()) => {
-                        (Weight::Harmless, "every QEMU since 5.2 knows this subsection, and sends it only when needed")
-                    }
+                    (Source::Dump, _) => (Severity::Breaks, "the target does not know this subsection"),
+                    (Source::Stream, _) if is_old(s.name.exact()) => (
+                        Severity::Harmless,
+                        "every QEMU since 5.2 knows this subsection, and sends it only when needed",
+                    ),
                     (Source::Stream, Source::Stream) if self.at_reset => (
-                        Weight::Breaks,
+                        Severity::Breaks,
                         "the target does not send this subsection; neither machine has run, so the target seems not to know it",
                     ),
-                    (Source::Stream, _) => {
-                        (Weight::MayBreak, "the target's own stream does not have this subsection; it may not know it")
-                    }
+                    (Source::Stream, _) => (
+                        Severity::MayBreak,
+                        "the target's own stream does not have this subsection; it may not know it",
+                    ),
                 };
-                self.add(&rules::SUBSECTION_UNKNOWN, weight, &path, message, [Some(describe(s)), None]);
+                self.add(&rules::SUBSECTION_UNKNOWN, severity, &path, message, [Some(describe(s)), None]);
                 continue;
             };
             if self.versions(&path, s, t) {
@@ -123,7 +125,7 @@ impl<'a> Aligner<'a> {
             for t in target.subsections.iter().filter(|t| saved.subsection(t.name.exact()).is_none()) {
                 let what = "the target sends this subsection itself; without it, it keeps its defaults";
                 let path = join(path, &t.name);
-                self.add(&rules::SUBSECTION_EXTRA, Weight::Harmless, &path, what, [None, Some(describe(t))]);
+                self.add(&rules::SUBSECTION_EXTRA, Severity::Harmless, &path, what, [None, Some(describe(t))]);
             }
         }
     }
@@ -134,20 +136,20 @@ impl<'a> Aligner<'a> {
         let sides = |target: String| [Some(format!("version {v}")), Some(target)];
         if v > newest {
             let what = format!("the stream has version {v}, the target reads up to {newest}");
-            self.add(&rules::VERSION_NEW, Weight::Breaks, path, &what, sides(format!("version {newest}")));
+            self.add(&rules::VERSION_NEW, Severity::Breaks, path, &what, sides(format!("version {newest}")));
             return false;
         }
         if let Some(oldest) = target.minimum.filter(|m| v < *m) {
             let what = format!("the stream has version {v}, the target reads none older than {oldest}");
             let range =
                 if oldest == newest { format!("version {newest}") } else { format!("versions {oldest} to {newest}") };
-            self.add(&rules::VERSION_OLD, Weight::Breaks, path, &what, sides(range));
+            self.add(&rules::VERSION_OLD, Severity::Breaks, path, &what, sides(range));
             return false;
         }
         if v < newest && target.minimum.is_none() {
             let what =
                 format!("the stream has version {v}, the target writes {newest}; it may still read the older one");
-            self.add(&rules::VERSION_OTHER, Weight::MayBreak, path, &what, sides(format!("version {newest}")));
+            self.add(&rules::VERSION_OTHER, Severity::MayBreak, path, &what, sides(format!("version {newest}")));
         }
         true
     }
@@ -159,8 +161,14 @@ impl<'a> Aligner<'a> {
             && !saved.is_variable()
             && !target.is_variable()
         {
-            let weight = self.weight_of_length(target, s, t)?;
-            return mismatch(path, weight, format!("the stream has {s} elements, the target reads {t}"), saved, target);
+            let severity = self.severity_of_length(target, s, t)?;
+            return mismatch(
+                path,
+                severity,
+                format!("the stream has {s} elements, the target reads {t}"),
+                saved,
+                target,
+            );
         }
         match (saved.inner.as_slice(), target.inner.as_slice()) {
             ([], []) => self.leaves(path, saved, target),
@@ -170,7 +178,7 @@ impl<'a> Aligner<'a> {
                     return None;
                 }
                 let what = format!("the stream has {s} bytes, the target reads {t}");
-                mismatch(path, Weight::Breaks, what, saved, target)
+                mismatch(path, Severity::Breaks, what, saved, target)
             }
             (all, targets) => {
                 for (i, s) in all.iter().enumerate() {
@@ -185,14 +193,14 @@ impl<'a> Aligner<'a> {
     }
 
     /// Returns what another number of elements or bytes leads to; nothing when both streams tell their own number.
-    fn weight_of_length(&self, target: &Slot, s: u64, t: u64) -> Option<Weight> {
+    fn severity_of_length(&self, target: &Slot, s: u64, t: u64) -> Option<Severity> {
         if target.ty.is_none() {
-            return Some(Weight::Breaks);
+            return Some(Severity::Breaks);
         }
         match (self.lengths[0].contains(&s), self.lengths[1].contains(&t)) {
             (true, true) => None,
-            (false, false) => Some(Weight::Breaks),
-            _ => Some(Weight::MayBreak),
+            (false, false) => Some(Severity::Breaks),
+            _ => Some(Severity::MayBreak),
         }
     }
 
@@ -205,16 +213,16 @@ impl<'a> Aligner<'a> {
             // elements that a reader of the device's own takes one by one are all of one size: a TLB, registers
             let array = saved.layout() == Some(TypeLayout::Custom) && saved.count > Some(1) && target.ty.is_some();
             let what = format!("the stream has elements of {s} bytes, the target reads {t}");
-            return array.then(|| mismatch(path, Weight::Breaks, what, saved, target)).flatten();
+            return array.then(|| mismatch(path, Severity::Breaks, what, saved, target)).flatten();
         }
         if target.ty.is_none() && !saved.has_plain_size() {
             return None;
         }
-        let weight = match saved.layout() {
-            Some(TypeLayout::Bytes) | None if !saved.is_padding() => self.weight_of_length(target, s, t)?,
-            _ => Weight::Breaks,
+        let severity = match saved.layout() {
+            Some(TypeLayout::Bytes) | None if !saved.is_padding() => self.severity_of_length(target, s, t)?,
+            _ => Severity::Breaks,
         };
-        mismatch(path, weight, format!("the stream has {s} bytes, the target reads {t}"), saved, target)
+        mismatch(path, severity, format!("the stream has {s} bytes, the target reads {t}"), saved, target)
     }
 
     /// Weighs fields without a counterpart of the same name against each other.
@@ -239,28 +247,28 @@ impl<'a> Aligner<'a> {
         let sums = total(&written).zip(total(&needed)).filter(|_| !vague(&written) && !vague(&needed) && !special);
         let Some((has, reads)) = sums else {
             let empty = saved.is_empty() && written.is_empty();
-            let (weight, what) = match empty || (target.is_empty() && vague(&written)) {
-                true => (Weight::MayBreak, "one side only has this field, which may be empty"),
-                false => (Weight::Harmless, "other names, and sizes on the wire that are not all known"),
+            let (severity, what) = match empty || (target.is_empty() && vague(&written)) {
+                true => (Severity::MayBreak, "one side only has this field, which may be empty"),
+                false => (Severity::Harmless, "other names, and sizes on the wire that are not all known"),
             };
-            self.add(&rules::FIELD_NAME, weight, &place, what, sides);
+            self.add(&rules::FIELD_NAME, severity, &place, what, sides);
             return None;
         };
         if has == reads {
             if has > 0 {
-                self.add(&rules::FIELD_NAME, Weight::Harmless, &place, "other names, the same bytes", sides);
+                self.add(&rules::FIELD_NAME, Severity::Harmless, &place, "other names, the same bytes", sides);
             }
             return None;
         }
         if is_sum_of(has.abs_diff(reads), &maybe) {
-            self.add(&rules::LAYOUT_CONDITION, Weight::Harmless, &place, CONDITION, sides);
+            self.add(&rules::LAYOUT_CONDITION, Severity::Harmless, &place, CONDITION, sides);
             return None;
         }
         // a description does not mention an array that is empty, and a dump does not tell it from a single field
         let maybe_empty = saved.is_empty() && target.iter().all(|t| t.ty.is_none() && t.count.is_none());
         if maybe_empty && target.iter().all(|t| !t.inner.is_empty()) {
             let what = "the stream does not have these structures; an array that is empty looks like that";
-            self.add(&rules::LAYOUT_CONDITION, Weight::Harmless, &place, what, sides);
+            self.add(&rules::LAYOUT_CONDITION, Severity::Harmless, &place, what, sides);
             return None;
         }
         let what = match (saved.is_empty(), target.is_empty()) {
@@ -268,39 +276,46 @@ impl<'a> Aligner<'a> {
             (true, false) => format!("the target reads {reads} bytes here that the stream does not have"),
             _ => format!("the stream has {has} bytes here, the target reads {reads}"),
         };
-        let (weight, unless) = if maybe_empty {
-            (Weight::MayBreak, ", unless this is an array that is empty")
+        let (severity, unless) = if maybe_empty {
+            (Severity::MayBreak, ", unless this is an array that is empty")
         } else if self.uncounted && has > reads && target.iter().any(|t| t.count.is_none()) {
-            (Weight::MayBreak, ", unless a field is an array, which the dump does not tell")
+            (Severity::MayBreak, ", unless a field is an array, which the dump does not tell")
         } else if newer && saved.is_empty() {
-            (Weight::MayBreak, ", unless it does so for newer versions only")
+            (Severity::MayBreak, ", unless it does so for newer versions only")
         } else {
-            (Weight::Breaks, "")
+            (Severity::Breaks, "")
         };
         let message = what + unless;
-        Some(Mismatch { path: place, message, sides, weight, saved: has, target: reads })
+        Some(Mismatch { path: place, message, sides, severity, saved: has, target: reads })
     }
 
     /// Adds a finding about a field.
-    pub fn add(&mut self, rule: &'static Rule, weight: Weight, path: &str, message: &str, sides: [Option<String>; 2]) {
+    pub fn add(
+        &mut self,
+        rule: &'static Rule,
+        severity: Severity,
+        path: &str,
+        message: &str,
+        sides: [Option<String>; 2],
+    ) {
         if self.found.len() > MAX_DIAGNOSTICS {
             return;
         }
         if self.found.len() == MAX_DIAGNOSTICS {
             let message = format!("more than {MAX_DIAGNOSTICS} findings; what follows is not compared");
             let subject = self.subject.clone();
-            self.found.push(Difference::new(&rules::TOO_MANY, Weight::MayBreak, subject, message, [None, None]));
+            self.found.push(Difference::new(&rules::TOO_MANY, Severity::MayBreak, subject, message, [None, None]));
             return;
         }
         let sides = sides.map(|s| s.map(|t| Aspect::new(short(t), None)));
-        self.found.push(Difference::new(rule, weight, self.subject.field(path), message, sides));
+        self.found.push(Difference::new(rule, severity, self.subject.field(path), message, sides));
     }
 }
 
-fn mismatch(path: &str, weight: Weight, message: String, saved: &Slot, target: &Slot) -> Option<Mismatch> {
+fn mismatch(path: &str, severity: Severity, message: String, saved: &Slot, target: &Slot) -> Option<Mismatch> {
     let sides = [Some(saved.text()), Some(target.text())];
     let (s, t) = (saved.bytes().unwrap_or(0), target.bytes().unwrap_or(0));
-    Some(Mismatch { path: path.to_owned(), message, sides, weight, saved: s, target: t })
+    Some(Mismatch { path: path.to_owned(), message, sides, severity, saved: s, target: t })
 }
 
 /// Subsections of vmsds that no dump has, which all of QEMU 5.2 to 11.1 know and send only when they are needed.

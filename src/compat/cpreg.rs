@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::side::SectionFacts;
 use super::{push, rules};
-use crate::difference::{Aspect, Difference, Subject, Weight};
+use crate::findings::{Aspect, Difference, Severity, Subject};
 use crate::value::Node;
 
 const INDEXES: &str = "cpreg_vmstate_indexes";
@@ -56,14 +56,14 @@ pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, o
         let is_constant = |r: &u64| values.get(r).is_some_and(|v| *v != 0);
         there.iter().copied().filter(|r| !sent.contains(r) && is_constant(r) == wanted).collect()
     };
-    let mut add = |weight: Weight, list: &[u64], message: String, before: bool| {
+    let mut add = |severity: Severity, list: &[u64], message: String, before: bool| {
         let text = Aspect::new(names(list), Some(if before { saved.range } else { target.range }));
         let sides = if before { [Some(text), None] } else { [None, Some(text)] };
-        push(out, &rules::CPREG, weight, subject.field(INDEXES), message, sides);
+        push(out, &rules::CPREG, severity, subject.field(INDEXES), message, sides);
     };
     if !unknown.is_empty() {
         let what = format!("the target does not know {} of the stream's system registers", unknown.len());
-        add(Weight::Breaks, &unknown, what, true);
+        add(Severity::Breaks, &unknown, what, true);
     }
     let (nonzero, zero) = (unsent(true), unsent(false));
     // up to 10.0 the length is checked by its type
@@ -74,12 +74,12 @@ pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, o
         .any(|s| s.name.ends_with(LENGTH) && s.ty.as_ref().is_some_and(|t| t.exact() == "int32"));
     if !nonzero.is_empty() {
         let what = format!("the stream lacks {} system registers that are not 0 on the target", nonzero.len());
-        add(Weight::Breaks, &nonzero, what, false);
+        add(Severity::Breaks, &nonzero, what, false);
     }
     if !zero.is_empty() {
-        let weight = if recent { Weight::Breaks } else { Weight::Harmless };
+        let severity = if recent { Severity::Breaks } else { Severity::Harmless };
         let what = format!("the stream lacks {} system registers, which are 0 on the target", zero.len());
-        add(weight, &zero, what, false);
+        add(severity, &zero, what, false);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::side::{Side, StreamFacts};
 use super::{push, rules};
-use crate::difference::{Aspect, Difference, Subject, Weight};
+use crate::findings::{Aspect, Difference, Severity, Subject};
 use crate::names::Command;
 use crate::offset::StreamRange;
 
@@ -32,14 +32,14 @@ pub fn compare(saved: &Side, target: &Side, knows_switchover: Option<bool>, out:
         } else {
             "the stream has footers, which the target takes for records of an unknown type"
         };
-        push(out, &rules::FOOTER, Weight::Breaks, Subject::part("stream", "footers"), what, [text(a), text(b)]);
+        push(out, &rules::FOOTER, Severity::Breaks, Subject::part("stream", "footers"), what, [text(a), text(b)]);
     }
     if let (Some(a), Some(b)) = (s.page_size, t.page_size)
         && a != b
     {
         let what = format!("pages of {a} bytes in the stream, of {b} on the target");
         let sides = [says(a, None), says(b, None)];
-        push(out, &rules::PAGE_SIZE, Weight::Breaks, Subject::part("ram", "page_size"), what, sides);
+        push(out, &rules::PAGE_SIZE, Severity::Breaks, Subject::part("ram", "page_size"), what, sides);
     }
     if s.has_ram && t.has_ram {
         blocks(s, t, out);
@@ -52,17 +52,17 @@ fn machine(saved: &Side, target: &Side, out: &mut Vec<Difference>) {
     if b.starts_with(a.exact()) {
         return;
     }
-    let (weight, what) = if target.stream.is_some() || target.machine.is_some() {
-        (Weight::Breaks, format!("the stream is of the machine type {a}, the target of {b}"))
+    let (severity, what) = if target.stream.is_some() || target.machine.is_some() {
+        (Severity::Breaks, format!("the stream is of the machine type {a}, the target of {b}"))
     } else {
         // the vmsds are the same for every machine of a binary
         (
-            Weight::Harmless,
+            Severity::Harmless,
             format!("the dump was made for {b}; it holds for {a} too, if the binary has that machine type"),
         )
     };
     let sides = [says(a, None), says(b, None)];
-    push(out, &rules::MACHINE, weight, Subject::part("configuration", "machine"), what, sides);
+    push(out, &rules::MACHINE, severity, Subject::part("configuration", "machine"), what, sides);
 }
 
 fn configuration(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
@@ -75,21 +75,21 @@ fn configuration(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
             let what =
                 "one side sends a configuration section and the other does not expect one, or the other way round";
             let sides = [text(a.is_some()), text(b.is_some())];
-            return push(out, &rules::CONFIGURATION, Weight::Breaks, subject(""), what, sides);
+            return push(out, &rules::CONFIGURATION, Severity::Breaks, subject(""), what, sides);
         }
     };
     if a.target_page_bits != b.target_page_bits && a.target_page_bits.is_some() && b.target_page_bits.is_some() {
         let text = |bits: Option<u32>| says(bits.unwrap_or_default(), None);
         let sides = [text(a.target_page_bits), text(b.target_page_bits)];
         let what = "the sides have different target pages".to_owned();
-        push(out, &rules::CONFIGURATION, Weight::Breaks, subject("target_page_bits"), what, sides);
+        push(out, &rules::CONFIGURATION, Severity::Breaks, subject("target_page_bits"), what, sides);
     }
     for (cap, has) in a.capabilities.iter().map(|c| (c, true)).chain(b.capabilities.iter().map(|c| (c, false))) {
         if a.has_capability(cap.exact()) != b.has_capability(cap.exact()) {
             let text = |on: bool| says(if on { "on" } else { "off" }, None);
             let what = format!("the target must be started with {cap} {}", if has { "on" } else { "off" });
             let field = format!("capabilities.{cap}");
-            push(out, &rules::CONFIGURATION, Weight::MayBreak, subject(&field), what, [text(has), text(!has)]);
+            push(out, &rules::CONFIGURATION, Severity::MayBreak, subject(&field), what, [text(has), text(!has)]);
         }
     }
     if let (Some(x), Some(y)) = (a.uuid_text(), b.uuid_text())
@@ -97,7 +97,7 @@ fn configuration(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
     {
         let what = "the target refuses another UUID where validate-uuid is on".to_owned();
         let sides = [says(x, None), says(y, None)];
-        push(out, &rules::CONFIGURATION, Weight::MayBreak, subject("uuid"), what, sides);
+        push(out, &rules::CONFIGURATION, Severity::MayBreak, subject("uuid"), what, sides);
     }
 }
 
@@ -119,18 +119,18 @@ fn commands(s: &StreamFacts, target: &Side, knows_switchover: Option<bool>, out:
             c if c.name().is_some() => continue,
             _ => true,
         };
-        let (weight, what) = if command.name().is_none() {
-            (Weight::MayBreak, "no QEMU up to 11.1 knows this command; one that does not know it refuses the stream")
+        let (severity, what) = if command.name().is_none() {
+            (Severity::MayBreak, "no QEMU up to 11.1 knows this command; one that does not know it refuses the stream")
         } else if known {
             (
-                Weight::MayBreak,
+                Severity::MayBreak,
                 "QEMU before 10.0 does not know this command, and nothing tells the target's version (--to-version does)",
             )
         } else {
-            (Weight::Breaks, "the target does not know this command")
+            (Severity::Breaks, "the target does not know this command")
         };
         let subject = Subject::part("commands", command.to_string());
-        push(out, &rules::COMMAND, weight, subject, what, [says(command, Some(*range)), None]);
+        push(out, &rules::COMMAND, severity, subject, what, [says(command, Some(*range)), None]);
     }
 }
 
@@ -145,16 +145,16 @@ fn blocks(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
         match there.get(b.name.exact()) {
             None => {
                 let what = "the target has no RAM block of this name".to_owned();
-                push(out, &rules::RAM_MISSING, Weight::Breaks, subject, what, [before, None]);
+                push(out, &rules::RAM_MISSING, Severity::Breaks, subject, what, [before, None]);
             }
             Some(len) if *len != b.len => {
                 let resizable = b.name.starts_with(RESIZABLE);
-                let (weight, what) = if resizable {
-                    (Weight::Harmless, "the target resizes this block, up to a limit that only it knows")
+                let (severity, what) = if resizable {
+                    (Severity::Harmless, "the target resizes this block, up to a limit that only it knows")
                 } else {
-                    (Weight::Breaks, "the block has another size on the target, which does not resize it")
+                    (Severity::Breaks, "the block has another size on the target, which does not resize it")
                 };
-                push(out, &rules::RAM_SIZE, weight, subject, what, [before, says(bytes(*len), None)]);
+                push(out, &rules::RAM_SIZE, severity, subject, what, [before, says(bytes(*len), None)]);
             }
             Some(_) => {}
         }
@@ -162,6 +162,6 @@ fn blocks(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
     for b in t.blocks.iter().filter(|b| !here.contains_key(b.name.exact())) {
         let what = "the target has this block and the stream does not fill it".to_owned();
         let subject = Subject::part("ram", b.name.to_string());
-        push(out, &rules::RAM_EXTRA, Weight::Harmless, subject, what, [None, says(bytes(b.len), None)]);
+        push(out, &rules::RAM_EXTRA, Severity::Harmless, subject, what, [None, says(bytes(b.len), None)]);
     }
 }

@@ -31,8 +31,8 @@ pub use dump::Dump;
 pub use rules::RULES;
 pub use side::{Side, StreamFacts};
 
-use crate::difference::accepted::Version;
-use crate::difference::{Aspect, Difference, Report, Rule, Subject, Weight};
+use crate::findings::accepted::Version;
+use crate::findings::{Aspect, Difference, Report, Rule, Severity, Subject};
 
 /// What the user knows of the target and the inputs do not tell.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,10 +67,10 @@ pub fn compare(saved: &Side, target: &Side, known: Known) -> Report {
 fn push(
     out: &mut Vec<Difference>,
     rule: &'static Rule,
-    weight: Weight,
+    severity: Severity,
     subject: Subject,
     message: impl Into<String>,
     sides: [Option<Aspect>; 2],
 ) {
-    out.push(Difference::new(rule, weight, subject, message, sides));
+    out.push(Difference::new(rule, severity, subject, message, sides));
 }

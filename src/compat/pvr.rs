@@ -5,7 +5,7 @@
 
 use super::side::SectionFacts;
 use super::{push, rules};
-use crate::difference::{Aspect, Difference, Subject, Weight};
+use crate::findings::{Aspect, Difference, Severity, Subject};
 use crate::value::Node;
 
 /// `SPR_PVR` in `target/ppc/cpu.h`.
@@ -21,9 +21,9 @@ pub fn of(root: &Node) -> Option<u64> {
 pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, out: &mut Vec<Difference>) {
     let Some((a, b)) = saved.values.pvr.zip(target.values.pvr).filter(|(a, b)| a != b) else { return };
     // the family of POWER10 ignores the revision
-    let weight = if a >> 16 == 0x80 && b >> 16 == 0x80 { Weight::MayBreak } else { Weight::Breaks };
+    let severity = if a >> 16 == 0x80 && b >> 16 == 0x80 { Severity::MayBreak } else { Severity::Breaks };
     let side = |v: u64, range| Some(Aspect::new(format!("{v:#010x}"), Some(range)));
     let message = "the processors have other version registers (PVR)";
     let sides = [side(a, saved.range), side(b, target.range)];
-    push(out, &rules::PVR, weight, subject.field(format!("env.spr[{PVR}]")), message, sides);
+    push(out, &rules::PVR, severity, subject.field(format!("env.spr[{PVR}]")), message, sides);
 }

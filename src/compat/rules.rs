@@ -1,6 +1,6 @@
 //! The kinds of findings of `compat`; their words are part of the interface.
 
-use crate::difference::rules;
+use crate::findings::rules;
 
 rules! {
     MACHINE = "machine-type": "The two sides are of different machine types.";

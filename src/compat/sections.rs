@@ -7,8 +7,8 @@ use super::dump::{Class, Dump};
 use super::layout::Layout;
 use super::side::{SectionFacts, Side, StreamFacts};
 use super::{cpreg, push, pvr, rules, virtio};
-use crate::difference::accepted::Version;
-use crate::difference::{Aspect, Difference, Subject, Weight};
+use crate::findings::accepted::Version;
+use crate::findings::{Aspect, Difference, Severity, Subject};
 use crate::limits::MAX_DIFFERENCES;
 use crate::text::Name;
 
@@ -48,7 +48,7 @@ pub fn of_stream(
     for section in &saved.sections {
         if out.len() > MAX_DIFFERENCES {
             let what = format!("more than {MAX_DIFFERENCES} findings; what follows is not compared");
-            push(out, &rules::TOO_MANY, Weight::MayBreak, Subject::part("stream", ""), what, [None, None]);
+            push(out, &rules::TOO_MANY, Severity::MayBreak, Subject::part("stream", ""), what, [None, None]);
             return labels;
         }
         let n = seen.entry((section.idstr.clone(), section.instance)).or_default();
@@ -65,7 +65,7 @@ pub fn of_stream(
                 let what = "the stream does not have this section; the target's device keeps its state after reset";
                 let subject = Subject::section(section.idstr.clone(), section.instance);
                 let after = Aspect::new(format!("version {}", section.version), Some(section.range));
-                push(out, &rules::SECTION_EXTRA, Weight::Harmless, subject, what.to_owned(), [None, Some(after)]);
+                push(out, &rules::SECTION_EXTRA, Severity::Harmless, subject, what.to_owned(), [None, Some(after)]);
             }
         }
     }
@@ -85,7 +85,7 @@ fn not_told(mut sections: Vec<String>, has_stream: bool, out: &mut Vec<Differenc
         return;
     }
     let before = Some(Aspect::new(sections.join(", "), None));
-    push(out, &rules::UNCHECKED, Weight::MayBreak, Subject::part("stream", ""), what.to_owned(), [before, None]);
+    push(out, &rules::UNCHECKED, Severity::MayBreak, Subject::part("stream", ""), what.to_owned(), [before, None]);
 }
 
 fn one(
@@ -100,17 +100,17 @@ fn one(
     let has = |text: String| Some(Aspect::new(text, Some(section.range)));
     let version = || has(format!("version {}", section.version));
     if target.stream.is_some() && there.is_none() {
-        let (weight, what) = if NOT_ALWAYS_SENT.contains(&section.idstr.exact()) {
-            (Weight::MayBreak, "the target does not send this section, but may know it")
+        let (severity, what) = if NOT_ALWAYS_SENT.contains(&section.idstr.exact()) {
+            (Severity::MayBreak, "the target does not send this section, but may know it")
         } else {
-            (Weight::Breaks, "the target has no section of this name and instance")
+            (Severity::Breaks, "the target has no section of this name and instance")
         };
-        return push(out, &rules::SECTION_UNKNOWN, weight, subject, what.to_owned(), [version(), None]);
+        return push(out, &rules::SECTION_UNKNOWN, severity, subject, what.to_owned(), [version(), None]);
     }
     if let Some(t) = there.filter(|t| section.version > t.version) {
         let what = format!("the stream has version {}, the target reads up to {}", section.version, t.version);
         let after = Some(Aspect::new(format!("version {}", t.version), Some(t.range)));
-        return push(out, &rules::VERSION_NEW, Weight::Breaks, subject, what, [version(), after]);
+        return push(out, &rules::VERSION_NEW, Severity::Breaks, subject, what, [version(), after]);
     }
     let Some(layout) = &section.layout else {
         // live sections, and devices that QEMU saves by a function of their own, have nothing more to compare
@@ -157,15 +157,15 @@ fn one(
 /// Takes what a dump tells together with what the target wrote itself: the latter settles a doubt of the former, and tells
 /// the lengths of arrays where the dump has none.
 fn joined(known: Vec<Difference>, written: Vec<Difference>, has_counts: bool) -> Vec<Difference> {
-    let breaks = |d: &Difference| d.weight == Weight::Breaks && d.rule == &rules::LAYOUT;
+    let breaks = |d: &Difference| d.severity == Severity::Breaks && d.rule == &rules::LAYOUT;
     let mut out = Vec::with_capacity(known.len());
     for d in known {
-        if d.weight != Weight::MayBreak || d.rule != &rules::LAYOUT {
+        if d.severity != Severity::MayBreak || d.rule != &rules::LAYOUT {
             out.push(d);
             continue;
         }
-        let same = written.iter().filter(|w| w.subject == d.subject && w.weight != Weight::Harmless);
-        match same.max_by_key(|w| w.weight) {
+        let same = written.iter().filter(|w| w.subject == d.subject && w.severity != Severity::Harmless);
+        match same.max_by_key(|w| w.severity) {
             Some(w) if breaks(w) => out.push(w.clone()),
             Some(_) => out.push(d),
             None => {}
@@ -183,7 +183,7 @@ fn joined(known: Vec<Difference>, written: Vec<Difference>, has_counts: bool) ->
 fn by_dump(subject: &Subject, saved: &Layout, dump: &Dump, exists: bool) -> Option<Vec<Difference>> {
     let best =
         dump.with_vmsd(saved.name.exact()).map(|c| against(subject, saved, c, !dump.has_counts)).min_by_key(|found| {
-            let worst = found.iter().map(|d| d.weight).max();
+            let worst = found.iter().map(|d| d.severity).max();
             (worst, found.len())
         });
     if best.is_some() || exists || dump.cut || is_never_dumped(saved.name.exact()) {
@@ -192,7 +192,7 @@ fn by_dump(subject: &Subject, saved: &Layout, dump: &Dump, exists: bool) -> Opti
     let what = format!("the target's binary has no device with the vmsd {}", saved.name);
     let mut out = Vec::new();
     let before = saved.version.map(|v| Aspect::new(format!("version {v}"), None));
-    push(&mut out, &rules::SECTION_UNKNOWN, Weight::Breaks, subject.clone(), what, [before, None]);
+    push(&mut out, &rules::SECTION_UNKNOWN, Severity::Breaks, subject.clone(), what, [before, None]);
     Some(out)
 }
 
@@ -230,7 +230,7 @@ pub fn of_dumps(saved: &Dump, target: &Dump, out: &mut Vec<Difference>) -> Vec<S
         let Some(there) = same.or_else(|| target.with_vmsd(class.layout.name.exact()).next()) else {
             if !target.cut {
                 let what = "the target's binary has no such device; it breaks where the machine has one".to_owned();
-                push(out, &rules::SECTION_UNKNOWN, Weight::MayBreak, subject, what, [None, None]);
+                push(out, &rules::SECTION_UNKNOWN, Severity::MayBreak, subject, what, [None, None]);
             }
             continue;
         };

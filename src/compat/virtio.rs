@@ -13,8 +13,8 @@ use std::collections::HashMap;
 use super::rules;
 use super::side::StreamFacts;
 use crate::decode::virtio::{Device, Queue};
-use crate::difference::accepted::Version;
-use crate::difference::{Aspect, Difference, Subject, Weight};
+use crate::findings::accepted::Version;
+use crate::findings::{Aspect, Difference, Severity, Subject};
 use crate::offset::StreamRange;
 
 /// The largest size of a queue (`VIRTQUEUE_MAX_SIZE` in `include/hw/virtio/virtio.h`), which QEMU 10.0 saves for all.
@@ -52,7 +52,7 @@ fn features(saved: &StreamFacts, d: &Device, target: &StreamFacts, t: &Device) -
     let side = |text: String, range| Some(Aspect::new(text, range));
     (!more.is_empty()).then(|| Difference {
         rule: &rules::VIRTIO_FEATURES,
-        weight: Weight::MayBreak,
+        severity: Severity::MayBreak,
         subject: Subject::section(&d.section, d.instance).field("guest_features"),
         message: message.to_owned(),
         before: side(format!("{:#x}", d.features), place(saved, d)),
@@ -90,9 +90,9 @@ fn queues(
             "the queue is saved as the largest there can be, as by QEMU 10.0; QEMU 11.1 refuses that of a device with smaller ones"
         }
     };
-    let weight = if known { Weight::Breaks } else { Weight::MayBreak };
+    let severity = if known { Severity::Breaks } else { Severity::MayBreak };
     let subject = Subject::section(&d.section, d.instance).field(format!("virtio.vq[{}].vring.num", first.index));
     let before = Aspect::new(first.size.to_string(), place(saved, d));
     let after = room(first).map(|size| Aspect::new(size.to_string(), None));
-    Some(Difference::new(&rules::VIRTIO_QUEUE, weight, subject, format!("{message}{others}"), [Some(before), after]))
+    Some(Difference::new(&rules::VIRTIO_QUEUE, severity, subject, format!("{message}{others}"), [Some(before), after]))
 }

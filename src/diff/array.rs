@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     use crate::diff::meaning::Meaning;
-    use crate::difference::Subject;
+    use crate::findings::Subject;
     use crate::value::FieldType;
 
     fn array(ty: &str, values: &[u64]) -> Node {

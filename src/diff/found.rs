@@ -1,6 +1,6 @@
 //! Findings on their way out of a tree: each place outside of an array adds to the path, neighbours in an array are joined.
 
-use crate::difference::{Aspect, Difference, Rule, Subject, Weight};
+use crate::findings::{Aspect, Difference, Rule, Severity, Subject};
 use crate::offset::StreamRange;
 use crate::value::Node;
 
@@ -144,7 +144,7 @@ impl Raw {
             })
         };
         let (before, after) = (aspect(before), aspect(after));
-        Difference { rule, weight: Weight::Differs, subject: subject.field(path), message, before, after, meaning }
+        Difference { rule, severity: Severity::Differs, subject: subject.field(path), message, before, after, meaning }
     }
 }
 

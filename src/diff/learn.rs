@@ -1,13 +1,13 @@
 //! What changes by itself: learned from states of one machine between which nothing happened that matters.
 //!
-//! What differs among them is noise. The mask is a list of accepted differences: fields whole, buffers by aligned words of four
+//! What differs among them is noise. The baseline is a list of accepted differences: fields whole, buffers by aligned words of four
 //! bytes, arrays by the range of elements seen, lists whole when their length varies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rules;
-use crate::difference::accepted::{Accepted, Entry};
-use crate::difference::{Report, Rule, Subject};
+use crate::findings::accepted::{Accepted, Entry};
+use crate::findings::{Report, Rule, Subject};
 
 /// Bytes to which ranges in buffers are rounded.
 const WORD: u64 = 4;
@@ -32,15 +32,15 @@ pub fn pairs(states: usize) -> Vec<(usize, usize)> {
 /// A place whose last index is a range, without that range.
 type Place = (String, String);
 
-/// Gathers the mask.
+/// Gathers the baseline.
 #[derive(Default)]
-pub struct Mask {
+pub struct Baseline {
     exact: BTreeSet<(String, Option<&'static str>)>,
     bytes: BTreeMap<Place, BTreeSet<(u64, u64)>>,
     elements: BTreeMap<Place, BTreeSet<(u64, u64)>>,
 }
 
-impl Mask {
+impl Baseline {
     /// Takes what differs between two states.
     pub fn learn(&mut self, report: &Report) {
         for d in &report.differences {
@@ -80,7 +80,7 @@ impl Mask {
         self.exact.insert((exact(subject), by_rule.then_some(rule.id)));
     }
 
-    /// Returns the mask as accepted differences.
+    /// Returns the baseline as accepted differences.
     #[must_use]
     pub fn finish(self, states: usize) -> Accepted {
         let reason = format!("changes by itself: learned from {states} states");
@@ -130,10 +130,10 @@ impl Mask {
     }
 }
 
-/// Moves what a mask covers out of the way.
-pub fn apply(mask: &Accepted, report: &mut Report) {
+/// Moves what a baseline covers out of the way.
+pub fn apply(baseline: &Accepted, report: &mut Report) {
     for d in std::mem::take(&mut report.differences) {
-        match mask.entries.iter().find(|e| e.matches(&d)) {
+        match baseline.entries.iter().find(|e| e.matches(&d)) {
             Some(e) => report.accepted.push((d, e.reason.clone())),
             None => report.differences.push(d),
         }
@@ -170,12 +170,12 @@ fn split(subject: &Subject) -> Option<(Place, Index)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::difference::{Difference, Weight};
+    use crate::findings::{Difference, Severity};
 
     fn report(found: &[(&'static Rule, &str)]) -> Report {
         let one = |(rule, field): &(&'static Rule, &str)| Difference {
             rule,
-            weight: Weight::Differs,
+            severity: Severity::Differs,
             subject: Subject::section("rtc", 0).field(*field),
             message: String::new(),
             before: None,
@@ -185,15 +185,15 @@ mod tests {
         Report { differences: found.iter().map(one).collect(), ..Report::default() }
     }
 
-    fn mask(found: &[(&'static Rule, &str)]) -> Accepted {
-        let mut m = Mask::default();
+    fn baseline(found: &[(&'static Rule, &str)]) -> Accepted {
+        let mut m = Baseline::default();
         m.learn(&report(found));
         m.finish(3)
     }
 
     fn paths(found: &[(&'static Rule, &str)]) -> Vec<String> {
         let rule = |e: &Entry| e.rule.clone().unwrap_or_else(|| "any".to_owned());
-        mask(found).entries.iter().map(|e| format!("{} {}", rule(e), e.path)).collect()
+        baseline(found).entries.iter().map(|e| format!("{} {}", rule(e), e.path)).collect()
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn what_is_not_covered_counts() {
         let v = &rules::FIELD_VALUE;
-        let m = mask(&[(v, "c[0x05]"), (v, "r[3..5]"), (v, "t")]);
+        let m = baseline(&[(v, "c[0x05]"), (v, "r[3..5]"), (v, "t")]);
         let mut r =
             report(&[(v, "c[0x06..0x07]"), (v, "c[0x07..0x08]"), (v, "r[4]"), (v, "r[5..6]"), (v, "t"), (v, "u")]);
         apply(&m, &mut r);

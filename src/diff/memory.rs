@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use super::rules;
 use super::stream::differs;
-use crate::difference::{Aspect, Difference, Report, Rule, Subject};
 use crate::error::Result;
+use crate::findings::{Aspect, Difference, Report, Rule, Subject};
 use crate::sink::{BlockHashes, PageHash, PageHashes};
 
 /// Ranges of one block that are listed; those behind them are counted.

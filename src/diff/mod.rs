@@ -25,8 +25,8 @@ mod sections;
 mod stream;
 mod tree;
 
-use crate::difference::Report;
 use crate::error::Result;
+use crate::findings::Report;
 use crate::image::SaveImage;
 use crate::text::Name;
 use crate::value::matches_glob;

@@ -1,6 +1,6 @@
 //! The kinds of differences that `diff` tells apart.
 
-use crate::difference::rules;
+use crate::findings::rules;
 
 rules! {
     MACHINE = "machine": "The machine type is another.";

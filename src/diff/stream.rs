@@ -2,9 +2,9 @@
 
 use super::rules;
 use super::{Input, Options};
-use crate::diag::Severity;
-use crate::difference::sequence::{Step, align};
-use crate::difference::{Aspect, Difference, Report, Rule, Subject, Weight};
+use crate::diag::Level;
+use crate::findings::sequence::{Step, align};
+use crate::findings::{Aspect, Difference, Report, Rule, Severity, Subject};
 use crate::image::SaveImage;
 use crate::limits::MAX_DIFFERENCES;
 use crate::names::{Command, RecordType};
@@ -21,13 +21,13 @@ pub fn differs(
     before: Option<Aspect>,
     after: Option<Aspect>,
 ) -> Difference {
-    Difference::new(rule, Weight::Differs, subject, message, [before, after])
+    Difference::new(rule, Severity::Differs, subject, message, [before, after])
 }
 
 /// Adds what keeps an input from being compared whole.
 pub fn faults(input: Input<'_>, report: &mut Report) {
     let walk = input.image.walk();
-    for d in walk.found.list().iter().filter(|d| d.severity == Severity::Error) {
+    for d in walk.found.list().iter().filter(|d| d.level == Level::Error) {
         let path = d.path.as_deref().map(|p| format!("{p}: ")).unwrap_or_default();
         report.faults.push(format!("{}: {path}{}", input.name, d.message));
     }

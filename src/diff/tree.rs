@@ -6,7 +6,7 @@ use super::array;
 use super::found::{Found, Raw, Side};
 use super::meaning::{Change, Meaning};
 use super::rules;
-use crate::difference::sequence::{Step, align};
+use crate::findings::sequence::{Step, align};
 use crate::text::Name;
 use crate::value::{Node, Record, Value};
 

@@ -21,7 +21,7 @@
 //! - fewer than 8 bytes that begin with 0: a cut word; a stream that ends so is reported as truncated.
 
 use super::{bytes, count};
-use crate::diag::{Diagnostics, Severity};
+use crate::diag::{Diagnostics, Level};
 use crate::error::{Error, Result};
 use crate::names::RecordType;
 use crate::offset::StreamRange;
@@ -88,7 +88,7 @@ impl LiveSection for StorageAttributes {
                 ERROR => {
                     self.errors = self.errors.saturating_add(1);
                     found.add(
-                        Severity::Error,
+                        Level::Error,
                         "storage-attributes-incomplete",
                         Some(StreamRange::with_len(at.0, 8)),
                         None,
@@ -98,7 +98,7 @@ impl LiveSection for StorageAttributes {
                 DONE => {
                     if !goes_on_after_done(c)? {
                         found.add(
-                            Severity::Note,
+                            Level::Note,
                             "storage-attributes-without-eos",
                             Some(StreamRange::with_len(at.0, 8)),
                             None,

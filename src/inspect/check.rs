@@ -3,7 +3,7 @@
 use super::{Devices, memory};
 use crate::container::Container;
 use crate::decode::virtio::rings;
-use crate::diag::{Diagnostics, Severity};
+use crate::diag::{Diagnostics, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Device, SaveImage};
 use crate::offset::StreamRange;
@@ -98,7 +98,7 @@ pub fn check(image: &SaveImage, stats: &PageStats, read: ReadMemory<'_>) -> Resu
     wrapper(image.container(), walk.stopped.is_some() || walk.eof.is_none(), &mut c.findings);
     let ends = walk.sections.iter().all(|s| s.end != EndFound::Nowhere);
     if walk.eof.is_none() && walk.stopped.is_none() {
-        c.findings.add(Severity::Error, "no-end", None, None, "the records have no end");
+        c.findings.add(Level::Error, "no-end", None, None, "the records have no end");
     }
     if let Some(e) = &walk.stopped {
         if matches!(e.kind(), ErrorKind::Io | ErrorKind::LimitExceeded) {
@@ -137,7 +137,7 @@ impl Check {
             }
         } else if image.walk().description.is_some() {
             let what = "the description of the stream does not mention this section";
-            self.findings.add(Severity::Error, "undescribed", Some(header.range), Some(&header.label()), what);
+            self.findings.add(Level::Error, "undescribed", Some(header.range), Some(&header.label()), what);
         }
         // without a description the section is one value, its bytes: covered, though not understood
         self.covered_device_bytes = self.covered_device_bytes.saturating_add(covered);
@@ -159,15 +159,15 @@ impl Check {
         }
         let Some(memory) = read(ranges)? else {
             let what = "virtio queues were not compared with guest memory, which needs a file";
-            self.findings.add(Severity::Note, "rings-not-checked", None, None, what);
+            self.findings.add(Level::Note, "rings-not-checked", None, None, what);
             return Ok(());
         };
         for (d, q) in queues() {
             let Some(ring) = rings::inspect(d, q, &memory) else { continue };
             let severity = match ring {
                 // the rings lie where no memory is known, or in pages that were not sent
-                rings::Ring::Unreadable(_) => Severity::Warning,
-                _ => Severity::Error,
+                rings::Ring::Unreadable(_) => Level::Warning,
+                _ => Level::Error,
             };
             let path = format!("{} {} queue {}", d.place(), d.kind.name, q.index);
             for p in ring.problems() {
@@ -182,13 +182,13 @@ impl Check {
 fn wrapper(container: &Container, cut: bool, findings: &mut Diagnostics) {
     let partial = container.libvirt().is_some_and(|i| !i.complete);
     for r in container.remarks() {
-        findings.add(Severity::Warning, "container", None, None, r);
+        findings.add(Level::Warning, "container", None, None, r);
     }
     if partial {
         let what = "libvirt marks the save image as partial, and refuses to restore it";
-        findings.add(Severity::Error, "container-partial", None, None, what);
+        findings.add(Level::Error, "container-partial", None, None, what);
     }
-    let severity = if cut { Severity::Error } else { Severity::Warning };
+    let severity = if cut { Level::Error } else { Level::Warning };
     for f in container.faults() {
         findings.add(severity, "container-damaged", None, None, f);
     }

@@ -1,6 +1,6 @@
 //! Whether QEMU would load the memory of a state, and whether all of it is there.
 
-use crate::diag::{Diagnostics, Severity};
+use crate::diag::{Diagnostics, Level};
 use crate::image::SaveImage;
 use crate::names::RecordType;
 use crate::ram::{PageStats, RamBlock};
@@ -11,7 +11,7 @@ const MAX_LISTED: usize = 20;
 
 /// Adds what is wrong with the memory of a state.
 pub(super) fn judge(image: &SaveImage, stats: &PageStats, findings: &mut Diagnostics) {
-    let mut error = |code, what: String| findings.add(Severity::Error, code, None, Some("ram"), what);
+    let mut error = |code, what: String| findings.add(Level::Error, code, None, Some("ram"), what);
     let Some(ram) = image.ram() else {
         // an error in the section is a finding already
         if image.walk().sections.iter().all(|s| s.header.idstr != "ram") && image.walk().stopped.is_none() {

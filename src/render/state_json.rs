@@ -43,7 +43,7 @@ pub struct FindingJson {
 impl From<&Diagnostic> for FindingJson {
     fn from(d: &Diagnostic) -> Self {
         Self {
-            severity: d.severity.name(),
+            severity: d.level.name(),
             code: d.code,
             offset: d.range.map(|r| r.start.to_string()),
             path: d.path.clone(),

@@ -5,7 +5,7 @@ use super::matching::Unmatched;
 use super::model::{Gap, Walk};
 use super::tail::{self, Description};
 use super::walk::Walker;
-use crate::diag::Severity;
+use crate::diag::Level;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_VMDESC_BYTES;
 use crate::names::RecordType;
@@ -84,8 +84,8 @@ impl Walker<'_> {
             return;
         }
         let what = "a description was found that does not belong to this stream; it is not used";
-        self.out.found.add(Severity::Warning, "foreign-vmdesc", None, None, what);
-        self.unmatched = Unmatched::new(self.lent);
+        self.out.found.add(Level::Warning, "foreign-vmdesc", None, None, what);
+        self.unmatched = Unmatched::new(self.external_schema);
         for s in &mut self.out.sections {
             s.device = self.unmatched.take(&s.header);
         }
@@ -144,7 +144,7 @@ impl Walker<'_> {
             if let Some(p) = c.package.filter(|p| p.end.0 > size) {
                 let what =
                     format!("the command PACKAGED says {} bytes, {} are left", p.len(), size.saturating_sub(p.start.0));
-                self.out.found.add(Severity::Error, "package-size", Some(c.range), None, what);
+                self.out.found.add(Level::Error, "package-size", Some(c.range), None, what);
             }
         }
     }
@@ -173,12 +173,12 @@ impl Walker<'_> {
         }
         if let Some(d) = &self.schema {
             for r in &d.schema.remarks {
-                self.out.found.add(Severity::Warning, "vmdesc", Some(d.record), None, r.clone());
+                self.out.found.add(Level::Warning, "vmdesc", Some(d.record), None, r.clone());
             }
             for i in self.unmatched.left() {
                 if let Some(dev) = d.schema.devices.get(i) {
                     let what = format!("{} ({}) is described but has no section", dev.idstr, dev.instance_id);
-                    let severity = if self.proven { Severity::Error } else { Severity::Warning };
+                    let severity = if self.proven { Level::Error } else { Level::Warning };
                     self.out.found.add(severity, "missing-section", None, Some(&dev.idstr.to_string()), what);
                 }
             }

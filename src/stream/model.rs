@@ -33,7 +33,7 @@ pub struct WalkOptions<'a> {
     /// How much is looked at.
     pub depth: Depth,
     /// A description from elsewhere, for a stream without one.
-    pub lent: Option<&'a Schema>,
+    pub external_schema: Option<&'a Schema>,
     /// The memory that may be used.
     pub budget: Budget,
 }

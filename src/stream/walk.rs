@@ -11,7 +11,7 @@ use super::own::Searched;
 use super::resync::{self, Known};
 use super::tail::{AtTheEnd, Description};
 use crate::budget::Charge;
-use crate::diag::Severity;
+use crate::diag::Level;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_LISTED, MAX_SECTION_BYTES};
 use crate::names::{Command, RecordType};
@@ -29,7 +29,7 @@ pub(super) struct Walker<'a> {
     pub(super) payloads: &'a mut dyn Payloads,
     pub(super) context: Context,
     pub(super) schema: Option<Arc<Description>>,
-    pub(super) lent: Option<&'a Schema>,
+    pub(super) external_schema: Option<&'a Schema>,
     /// Devices of the description that no section was matched with, in the order of the stream.
     pub(super) unmatched: Unmatched,
     /// Where in `sections` the START section with this id is.
@@ -62,8 +62,8 @@ pub fn walk(source: &dyn Source, how: &WalkOptions<'_>, payloads: &mut dyn Paylo
         payloads,
         context: Context::default(),
         schema: None,
-        lent: how.lent,
-        unmatched: Unmatched::new(how.lent),
+        external_schema: how.external_schema,
+        unmatched: Unmatched::new(how.external_schema),
         live: HashMap::new(),
         live_ids: HashSet::new(),
         live_open: 0,
@@ -102,7 +102,7 @@ impl Walker<'_> {
     }
 
     pub(super) fn schema(&self) -> Option<&Schema> {
-        self.schema.as_deref().map(|d| &d.schema).or(self.lent)
+        self.schema.as_deref().map(|d| &d.schema).or(self.external_schema)
     }
 
     pub(super) fn account(&mut self, range: StreamRange) {
@@ -186,7 +186,7 @@ impl Walker<'_> {
         }
         if command.name().is_none() {
             let what = format!("command {:#x} with {len} bytes is not known; it was passed over", command.0);
-            self.out.found.add(Severity::Warning, "unknown-command", Some(range), None, what);
+            self.out.found.add(Level::Warning, "unknown-command", Some(range), None, what);
         }
         if let Err(e) = self.payloads.command(command, &payload, start) {
             self.out.found.survived("command", &e);
@@ -213,7 +213,7 @@ impl Walker<'_> {
         let device = if full { self.unmatched.take(&header) } else { None };
         if !self.ids.insert(header.section_id) {
             let what = format!("section id {} is that of an earlier section", header.section_id);
-            self.out.found.add(Severity::Warning, "section-id-twice", Some(header.range), Some(&header.label()), what);
+            self.out.found.add(Level::Warning, "section-id-twice", Some(header.range), Some(&header.label()), what);
         }
         if !full {
             self.live_ids.insert(header.section_id);
@@ -269,7 +269,7 @@ impl Walker<'_> {
             }
             let what = format!("the description says {total} bytes, which is not where the section ends");
             self.out.found.add(
-                Severity::Warning,
+                Level::Warning,
                 "vmdesc-size",
                 Some(StreamRange::with_len(from.0, total)),
                 Some(&s.header.idstr.to_string()),
@@ -296,7 +296,7 @@ impl Walker<'_> {
         if let Some(v) = described.filter(|v| *v != found) {
             let what = format!("the section's header says version {found}, the description {v}");
             self.out.found.add(
-                Severity::Warning,
+                Level::Warning,
                 "section-version",
                 Some(s.header.range),
                 Some(&s.header.idstr.to_string()),

@@ -1,6 +1,6 @@
 //! Reports that were made up, for the tests of what is printed of them.
 
-use savevm_analyze::difference::{Aspect, Difference, Report, Rule, Subject, Weight};
+use savevm_analyze::findings::{Aspect, Difference, Report, Rule, Severity, Subject};
 use savevm_analyze::offset::StreamRange;
 
 static VALUE: Rule = Rule { id: "field-value", what: "The value of a field is another." };
@@ -20,7 +20,7 @@ fn aspect(text: &str, start: u64) -> Option<Aspect> {
 fn value(subject: &Subject, field: &str, before: &str, after: &str) -> Difference {
     Difference {
         rule: &VALUE,
-        weight: Weight::Differs,
+        severity: Severity::Differs,
         subject: subject.field(field),
         message: "the value is another".to_owned(),
         before: aspect(before, 0x1f3a),
@@ -81,12 +81,12 @@ pub fn same() -> Report {
     Report { command: "diff", inputs, rules, compared, ..Report::default() }
 }
 
-/// Returns what the question for a target may find, with a difference of each weight.
+/// Returns what the question for a target may find, with a difference of each severity.
 pub fn compat() -> Report {
     let net = Subject::section("0000:00:02.0/virtio-net", 0);
-    let one = |rule: &'static Rule, weight: Weight, subject: Subject, message: &str| Difference {
+    let one = |rule: &'static Rule, severity: Severity, subject: Subject, message: &str| Difference {
         rule,
-        weight,
+        severity,
         subject,
         message: message.to_owned(),
         before: aspect("version 2", 0x4000),
@@ -94,13 +94,13 @@ pub fn compat() -> Report {
         meaning: Vec::new(),
     };
     let mut net_breaks =
-        one(&UNKNOWN, Weight::Breaks, net.field("vdev.config"), "the target reads another number of bytes");
+        one(&UNKNOWN, Severity::Breaks, net.field("vdev.config"), "the target reads another number of bytes");
     net_breaks.after = aspect("12 bytes", 0);
     net_breaks.meaning = vec![
         "the configuration space of virtio-net grew when the guest was given a way to read the speed of the link"
             .to_owned(),
     ];
-    let mut expired = one(&EXPIRED, Weight::Harmless, Subject::part("accepted", "known.toml:3"), "the entry expired");
+    let mut expired = one(&EXPIRED, Severity::Harmless, Subject::part("accepted", "known.toml:3"), "the entry expired");
     expired.before = None;
     Report {
         brief: false,
@@ -110,13 +110,13 @@ pub fn compat() -> Report {
         differences: vec![
             one(
                 &UNKNOWN,
-                Weight::Breaks,
+                Severity::Breaks,
                 Subject::section("i6300esb_wdt", 0),
                 "the target has no such section, and QEMU stops at a section that it does not know: take the device out before the guest is saved",
             ),
             net_breaks,
-            one(&SUBSECTION, Weight::MayBreak, net.field("vdev/disabled"), "the target does not know the subsection"),
-            one(&SUBSECTION, Weight::Harmless, net.field("packed_ring"), "only read when it is used"),
+            one(&SUBSECTION, Severity::MayBreak, net.field("vdev/disabled"), "the target does not know the subsection"),
+            one(&SUBSECTION, Severity::Harmless, net.field("packed_ring"), "only read when it is used"),
             expired,
         ],
         compared: vec!["0000:00:02.0/virtio-net (0)".to_owned(), "i6300esb_wdt (0)".to_owned()],
@@ -125,9 +125,9 @@ pub fn compat() -> Report {
 }
 
 /// Returns the same with nothing heavier than this.
-pub fn compat_at_most(weight: Weight) -> Report {
+pub fn compat_at_most(severity: Severity) -> Report {
     let mut r = compat();
-    r.differences.retain(|d| d.weight <= weight);
+    r.differences.retain(|d| d.severity <= severity);
     r
 }
 

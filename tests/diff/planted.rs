@@ -198,8 +198,8 @@ fn between(name: &str, a: &State, b: &State) -> Vec<String> {
     let mut report = compare(input(&image_a), input(&image_b), &Options::default()).unwrap();
     memory::compare(&pages_a, &pages_b, &mut report).unwrap();
     assert_eq!(report.faults, [] as [String; 0]);
-    let told = |d: &savevm_analyze::difference::Difference| {
-        let side = |s: &Option<savevm_analyze::difference::Aspect>| s.as_ref().map_or("", |s| &s.text).to_owned();
+    let told = |d: &savevm_analyze::findings::Difference| {
+        let side = |s: &Option<savevm_analyze::findings::Aspect>| s.as_ref().map_or("", |s| &s.text).to_owned();
         format!("{} {}: {} -> {}", d.rule.id, d.subject, side(&d.before), side(&d.after))
     };
     report.differences.iter().map(told).collect()

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{plain, sentence, summary};
-use crate::difference::{Report, Weight};
+use crate::findings::{Report, Severity};
 use crate::render::human::count;
 
 /// How many annotations of a kind GitHub shows for one step.
@@ -22,10 +22,10 @@ pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
         all.push(("error", format!("savevm-analyze {}: not compared", r.command), plain(fault).into_owned()));
     }
     for d in &r.differences {
-        let command = match d.weight {
-            Weight::Breaks | Weight::Differs => "error",
-            Weight::MayBreak => "warning",
-            Weight::Harmless => "notice",
+        let command = match d.severity {
+            Severity::Breaks | Severity::Differs => "error",
+            Severity::MayBreak => "warning",
+            Severity::Harmless => "notice",
         };
         let mut text = plain(&sentence(d)).into_owned();
         for line in &d.meaning {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::verdict;
-use crate::difference::{Aspect, Difference, Report};
+use crate::findings::{Aspect, Difference, Report};
 use crate::offset::StreamRange;
 use crate::render::state_json::{RangeJson, SCHEMA_VERSION};
 use crate::text::Name;
@@ -85,7 +85,7 @@ impl<'a> From<&'a Difference> for Finding<'a> {
     fn from(d: &'a Difference) -> Self {
         Self {
             rule: d.rule.id,
-            verdict: d.weight.name(),
+            verdict: d.severity.name(),
             path: d.subject.to_string(),
             section: &d.subject.section,
             instance: d.subject.instance,

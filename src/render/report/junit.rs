@@ -7,7 +7,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use super::{label, plain, sentence, summary};
-use crate::difference::{Difference, Report};
+use crate::findings::{Difference, Report};
 use crate::render::human::plural;
 
 /// What is to be said of one section.
@@ -19,7 +19,7 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn fails(&self) -> bool {
-        self.counting.iter().any(|d| d.weight.fails())
+        self.counting.iter().any(|d| d.severity.fails())
     }
 
     fn skipped(&self) -> bool {
@@ -102,15 +102,15 @@ fn case<W: Write>(w: &mut Writer<W>, command: &str, name: &str, c: &Case<'_>) ->
         e.write_empty()?;
         return Ok(());
     }
-    let (failing, other): (Vec<&Difference>, Vec<_>) = c.counting.iter().partition(|d| d.weight.fails());
+    let (failing, other): (Vec<&Difference>, Vec<_>) = c.counting.iter().partition(|d| d.severity.fails());
     let accepted = c.accepted.iter().map(|(d, reason)| format!("accepted: {}\n    {}", line(d), plain(reason)));
     e.write_inner_content(|w| {
         if let Some(first) = failing.first() {
             let one_kind = failing.iter().all(|d| d.rule == first.rule);
-            let kind = if one_kind { first.rule.id } else { first.weight.name() };
+            let kind = if one_kind { first.rule.id } else { first.severity.name() };
             let message = match &*failing {
                 [one] => attribute(&line(one)),
-                several => plural(several.len() as u64, "difference"),
+                several => plural(several.len() as u64, "findings"),
             };
             let e = w.create_element("failure").with_attributes([("type", kind), ("message", &message)]);
             e.write_text_content(BytesText::new(&failing.iter().map(|d| full(d)).collect::<Vec<_>>().join("\n")))?;
@@ -123,7 +123,7 @@ fn case<W: Write>(w: &mut Writer<W>, command: &str, name: &str, c: &Case<'_>) ->
             w.create_element("skipped").with_attribute(("message", &*message)).write_empty()?;
         }
         let also: Vec<String> =
-            other.iter().map(|d| format!("{}: {}", d.weight.name(), full(d))).chain(accepted).collect();
+            other.iter().map(|d| format!("{}: {}", d.severity.name(), full(d))).chain(accepted).collect();
         if !also.is_empty() {
             w.create_element("system-out").write_text_content(BytesText::new(&also.join("\n")))?;
         }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{plain, summary, verdict};
-use crate::difference::{Aspect, Difference, Report};
+use crate::findings::{Aspect, Difference, Report};
 use crate::render::human::plural;
 
 /// What the text may take; a comment holds 65,536 characters on GitHub.
@@ -25,8 +25,8 @@ pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
     text = format!("{text}{} → {}\n\n{}\n", code(&before.to_string()), code(&after.to_string()), words(&summary(r)));
     let mut room = CAP.saturating_sub(RESERVE).saturating_sub(text.len());
 
-    let head = "| weight | where | what | before | after |\n|---|---|---|---|---|\n";
-    text += &table(head, r.differences.iter().map(row), "difference", &mut room);
+    let head = "| severity | where | what | before | after |\n|---|---|---|---|---|\n";
+    text += &table(head, r.differences.iter().map(row), "findings", &mut room);
     let accepted =
         r.accepted.iter().map(|(d, why)| format!("| {} | {} | {} |\n", path(d), words(&d.message), words(why)));
     let list = table("| where | what | reason |\n|---|---|---|\n", accepted, "accepted difference", &mut room);
@@ -66,7 +66,7 @@ fn row(d: &Difference) -> String {
     for line in &d.meaning {
         what = format!("{what}<br>{}", words(line));
     }
-    format!("| {} | {} | {what} | {} | {} |\n", d.weight.name(), path(d), side(&d.before), side(&d.after))
+    format!("| {} | {} | {what} | {} | {} |\n", d.severity.name(), path(d), side(&d.before), side(&d.after))
 }
 
 fn path(d: &Difference) -> String {

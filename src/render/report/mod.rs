@@ -21,7 +21,7 @@ pub mod text;
 use std::collections::BTreeSet;
 
 use super::human::{count, plural};
-use crate::difference::{Difference, Report, Subject, Weight};
+use crate::findings::{Difference, Report, Severity, Subject};
 use crate::text::line as plain;
 
 /// Returns the answer in one word, such as `same` or `may-break`.
@@ -31,34 +31,34 @@ pub fn verdict(r: &Report) -> &'static str {
         return if r.fails() { "different" } else { "same" };
     }
     match r.worst() {
-        Some(Weight::Breaks | Weight::Differs) => "incompatible",
-        Some(Weight::MayBreak) => "may-break",
-        Some(Weight::Harmless) | None => "compatible",
+        Some(Severity::Breaks | Severity::Differs) => "incompatible",
+        Some(Severity::MayBreak) => "may-break",
+        Some(Severity::Harmless) | None => "compatible",
     }
 }
 
 /// Returns the answer in one line: the verdict, how many differences where, and what was set aside.
 #[must_use]
 pub fn summary(r: &Report) -> String {
-    let n = |weight: Weight| r.differences.iter().filter(|d| d.weight == weight).count() as u64;
-    let (heavy, light) = (n(Weight::Breaks).saturating_add(n(Weight::Differs)), n(Weight::MayBreak));
+    let n = |severity: Severity| r.differences.iter().filter(|d| d.severity == severity).count() as u64;
+    let (heavy, light) = (n(Severity::Breaks).saturating_add(n(Severity::Differs)), n(Severity::MayBreak));
     let mut out = match (r.command, verdict(r)) {
         ("diff", "same") => format!("no differences{}", among(r, false)),
-        ("diff", _) => format!("{}{}", plural(heavy, "difference"), among(r, true)),
+        ("diff", _) => format!("{}{}", plural(heavy, "findings"), among(r, true)),
         (_, "incompatible") => {
             let also = if light == 0 { String::new() } else { format!(", {} that may,", count(light)) };
-            format!("incompatible: {} that QEMU refuses{also}{}", plural(heavy, "difference"), among(r, true))
+            format!("incompatible: {} that QEMU refuses{also}{}", plural(heavy, "findings"), among(r, true))
         }
         (_, "may-break") => {
-            format!("may break: {} that QEMU may refuse{}", plural(light, "difference"), among(r, true))
+            format!("may break: {} that QEMU may refuse{}", plural(light, "findings"), among(r, true))
         }
         _ => format!("compatible: nothing that QEMU would refuse was found{}", among(r, false)),
     };
     if r.command == "diff" && light > 0 {
         out += &format!("; {} that may break", count(light));
     }
-    if n(Weight::Harmless) > 0 {
-        out += &format!("; {} harmless", count(n(Weight::Harmless)));
+    if n(Severity::Harmless) > 0 {
+        out += &format!("; {} harmless", count(n(Severity::Harmless)));
     }
     let mut aside = Vec::new();
     if !r.accepted.is_empty() {

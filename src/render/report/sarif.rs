@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::{is_remark, sentence};
-use crate::difference::{Aspect, Difference, Report, Rule, Weight};
+use crate::findings::{Aspect, Difference, Report, Rule, Severity};
 use crate::text::Name;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -184,10 +184,10 @@ fn finding(
     if *n > 1 {
         key = format!("{key}#{n}");
     }
-    let level = match d.weight {
-        Weight::Breaks | Weight::Differs => "error",
-        Weight::MayBreak => "warning",
-        Weight::Harmless => "note",
+    let level = match d.severity {
+        Severity::Breaks | Severity::Differs => "error",
+        Severity::MayBreak => "warning",
+        Severity::Harmless => "note",
     };
     let mut text = format!("{path}: {}", sentence(d));
     for line in &d.meaning {

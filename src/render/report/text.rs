@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{change, is_remark, label, plain, summary, verdict};
-use crate::difference::{Difference, Report, Weight};
+use crate::findings::{Difference, Report, Severity};
 use crate::render::tree::{Paint, Role};
 
 /// Columns that a line may take before what it shows is broken into several.
@@ -17,14 +17,14 @@ const FIELD: usize = 32;
 /// # Errors
 /// Those of the writer.
 pub fn print(out: &mut dyn Write, r: &Report, paint: Paint<'_>) -> io::Result<()> {
-    let weights = r.differences.iter().any(|d| d.weight != Weight::Differs);
-    let is_shown = |d: &&Difference| !r.brief || d.weight != Weight::Harmless || is_remark(d);
+    let severities = r.differences.iter().any(|d| d.severity != Severity::Differs);
+    let is_shown = |d: &&Difference| !r.brief || d.severity != Severity::Harmless || is_remark(d);
     let shown: Vec<&Difference> = r.differences.iter().filter(is_shown).collect();
     for (titles, section) in sections(&shown) {
         writeln!(out, "{}", paint(Role::Title, &plain(&titles)))?;
         let width = section.iter().map(|d| d.subject.field.chars().count()).filter(|w| *w <= FIELD).max().unwrap_or(0);
         for d in section {
-            difference(out, d, width, weights, paint)?;
+            difference(out, d, width, severities, paint)?;
         }
     }
     if !shown.is_empty() {
@@ -53,12 +53,12 @@ fn sections<'a, 'd>(all: &'a [&'d Difference]) -> Vec<(String, &'a [&'d Differen
 
 /// Tells whether the same is said of two instances.
 fn same(a: &[&Difference], b: &[&Difference]) -> bool {
-    let text = |s: &Option<crate::difference::Aspect>| s.as_ref().map(|s| s.text.clone());
+    let text = |s: &Option<crate::findings::Aspect>| s.as_ref().map(|s| s.text.clone());
     let alike = |x: &Difference, y: &Difference| {
         x.subject.section == y.subject.section
             && x.subject.field == y.subject.field
             && x.rule == y.rule
-            && x.weight == y.weight
+            && x.severity == y.severity
             && x.message == y.message
             && x.meaning == y.meaning
             && text(&x.before) == text(&y.before)
@@ -80,15 +80,16 @@ pub fn last(out: &mut dyn Write, r: &Report, paint: Paint<'_>) -> io::Result<()>
     writeln!(out, "{}", paint(role, &summary(r)))
 }
 
-fn difference(out: &mut dyn Write, d: &Difference, width: usize, weights: bool, paint: Paint<'_>) -> io::Result<()> {
-    let role = match d.weight {
-        Weight::Breaks | Weight::Differs => Role::Problem,
-        Weight::MayBreak => Role::Name,
-        Weight::Harmless => Role::Dim,
+fn difference(out: &mut dyn Write, d: &Difference, width: usize, severities: bool, paint: Paint<'_>) -> io::Result<()> {
+    let role = match d.severity {
+        Severity::Breaks | Severity::Differs => Role::Problem,
+        Severity::MayBreak => Role::Name,
+        Severity::Harmless => Role::Dim,
     };
-    let badge = if weights { format!("{} ", paint(role, &format!("{:9}", d.weight.name()))) } else { String::new() };
-    let used = if weights { 12 } else { 2 };
-    let indent = " ".repeat(if weights { 12 } else { 6 });
+    let badge =
+        if severities { format!("{} ", paint(role, &format!("{:9}", d.severity.name()))) } else { String::new() };
+    let used = if severities { 12 } else { 2 };
+    let indent = " ".repeat(if severities { 12 } else { 6 });
     let field = plain(&d.subject.field);
     let long = field.chars().count();
     let change = change(d).map(|c| plain(&c).into_owned());

@@ -3,7 +3,7 @@
 use toml::value::Date;
 
 use super::{ACCEPTED_EXPIRED, ACCEPTED_UNUSED, ACCEPTED_VERSION_UNKNOWN, Accepted, Entry, Requirement, Version};
-use crate::difference::{Aspect, Difference, Report, Rule, Subject, Weight};
+use crate::findings::{Aspect, Difference, Report, Rule, Severity, Subject};
 
 /// What the entries are judged by, beside the differences.
 #[derive(Clone, Copy, Debug)]
@@ -109,24 +109,24 @@ impl Entry {
 
     /// Returns what is to be said of the entry; `hit` tells whether it would have matched something that counts now.
     fn remark(&self, fate: Fate, hit: bool, c: &Conditions) -> Option<Difference> {
-        let say = |rule: &'static Rule, weight: Weight, message: String| {
-            Some(Difference::new(rule, weight, Subject::part("accepted", self.place()), message, [None, None]))
+        let say = |rule: &'static Rule, severity: Severity, message: String| {
+            Some(Difference::new(rule, severity, Subject::part("accepted", self.place()), message, [None, None]))
         };
         let path = &self.path;
         match fate {
             Fate::Expired if hit => {
                 let day = self.expires.map(|d| d.to_string()).unwrap_or_default();
                 let message = format!("the entry for {path} expired on {day} and accepts nothing any more");
-                say(&ACCEPTED_EXPIRED, Weight::Harmless, message)
+                say(&ACCEPTED_EXPIRED, Severity::Harmless, message)
             }
             Fate::VersionUnknown if hit => {
                 let unknown = self.from.is_some() && c.from.is_none();
                 let option = if unknown { "--from-version" } else { "--to-version" };
                 let message = format!("the entry for {path} is for certain versions of QEMU; give {option}");
-                say(&ACCEPTED_VERSION_UNKNOWN, Weight::Harmless, message)
+                say(&ACCEPTED_VERSION_UNKNOWN, Severity::Harmless, message)
             }
             Fate::Unused if c.strict => {
-                say(&ACCEPTED_UNUSED, Weight::Differs, format!("the entry for {path} matches nothing any more"))
+                say(&ACCEPTED_UNUSED, Severity::Differs, format!("the entry for {path} matches nothing any more"))
             }
             _ => None,
         }
@@ -170,7 +170,7 @@ mod tests {
     fn difference(rule: &'static Rule, field: &str, before: &str, after: &str) -> Difference {
         Difference {
             rule,
-            weight: Weight::Differs,
+            severity: Severity::Differs,
             subject: Subject::section("cpu", 0).field(field),
             message: "the value changed".to_owned(),
             before: Some(Aspect::new(before, None)),
@@ -243,7 +243,7 @@ mod tests {
         let last = r.differences.last().unwrap();
         assert_eq!(last.subject.to_string(), "accepted > a.toml:1");
         assert_eq!(last.message, "the entry for cpu expired on 2026-06-02 and accepts nothing any more");
-        assert_eq!(last.weight, Weight::Harmless);
+        assert_eq!(last.severity, Severity::Harmless);
         assert_eq!(fates, [Fate::Expired]);
         // another entry has taken its place
         let (r, _) = applied(&(keys + &entry("path = 'cpu'")), &later);
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(fates, [Fate::VersionUnknown]);
         assert_eq!(told(&r).0, ["field-value", "field-value", "section-missing", "accepted-version-unknown"]);
         assert!(r.differences[3].message.ends_with("give --to-version"));
-        assert_eq!(r.differences[3].weight, Weight::Harmless);
+        assert_eq!(r.differences[3].severity, Severity::Harmless);
         let (r, _) = applied(&entry("path = 'x'\nfrom = '7.2'"), &conditions());
         assert_eq!(told(&r).0.len(), 3);
     }

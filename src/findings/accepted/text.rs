@@ -6,7 +6,7 @@ use std::fmt;
 use toml::Value;
 
 use super::{Accepted, Entry, Fate};
-use crate::difference::{Difference, Report, Subject, accepted};
+use crate::findings::{Difference, Report, Subject, accepted};
 
 impl Accepted {
     /// Makes an entry for everything that counts in a report, with a reason that is still to be given.

@@ -28,7 +28,7 @@ use crate::value::matches_glob;
 
 /// What a difference leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Weight {
+pub enum Severity {
     /// The target loads the stream all the same.
     Harmless,
     /// The target may refuse the stream: it depends on the guest's state, or on what neither input tells.
@@ -39,7 +39,7 @@ pub enum Weight {
     Differs,
 }
 
-impl Weight {
+impl Severity {
     /// Returns the stable name that output uses.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -185,7 +185,7 @@ pub struct Difference {
     /// What kind it is.
     pub rule: &'static Rule,
     /// What it leads to.
-    pub weight: Weight,
+    pub severity: Severity,
     /// What it is about.
     pub subject: Subject,
     /// What differs and what follows from it, a sentence without the subject, lower case, no full stop.
@@ -203,12 +203,12 @@ impl Difference {
     #[must_use]
     pub fn new(
         rule: &'static Rule,
-        weight: Weight,
+        severity: Severity,
         subject: Subject,
         message: impl Into<String>,
         [before, after]: [Option<Aspect>; 2],
     ) -> Self {
-        Self { rule, weight, subject, message: message.into(), before, after, meaning: Vec::new() }
+        Self { rule, severity, subject, message: message.into(), before, after, meaning: Vec::new() }
     }
 }
 
@@ -239,13 +239,13 @@ impl Report {
     /// Tells whether the answer is no.
     #[must_use]
     pub fn fails(&self) -> bool {
-        self.differences.iter().any(|d| d.weight.fails())
+        self.differences.iter().any(|d| d.severity.fails())
     }
 
-    /// Returns the heaviest weight among what counts.
+    /// Returns the highest severity among what counts.
     #[must_use]
-    pub fn worst(&self) -> Option<Weight> {
-        self.differences.iter().map(|d| d.weight).max()
+    pub fn worst(&self) -> Option<Severity> {
+        self.differences.iter().map(|d| d.severity).max()
     }
 }
 
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn only_the_heavy_ones_fail() {
-        assert!(Weight::Breaks.fails() && Weight::Differs.fails());
-        assert!(!Weight::MayBreak.fails() && !Weight::Harmless.fails());
+        assert!(Severity::Breaks.fails() && Severity::Differs.fails());
+        assert!(!Severity::MayBreak.fails() && !Severity::Harmless.fails());
     }
 }

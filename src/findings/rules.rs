@@ -13,10 +13,10 @@ pub struct Rule {
 macro_rules! rules {
     ($($name:ident = $id:literal: $what:literal;)+) => {
         $(#[doc = $what]
-        pub static $name: $crate::difference::Rule = $crate::difference::Rule { id: $id, what: $what };)+
+        pub static $name: $crate::findings::Rule = $crate::findings::Rule { id: $id, what: $what };)+
 
         /// Every rule, in the order of the documentation.
-        pub static RULES: &[&$crate::difference::Rule] = &[$(&$name),+];
+        pub static RULES: &[&$crate::findings::Rule] = &[$(&$name),+];
 
         #[cfg(test)]
         #[test]

@@ -1,0 +1,162 @@
+//! The command line's root: the commands, and the flags of analyze-migration.py.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use super::check::CheckArgs;
+use super::compat::CompatArgs;
+use super::cpu::CpuArgs;
+use super::devices::{PciArgs, VirtioArgs};
+use super::diff::DiffArgs;
+use super::extract::ExtractArgs;
+use super::info::InfoArgs;
+use super::shared::SourceArgs;
+use super::state::StateArgs;
+use super::style::ColorWhen;
+
+const EXAMPLES: &str = "\
+Examples:
+  savevm-analyze -f vm.mig                    what analyze-migration.py prints
+  savevm-analyze info vm.mig                  what is in the file
+  savevm-analyze diff before.mig after.mig    what changed
+  savevm-analyze check vm.mig                 is every byte accounted for
+
+Exit status:
+  0 complete   1 the answer is no   2 nothing usable   3 partial, see the errors";
+
+const USAGE: &str = "\
+savevm-analyze [OPTIONS] [FILE]
+       savevm-analyze [--color WHEN] <COMMAND>";
+
+/// Open the saved state of a QEMU virtual machine and decode all of it.
+#[derive(Debug, Parser)]
+#[command(name = "savevm-analyze", version, about, after_help = EXAMPLES, override_usage = USAGE)]
+pub struct Args {
+    #[command(flatten)]
+    pub dump: DumpArgs,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
+    pub color: ColorWhen,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+impl Args {
+    /// Parses the command line. The flags of analyze-migration.py do not go with a subcommand; those that are for all
+    /// commands do, before it or behind it, which is why clap's own `args_conflicts_with_subcommands` is of no use.
+    ///
+    /// # Errors
+    /// What clap says, help and version included.
+    pub fn parse_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(line)?;
+        if let Some(command) = matches.subcommand_name() {
+            let mut flags = DumpArgs::augment_args(clap::Command::new(""));
+            flags.build();
+            let given = |a: &&clap::Arg| matches.value_source(a.get_id().as_str()) == Some(ValueSource::CommandLine);
+            if let Some(flag) = flags.get_arguments().find(given) {
+                let what = format!("{flag} does not go with the command {command}");
+                return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, what));
+            }
+        }
+        Self::from_arg_matches(&matches)
+    }
+}
+
+/// The flags of analyze-migration.py, and what goes with them.
+#[derive(Debug, Default, ClapArgs)]
+pub struct DumpArgs {
+    /// The saved state; `-` is standard input.
+    #[arg(value_name = "FILE", conflicts_with = "file")]
+    pub path: Option<PathBuf>,
+    /// The saved state; `-` is standard input.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// What to print.
+    #[arg(short, long, value_enum, default_value_t, value_name = "WHAT")]
+    pub dump: DumpWhat,
+    /// Print the contents of memory too.
+    #[arg(short, long)]
+    pub memory: bool,
+    /// Write desc.json, state.json and one file per RAM block into a directory.
+    #[arg(short = 'x', long, conflicts_with = "extract_ram")]
+    pub extract: bool,
+    /// Write one sparse file per RAM block into a directory.
+    #[arg(long)]
+    pub extract_ram: bool,
+    /// Only this RAM block. May be given several times.
+    #[arg(long, value_name = "NAME", requires = "extract_ram")]
+    pub block: Vec<String>,
+    /// Where --extract and --extract-ram write to; `-` for one block to standard output.
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub output: PathBuf,
+    /// Write the state of the devices to a file in the same pass.
+    #[arg(long, value_name = "FILE", requires = "extract_ram")]
+    pub also_state: Option<PathBuf>,
+    /// Overwrite files that exist.
+    #[arg(long)]
+    pub force: bool,
+    /// Do not wait until the files are on the disk.
+    #[arg(long, hide_short_help = true)]
+    pub no_sync: bool,
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+/// What `--dump` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DumpWhat {
+    /// The state of all devices.
+    #[default]
+    State,
+    /// The description of all devices.
+    Desc,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what is in a saved state: machine, sections, memory blocks.
+    Info(InfoArgs),
+    /// Print the typed tree of the devices.
+    State(StateArgs),
+    /// Show the processors: registers by name, flags spelt out, interrupt controllers, clocks.
+    Cpu(CpuArgs),
+    /// List the PCI devices: what they are, and what the guest made of them.
+    Pci(PciArgs),
+    /// Show the virtio devices: status, features, configuration, queues.
+    Virtio(VirtioArgs),
+    /// Verify every structural rule, and that every byte is accounted for.
+    Check(CheckArgs),
+    /// Write guest memory in a format that other tools read.
+    Extract(ExtractArgs),
+    /// Compare two states: what changed, field by field.
+    Diff(Box<DiffArgs>),
+    /// Tell whether a target loads what was saved.
+    Compat(CompatArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_for_all_commands_stand_on_either_side() {
+        let parse = |line: &str| Args::parse_line(line.split(' ').map(OsString::from));
+        for line in ["x --color always info f", "x info f --color always", "x info --color=always f"] {
+            let a = parse(line).unwrap();
+            assert_eq!(a.color, ColorWhen::Always, "{line}");
+            assert!(matches!(a.command, Some(Command::Info(_))));
+        }
+        assert!(parse("x -f a info b").unwrap_err().to_string().contains("--file"));
+        assert!(parse("x --dump desc info b").unwrap_err().to_string().contains("--dump"));
+        assert!(parse("x a").unwrap().command.is_none());
+    }
+}
