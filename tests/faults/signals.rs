@@ -9,9 +9,9 @@ use crate::common::{fixture, scratch};
 use crate::{oracle, preload};
 
 /// Starts an extraction that takes seconds, and waits until it has begun to write.
-fn start(out: &Path, shell: &str) -> Child {
+fn start(out: &Path, shell: &str, env: &str) -> Child {
     let mut c = Command::new("sh");
-    c.arg("-c").arg(format!("{shell} exec env LD_PRELOAD=\"$0\" FAULT=pwrite64:slow20:1:every \"$@\"")).arg(preload());
+    c.arg("-c").arg(format!("{shell} exec env {env} LD_PRELOAD=\"$0\" FAULT=pwrite64:slow20:1:every \"$@\"")).arg(preload());
     c.arg(env!("CARGO_BIN_EXE_savevm-analyze")).arg("extract").arg(fixture("resent-11.1")).arg("-o").arg(out);
     let child = c.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let begun = Instant::now();
@@ -31,7 +31,8 @@ fn a_signal_removes_unfinished_files_and_says_so() {
     for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
         let out = scratch(&format!("signal{signal}"));
         fs::write(out.join("pc.ram.abcdef.partial"), "of an older run").unwrap();
-        let child = start(&out, "");
+        // a shell ignores SIGINT for what it runs in the background, the tests included
+        let child = start(&out, "", "--default-signal=INT,TERM,HUP");
         kill(&child, signal);
         let o = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&o.stderr).into_owned();
@@ -45,7 +46,7 @@ fn a_signal_removes_unfinished_files_and_says_so() {
 #[test]
 fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     let out = scratch("ignored");
-    let child = start(&out, "trap '' HUP;");
+    let child = start(&out, "trap '' HUP;", "");
     kill(&child, "-HUP");
     let o = child.wait_with_output().unwrap();
     assert_eq!(o.status.code(), Some(0), "{}", String::from_utf8_lossy(&o.stderr));
