@@ -372,7 +372,10 @@ impl Readers<'_> {
                 p
             }
         };
-        self.ram = Some((h.section_id, RamReader::new(ram, config.map(|c| c.machine.clone()))));
+        let mut reader = RamReader::new(ram, config.map(|c| c.machine.clone()));
+        // a second ram section brings a second list, as COLO does
+        reader.count_lists(self.ram.as_ref().map_or(0, |(_, r)| r.lists()));
+        self.ram = Some((h.section_id, reader));
         true
     }
 }

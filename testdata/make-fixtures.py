@@ -273,9 +273,10 @@ CASES = [
     ("base.mig", "nothing: the others are made of it"), ("check-sound.mig", "a struct of one byte whose fields have five: it does not decode"),
     ("chk-described-no-section.mig", "a described device has no section"), ("chk-dup-block.mig", "two RAM blocks of one name"),
     ("chk-no-ram.mig", "no ram section"), ("chk-ram-never-ends.mig", "the ram section has no END"),
+    ("chk-second-ram-section.mig", "a second START section of ram"),
     ("chk-same-section-id.mig", "two devices whose sections have one id"), ("chk-xbzrle-garbage.mig", "an XBZRLE page that is none"),
     ("chk-zlib-garbage.mig", "a zlib page that is none"), ("forge.mig", "a machine name with a line `sound` in it, and the stream ends in the middle"),
-    ("gh-a.mig", "names that a CI runner would obey"), ("gh-b.mig", "the same with other values"), ("term-a.mig", "names that a terminal would obey"),
+    ("gh-a.mig", "names that a CI runner would obey"), ("gh-b.mig", "the same with other values"), ("second-list.mig.zst", "pages, then a second list of RAM blocks"), ("term-a.mig", "names that a terminal would obey"),
 ]
 def readme(out):
     rows = []

@@ -38,6 +38,7 @@ fn what_no_qemu_loads_is_not_sound() {
         ("chk-ram-never-ends", "no END"),
         ("chk-xbzrle-garbage", "XBZRLE"),
         ("chk-zlib-garbage", "zlib"),
+        ("chk-second-ram-section", "2 lists of RAM blocks"),
         ("check-sound", ""),
     ] {
         let file = case(&format!("{name}.mig"));

@@ -69,6 +69,11 @@ impl RamReader {
         self.lists
     }
 
+    /// Counts the lists of an earlier `ram` section of the same stream.
+    pub fn count_lists(&mut self, earlier: u64) {
+        self.lists = self.lists.saturating_add(earlier);
+    }
+
     /// Returns the context.
     #[must_use]
     pub fn context(&self) -> &RamContext {

@@ -101,16 +101,17 @@ impl<'p> PageImages<'p> {
     /// What the planner said, or what went wrong with writing: here in full, while the walk of the stream is only told
     /// that there is nowhere to write.
     pub fn finish(&mut self) -> Result<Report> {
+        let flushed = self.flush();
+        // the writer is waited for after an error too, so that a partial image holds all that came before the error
+        let done = match &mut self.writer {
+            Some(w) => w.finish(),
+            None => Ok(super::writer::Done::default()),
+        };
         if let Some(e) = self.failed.take() {
             return Err(e);
         }
-        if let Err(e) = self.flush() {
-            return Err(self.failed.take().unwrap_or(e));
-        }
-        let done = match &mut self.writer {
-            Some(w) => w.finish()?,
-            None => super::writer::Done::default(),
-        };
+        flushed?;
+        let done = done?;
         let page = self.target_page;
         Ok(Report {
             blocks: self

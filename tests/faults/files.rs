@@ -65,6 +65,29 @@ fn thousands_of_blocks_of_one_cleaned_name_need_few_descriptors_and_little_time(
     assert!(String::from_utf8_lossy(&o.stdout).contains("\"****************"), "{}", said(&o));
 }
 
+/// An error ends the walk while the writing thread still has pages to write.
+#[test]
+fn a_partial_image_holds_all_that_came_before_the_error() {
+    let dir = scratch("second-list");
+    let stream = testdata().join("cases/second-list.mig.zst");
+    let mut whole: Vec<Vec<u8>> = Vec::new();
+    for (name, fault) in [("fast", "none"), ("slow", "pwrite64:slow20:1:every")] {
+        let out = dir.join(name);
+        let mut c = savevm_analyze();
+        c.env("LD_PRELOAD", preload()).env("FAULT", fault).arg("extract").arg(&stream).arg("-o").arg(&out);
+        let o = c.output().unwrap();
+        assert_eq!(o.status.code(), Some(3), "{}", said(&o));
+        let mut contents: Vec<Vec<u8>> = oracle::files(&out).into_values().collect();
+        contents.sort();
+        assert!(contents.iter().any(|c| c.iter().any(|b| *b != 0)));
+        if whole.is_empty() {
+            whole = contents;
+        } else {
+            assert!(whole == contents, "the images differ");
+        }
+    }
+}
+
 #[test]
 fn files_with_memory_are_for_their_owner() {
     let dir = scratch("rights");
