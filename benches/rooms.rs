@@ -6,7 +6,7 @@ use std::sync::Arc;
 use divan::counter::BytesCount;
 use savevm_analyze::budget::Budget;
 use savevm_analyze::container::Container;
-use savevm_analyze::image::{OpenOptions, SaveImage};
+use savevm_analyze::image::OpenOptions;
 use savevm_analyze::ram::{PageStats, apply_xbzrle};
 use savevm_analyze::wire::MemorySource;
 
@@ -46,8 +46,7 @@ fn walk_page_records(b: divan::Bencher<'_, '_>) {
     let c = container(stream(64));
     b.counter(BytesCount::new(64_u64 << 20)).bench(|| {
         let mut stats = PageStats::new(&Budget::default());
-        let options = OpenOptions { full: true, pages: Some(&mut stats), ..OpenOptions::default() };
-        SaveImage::walk_container(c.clone(), options).map(|i| i.walk().accounted)
+        OpenOptions::new().pages(&mut stats).container(c.clone()).map(|i| i.walk().accounted)
     });
 }
 
@@ -56,8 +55,8 @@ fn decode_devices(b: divan::Bencher<'_, '_>, name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
     let c = container(std::fs::read(path).unwrap_or_default());
     b.bench(|| {
-        let image = SaveImage::walk_container(c.clone(), OpenOptions::default()).expect("a fixture");
-        image.device_sections().filter_map(|s| image.device(s).ok()).map(|d| d.decoded.errors.len()).sum::<usize>()
+        let image = OpenOptions::new().container(c.clone()).expect("a fixture");
+        image.device_sections().filter_map(|s| image.decode(s).ok()).map(|d| d.decoded.errors.len()).sum::<usize>()
     });
 }
 
@@ -75,7 +74,7 @@ fn wide_array(b: divan::Bencher<'_, '_>) {
     s.extend(text.as_bytes());
     let c = container(s);
     b.counter(BytesCount::new(count as u64 * 8)).bench(|| {
-        let image = SaveImage::walk_container(c.clone(), OpenOptions::default()).expect("a stream");
+        let image = OpenOptions::new().container(c.clone()).expect("a stream");
         let document = savevm_analyze::render::upstream::StateDocument::new(&image, None);
         savevm_analyze::render::pretty(std::io::sink(), &document).is_ok()
     });

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 
 /// What any input may use: page sets of a dense guest of 1 TiB, or the device state of a large machine.
 const BASE: u64 = 96 << 20;
@@ -120,7 +120,7 @@ impl Charge {
                     mib(limit)
                 ),
             )
-            .memory_hint()),
+            .hint(Remedy::RaiseMemoryLimit)),
         }
     }
 

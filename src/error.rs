@@ -17,6 +17,8 @@ pub enum ErrorKind {
     NotASaveImage,
     /// The input is what it should be, but of a kind that cannot be read.
     Unsupported,
+    /// The input does not hold what was asked for, such as a page that was not sent.
+    Missing,
     /// The input ends before the thing that was being read.
     Truncated,
     /// The input contradicts itself or the format.
@@ -37,11 +39,61 @@ impl ErrorKind {
             Self::Io => "io",
             Self::NotASaveImage => "not-a-save-image",
             Self::Unsupported => "unsupported",
+            Self::Missing => "missing",
             Self::Truncated => "truncated",
             Self::Corrupt => "corrupt",
             Self::SchemaMissing => "schema-missing",
             Self::SchemaMismatch => "schema-mismatch",
             Self::LimitExceeded => "limit-exceeded",
+        }
+    }
+}
+
+/// What the user of a library or of a program can try after an error. A program names its own option for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Choose one of these snapshots of a qcow2 image.
+    ChooseSnapshot(String),
+    /// Extract the RAM blocks one by one, or supply their guest-physical addresses.
+    PlaceBlocks,
+    /// Extract the RAM blocks one by one.
+    ExtractBlocks,
+    /// Supply the offset of the stream in the file, which seems to be this one if there is one.
+    SupplyOffset(Option<u64>),
+    /// Raise the limit on memory.
+    RaiseMemoryLimit,
+    /// Allow that the file is replaced.
+    Overwrite,
+    /// Anything else, in words.
+    Other(String),
+}
+
+impl From<&str> for Remedy {
+    fn from(text: &str) -> Self {
+        Self::Other(printable(text))
+    }
+}
+
+impl From<String> for Remedy {
+    fn from(text: String) -> Self {
+        Self::Other(printable(text))
+    }
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ChooseSnapshot(list) => write!(f, "choose a snapshot by name or id: {list}"),
+            Self::PlaceBlocks => f.write_str("extract the RAM blocks one by one, or supply their addresses"),
+            Self::ExtractBlocks => f.write_str("extract the RAM blocks one by one"),
+            Self::SupplyOffset(Some(n)) => write!(f, "a migration stream seems to begin at {n:#x}: supply that offset"),
+            Self::SupplyOffset(None) => {
+                f.write_str("QEMU's `file:PATH,offset=N` leaves zeros before the stream: supply that offset")
+            }
+            Self::RaiseMemoryLimit => f.write_str("raise the limit on memory"),
+            Self::Overwrite => f.write_str("remove the file, or allow that it is replaced"),
+            Self::Other(text) => f.write_str(text),
         }
     }
 }
@@ -56,7 +108,7 @@ struct Inner {
     file: Option<FileOffset>,
     /// Innermost frame first; printed outermost first.
     path: Vec<String>,
-    hint: Option<String>,
+    remedy: Option<Remedy>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -83,7 +135,7 @@ impl Error {
             stream: None,
             file: None,
             path: Vec::new(),
-            hint: None,
+            remedy: None,
             source: None,
         }))
     }
@@ -134,15 +186,9 @@ impl Error {
 
     /// Adds what the user can try.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(printable(hint));
+    pub fn hint(mut self, remedy: impl Into<Remedy>) -> Self {
+        self.0.remedy = Some(remedy.into());
         self
-    }
-
-    /// Adds how the memory limit is raised.
-    #[must_use]
-    pub(crate) fn memory_hint(self) -> Self {
-        self.hint("--max-memory raises the limit")
     }
 
     /// Returns what sort of obstacle this is.
@@ -180,8 +226,21 @@ impl Error {
 
     /// Returns what the user can try.
     #[must_use]
-    pub fn hint_text(&self) -> Option<&str> {
-        self.0.hint.as_deref()
+    pub fn remedy(&self) -> Option<&Remedy> {
+        self.0.remedy.as_ref()
+    }
+
+    /// Returns what the user can try, in words that name no option of a program.
+    #[must_use]
+    pub fn hint_text(&self) -> Option<String> {
+        self.0.remedy.as_ref().map(ToString::to_string)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    /// Creates an [`ErrorKind::Io`] error.
+    fn from(cause: std::io::Error) -> Self {
+        Self::io("input or output failed", cause)
     }
 }
 

@@ -129,6 +129,19 @@ fn from_file_and_pipe(name: &str, bytes: &[u8]) -> String {
     all
 }
 
+/// The JSON of a description has zeros in its first 80 bytes, which a search looks at.
+#[test]
+fn a_damaged_description_is_found_in_a_file_and_in_a_pipe() {
+    let file = case("chk-damaged-description.mig");
+    let sections = |pipe: bool| {
+        let (code, printed, _) = answer(&["info", "--json"], &file, pipe);
+        let info: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        (code, info["sections"].clone())
+    };
+    assert_eq!(sections(false), sections(true));
+    from_file_and_pipe("damaged-description", &fs::read(&file).unwrap());
+}
+
 /// A list of RAM blocks, or the pages, of so many bytes that a pipe no longer has the beginning of the record, and a name
 /// that is wrong at their end. A device follows.
 fn wrong_name_far_into(list: bool) -> Stream {

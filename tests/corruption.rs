@@ -27,12 +27,12 @@ fn framing(image: &SaveImage) -> Vec<usize> {
 }
 
 fn trees(image: &SaveImage) -> HashMap<u64, Node> {
-    image.device_sections().map(|s| (s.payload.start.0, image.device(s).unwrap().root().clone())).collect()
+    image.device_sections().map(|s| (s.payload.start.0, image.decode(s).unwrap().root().clone())).collect()
 }
 
 /// Tells whether anything was said.
 fn said(image: &SaveImage) -> bool {
-    let errors = |s| !image.device(s).unwrap().decoded.errors.is_empty();
+    let errors = |s| !image.decode(s).unwrap().decoded.errors.is_empty();
     image.walk().stopped.is_some() || !image.walk().found.list().is_empty() || image.device_sections().any(errors)
 }
 
@@ -68,7 +68,7 @@ fn every_byte_of_the_framing() {
                     let got = got
                         .unwrap_or_else(|| panic!("{what}: {} is gone: {:?}", s.header.label(), image.walk().stopped));
                     if image.schema().is_some() == sound.schema().is_some() {
-                        assert_eq!(image.device(got).unwrap().root(), &trees[&s.payload.start.0], "{what}");
+                        assert_eq!(image.decode(got).unwrap().root(), &trees[&s.payload.start.0], "{what}");
                     }
                 }
                 // with a description, those behind a fault in the device part are found again, but for one or two
@@ -153,8 +153,8 @@ fn a_wrong_size_in_the_description_costs_one_device() {
             assert!(image.walk().stopped.is_none(), "{what}");
             let sick: Vec<_> = image
                 .device_sections()
-                .filter(|s| image.device(s).unwrap().root() != &trees[&s.payload.start.0])
-                .map(|s| (s.header.label(), image.device(s).unwrap().decoded.errors.len()))
+                .filter(|s| image.decode(s).unwrap().root() != &trees[&s.payload.start.0])
+                .map(|s| (s.header.label(), image.decode(s).unwrap().decoded.errors.len()))
                 .collect();
             assert_eq!(sick.len(), 1, "{what}: {sick:?}");
             assert!(sick[0].1 > 0, "{what}: {sick:?}");

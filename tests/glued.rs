@@ -14,7 +14,8 @@ use std::sync::Arc;
 fn open(bytes: Vec<u8>, full: bool, pass_over: Option<u64>) -> SaveImage {
     let source = Arc::new(MemorySource::new(bytes));
     let container = Container::raw(source);
-    SaveImage::walk_container(container, OpenOptions { full, pass_over, ..OpenOptions::default() }).unwrap()
+    let options = OpenOptions::new().full(full);
+    pass_over.map_or(options, |n| OpenOptions::new().full(full).pass_over(n)).container(container).unwrap()
 }
 
 /// All that commands show of devices, and what they say beside it.

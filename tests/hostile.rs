@@ -29,7 +29,7 @@ fn look(what: &str, s: &Stream) -> SaveImage {
 fn nodes(image: &SaveImage, device: usize) -> usize {
     let mut n = 0;
     let section = image.device_sections().nth(device).unwrap();
-    image.device(section).unwrap().root().walk(&mut |_, _| {
+    image.decode(section).unwrap().root().walk(&mut |_, _| {
         n += 1;
         true
     });
@@ -48,7 +48,7 @@ fn between(fields: &str, payload: &[u8]) -> Stream {
 fn neighbours_stand(image: &SaveImage) {
     for (name, v) in [("before", 7), ("after", 9)] {
         let s = image.device_sections().find(|s| s.header.idstr == name).unwrap_or_else(|| panic!("{name} is gone"));
-        let d = image.device(s).unwrap();
+        let d = image.decode(s).unwrap();
         assert_eq!(d.root().child("v").and_then(|n| n.as_u64()), Some(v), "{name}");
         assert!(d.decoded.errors.is_empty());
     }
@@ -64,7 +64,7 @@ fn arrays_of_millions_of_numbers_are_decoded() {
     let image = look("table", &between(&table, &payload));
     neighbours_stand(&image);
     let section = image.device_sections().nth(1).unwrap();
-    let device = image.device(section).unwrap();
+    let device = image.decode(section).unwrap();
     assert!(device.decoded.errors.is_empty(), "{:?}", device.decoded.errors);
     let table = device.root().child("mig_table").unwrap();
     assert_eq!(table.elements().len(), count);
@@ -82,7 +82,7 @@ fn arrays_of_several_layouts_are_not_unpacked_without_end() {
     let image = look("mixed", &between(&fields.join(","), &vec![5; (8 << 20) + 9]));
     neighbours_stand(&image);
     assert!(nodes(&image, 1) < 10);
-    let device = image.device(image.device_sections().nth(1).unwrap()).unwrap();
+    let device = image.decode(image.device_sections().nth(1).unwrap()).unwrap();
     assert!(device.decoded.errors.is_empty(), "{:?}", device.decoded.errors);
     assert_eq!(device.root().child("y").unwrap().as_u64(), Some(5));
 }
@@ -98,7 +98,7 @@ fn arrays_that_are_longer_than_the_section() {
             neighbours_stand(&image);
             assert!(nodes(&image, 1) < 10_000);
             let sick = image.device_sections().nth(1).unwrap();
-            assert!(!image.device(sick).unwrap().decoded.errors.is_empty(), "{ty}, {size}");
+            assert!(!image.decode(sick).unwrap().decoded.errors.is_empty(), "{ty}, {size}");
         }
     }
 }
@@ -144,7 +144,7 @@ fn equal_devices_are_matched_in_order() {
     let values: Vec<_> = image
         .device_sections()
         .map(|s| {
-            let d = image.device(s).unwrap();
+            let d = image.decode(s).unwrap();
             assert!(d.decoded.errors.is_empty());
             d.root().child("v").or_else(|| d.root().child("w")).unwrap().as_u64()
         })
@@ -188,7 +188,7 @@ fn lists_without_an_end() {
         let image = look(ty, &s);
         neighbours_stand(&image);
         let d = image.device_sections().nth(1).unwrap();
-        assert!(!image.device(d).unwrap().decoded.errors.is_empty(), "{ty} {payload:?}");
+        assert!(!image.decode(d).unwrap().decoded.errors.is_empty(), "{ty} {payload:?}");
     }
 }
 

@@ -120,7 +120,7 @@ fn the_description_is_used_as_far_as_it_goes() {
     let all = sound.image.device_sections().count();
     assert!(described > 2 && described < all, "{described} of {all}");
     for (a, b) in image.device_sections().zip(sound.image.device_sections()).filter(|(a, _)| a.device.is_some()) {
-        assert_eq!(image.device(a).unwrap().root(), sound.image.device(b).unwrap().root());
+        assert_eq!(image.decode(a).unwrap().root(), sound.image.decode(b).unwrap().root());
     }
 }
 

@@ -10,14 +10,13 @@ use super::exit::{self, Failure, Outcome};
 use super::shared::InputArgs;
 use super::{open, style};
 use crate::diag::Level;
-use crate::image::{OpenOptions, SaveImage};
+use crate::image::SaveImage;
 use crate::inspect::{self, Check};
 use crate::ram::PageStats;
 use crate::render;
 use crate::render::human;
 use crate::render::state_json::{FindingJson, RangeJson, SCHEMA_VERSION};
 use crate::render::tree::Role;
-use crate::sink::{Both, GuestPages};
 use crate::stream::EndFound;
 use crate::text::Name;
 
@@ -40,6 +39,9 @@ pub struct CheckArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+/// Pages of a pipe that are kept for a look at virtio rings, in bytes.
+const MAX_KEPT: u64 = 256 << 20;
 
 /// What `check` prints as JSON. Schema: `schemas/output/check.schema.json`.
 #[derive(Serialize)]
@@ -87,28 +89,11 @@ struct Quirk {
 /// Runs `check`.
 pub fn run(a: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let options = open::options(&a.input.source)?;
-    let budget = options.settings.budget.clone();
+    let budget = a.input.source.settings().budget;
     let mut stats = if a.fast { PageStats::counting(&budget) } else { PageStats::new(&budget) };
-    // a pipe is read once: its pages are kept as far as there is room
-    let mut kept = (!open::is_file(&a.input.file)).then(|| GuestPages::every(&budget));
-    let image = match &mut kept {
-        Some(kept) => {
-            let mut both = Both(&mut stats, kept);
-            SaveImage::open(&a.input.file, OpenOptions { full: true, pages: Some(&mut both), ..options })?
-        }
-        None => SaveImage::open(&a.input.file, OpenOptions { full: true, pages: Some(&mut stats), ..options })?,
-    };
-    let mut read = |ranges| -> crate::error::Result<Option<GuestPages>> {
-        if let Some(mut pages) = kept.take() {
-            pages.place_by(image.machine(), image.ram_blocks(), &image.map_facts());
-            return Ok(Some(pages).filter(|p| !p.is_truncated()));
-        }
-        let mut pages = GuestPages::new(ranges, image.map_facts(), &budget);
-        let options = OpenOptions { full: true, pages: Some(&mut pages), ..open::options(&a.input.source)? };
-        SaveImage::open(&a.input.file, options)?;
-        Ok(Some(pages))
-    };
-    let found = inspect::check(&image, &stats, &mut read)?;
+    // a pipe is read once: its pages are kept for the virtio rings
+    let image = open::image(&a.input.file, options.pages(&mut stats).keep_memory(MAX_KEPT))?;
+    let found = inspect::check(&image, &stats)?;
     if a.json {
         render::pretty(&mut *out, &Report::new(&image, &found))?;
     } else {

@@ -12,7 +12,6 @@ use super::shared::SourceArgs;
 use crate::compat::{self, Dump, Known, Side, StreamFacts};
 use crate::error::{Error, ErrorKind};
 use crate::findings::{Difference, Report};
-use crate::image::{OpenOptions, SaveImage};
 use crate::text::{Name, shown};
 
 /// The largest -dump-vmstate file. Real ones have 1 to 3 MB.
@@ -84,8 +83,7 @@ fn read(file: &Path, source: &SourceArgs, side: &mut Side) -> Result<(), Failure
         return Ok(());
     }
     // commands stand between the pages, so that the walk must be a full one
-    let image = SaveImage::open(file, OpenOptions { full: true, ..open::options(source)? })
-        .map_err(|e| e.within(shown.to_string()))?;
+    let image = open::image(file, open::options(source)?.full(true)).map_err(|e| e.within(shown.to_string()))?;
     let facts = StreamFacts::of(&image)?;
     if let Some(e) = open::unread(&image) {
         return Err(e.within(shown.to_string()).into());

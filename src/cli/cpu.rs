@@ -97,7 +97,7 @@ impl<'a> Found<'a> {
             let described = image.device_schema(section).map(|d| &d.vmsd.name);
             let vmsd = described.unwrap_or(&section.header.idstr);
             if matches!(vmsd.exact(), "cpu" | "cpu_common") || described.is_some_and(|d| cpu::is_part(d.exact())) {
-                devices.push((vmsd.clone(), image.device(section)?));
+                devices.push((vmsd.clone(), image.decode(section)?));
             }
         }
         Ok(Self { devices })

@@ -10,13 +10,13 @@ use super::{open, style};
 use crate::decode::virtio::rings;
 use crate::decode::{pci, virtio};
 use crate::error::Error;
-use crate::image::{OpenOptions, SaveImage};
+use crate::image::SaveImage;
 use crate::inspect::Devices;
+use crate::memory::GuestMemory;
 use crate::render::pci::Level;
 use crate::render::state_json::FindingJson;
 use crate::render::virtio::Shown;
 use crate::render::{self};
-use crate::sink::GuestPages;
 
 /// Arguments of `pci`.
 #[derive(Debug, ClapArgs)]
@@ -115,24 +115,23 @@ pub fn pci(a: &PciArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
 
 /// Runs `virtio`.
 pub fn virtio(a: &VirtioArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    if a.rings && a.input.file.as_os_str() == "-" {
-        let why = "--rings reads the state twice and needs a file, not standard input";
-        return Err(Failure::Usage(why.to_owned()));
-    }
-    let image = open::devices(&a.input.file, &a.input.source)?;
+    // the pages of a pipe go to a temporary file
+    let options = open::options(&a.input.source)?;
+    let options = if a.rings { options.keep_memory(u64::MAX) } else { options };
+    let image = open::image(&a.input.file, options)?;
     let Devices { virtio: all, errors, .. } = Devices::find(&image, &mut |_| Ok(()))?;
     let chosen: Vec<&virtio::Device> =
         all.iter().filter(|d| a.device.is_empty() || a.device.iter().any(|g| d.matches(g))).collect();
     if chosen.is_empty() && !all.is_empty() {
         return Err(none_matches(all.iter().map(|d| format!("{} {}", d.place(), d.kind.name)).collect()));
     }
-    let memory = if a.rings { Some(memory(a, &image, &chosen)?) } else { None };
-    let shown = |device: &virtio::Device, memory: &GuestPages| {
+    let memory = if a.rings { Some(image.memory()?) } else { None };
+    let shown = |device: &virtio::Device, memory: &GuestMemory| {
         device.queues.iter().map(|q| rings::inspect(device, q, memory)).collect()
     };
     let devices: Vec<Shown<'_>> = chosen
         .into_iter()
-        .map(|device| Shown { device, rings: memory.as_ref().map(|m| shown(device, m)).unwrap_or_default() })
+        .map(|device| Shown { device, rings: memory.map(|m| shown(device, m)).unwrap_or_default() })
         .collect();
     if a.json {
         let (findings, complete) = findings(&image, &errors);
@@ -142,13 +141,4 @@ pub fn virtio(a: &VirtioArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         render::virtio::list(out, &devices, a.verbose, &style::paint)?;
     }
     Ok(open::verdict(&image, &problems(&errors)))
-}
-
-/// Walks the state again for the pages that the rings are in.
-fn memory(a: &VirtioArgs, image: &SaveImage, devices: &[&virtio::Device]) -> Result<GuestPages, Failure> {
-    let ranges = devices.iter().flat_map(|d| &d.queues).flat_map(rings::wanted).collect();
-    let mut pages = GuestPages::new(ranges, image.map_facts(), &a.input.source.settings().budget);
-    let options = OpenOptions { full: true, pages: Some(&mut pages), ..open::options(&a.input.source)? };
-    SaveImage::open(&a.input.file, options)?;
-    Ok(pages)
 }

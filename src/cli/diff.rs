@@ -10,15 +10,14 @@ use super::open;
 use super::progress::Progress;
 use super::report::{self, ReportArgs};
 use super::shared::{ProgressHow, SourceArgs};
-use crate::container;
 use crate::diag::Level;
 use crate::diff::{self, Input, Options, learn, memory};
 use crate::error::Error;
 use crate::findings::Report;
 use crate::findings::accepted::Accepted;
-use crate::image::{OpenOptions, SaveImage};
+use crate::image::SaveImage;
+use crate::memory::PageHashes;
 use crate::render::tree::Role;
-use crate::sink::PageHashes;
 use crate::text::{Name, list, shown};
 
 /// Arguments of `diff`.
@@ -189,11 +188,8 @@ fn state(a: &DiffArgs, file: &Path, progress: &Progress) -> Result<State, Failur
         return Ok(State { name, image, pages: None });
     }
     let walk = |pages: &mut PageHashes| -> Result<SaveImage, Failure> {
-        let OpenOptions { external_schema, settings, .. } = open::options(&a.source)?;
-        let container = progress.watch(container::open(file, &settings)?);
-        let options =
-            OpenOptions { full: true, external_schema, settings, pages: Some(pages), ..OpenOptions::default() };
-        Ok(SaveImage::walk_container(container, options)?)
+        let container = progress.watch(open::container(file, &a.source)?);
+        Ok(open::options(&a.source)?.pages(pages).container(container)?)
     };
     let settings = a.source.settings();
     let mut pages = PageHashes::new(&settings.budget, settings.tmpdir);

@@ -12,15 +12,14 @@ use super::exit::{self, Failure, Outcome, say};
 use super::progress::Progress;
 use super::shared::{ProgressHow, SourceArgs, mapping, number};
 use super::{interrupt, open, say};
-use crate::container;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{OpenOptions, SaveImage};
-use crate::machine::{self, Facts, Layout};
+use crate::image::SaveImage;
+use crate::machine::{self, MapFacts, MemoryMap};
 use crate::ram::{BlockList, RamBlock};
 use crate::render::human;
 use crate::render::tree::Role;
 use crate::render::upstream::StateDocument;
-use crate::sink::{FileRules, Finished, ImageFile, ImageFiles, PageImages, Plan, Report, Whole, file_names};
+use crate::sink::{FileRules, Finished, ImageFile, ImageFiles, ImageReport, PageImages, Plan, Whole, file_names};
 use crate::text::{self, Name, quoted, shown};
 
 /// What `extract` writes.
@@ -157,7 +156,7 @@ struct Decided {
     /// The file of each output, its block for raw images, and the file itself again for standard output.
     outputs: Vec<(PathBuf, Option<usize>)>,
     stdout: Option<File>,
-    layout: Option<Layout>,
+    layout: Option<MemoryMap>,
 }
 
 /// Writes the images of a job.
@@ -166,7 +165,7 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
     if to_stdout && say::stdout_is_terminal() {
         return Err(Failure::Usage("a memory image on a terminal is of no use: redirect standard output".to_owned()));
     }
-    let mut facts = Facts { given: job.map.to_vec(), ..Facts::default() };
+    let mut facts = MapFacts { given: job.map.to_vec(), ..MapFacts::default() };
     // the state is written last: after a pipe has run dry there is no second try
     if let Some(path) = job.also_state {
         ImageFiles::new(job.rules()).allow(path)?;
@@ -174,17 +173,14 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
     // what the devices say of the map stands behind the memory; a file can be looked at twice
     if job.format == ImageFormat::Phys && open::is_file(job.file) {
         let quick = open::devices(job.file, job.source)?;
-        facts = Facts { given: facts.given, ..quick.map_facts() };
+        facts = MapFacts { given: facts.given, ..quick.map_facts() };
     }
     let decided = RefCell::new(Decided::default());
     let planner = Box::new(|list: &BlockList<'_>| plan(job, &facts, list, &mut decided.borrow_mut()));
     let mut sink = PageImages::new(planner, &job.source.settings().budget);
     let progress = Progress::start(job.progress);
-    let container = progress.watch(container::open(job.file, &job.source.settings())?);
-    let opened = SaveImage::walk_container(
-        container,
-        OpenOptions { full: true, pages: Some(&mut sink), ..open::options(job.source)? },
-    );
+    let container = progress.watch(open::container(job.file, job.source)?);
+    let opened = open::options(job.source)?.pages(&mut sink).container(container);
     let written = sink.finish();
     drop(sink);
     progress.finish();
@@ -204,7 +200,7 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
 }
 
 /// Opens the outputs for the blocks of the stream.
-fn plan(job: &Job<'_>, facts: &Facts, list: &BlockList<'_>, d: &mut Decided) -> Result<(Plan, Vec<ImageFile>)> {
+fn plan(job: &Job<'_>, facts: &MapFacts, list: &BlockList<'_>, d: &mut Decided) -> Result<(Plan, Vec<ImageFile>)> {
     let mut files = ImageFiles::new(job.rules());
     let to_stdout = job.output.as_os_str() == "-";
     let (plan, outputs) = match job.format {
@@ -311,9 +307,9 @@ fn keep_partial(d: Decided, quiet: bool) -> std::result::Result<(), Failure> {
 fn conclude(
     job: &Job<'_>,
     image: &SaveImage,
-    facts: &Facts,
+    facts: &MapFacts,
     mut d: Decided,
-    report: &Report,
+    report: &ImageReport,
     out: &mut dyn Write,
 ) -> std::result::Result<Outcome, Failure> {
     let to_stdout = job.output.as_os_str() == "-";
@@ -435,10 +431,10 @@ fn documents(job: &Job<'_>, image: &SaveImage, problems: &mut Vec<String>) -> bo
 }
 
 /// Tells whether the map that was used is the one that the devices, which came later, speak for.
-fn same_map(image: &SaveImage, facts: &Facts, used: &Layout, lost: &mut Vec<String>) -> bool {
-    let later = Facts { given: facts.given.clone(), ..image.map_facts() };
+fn same_map(image: &SaveImage, facts: &MapFacts, used: &MemoryMap, lost: &mut Vec<String>) -> bool {
+    let later = MapFacts { given: facts.given.clone(), ..image.map_facts() };
     let told = machine::layout(image.machine(), image.ram_blocks(), &later);
-    let place = |l: &Layout| l.regions.iter().map(|r| (r.gpa, r.bytes, r.block, r.block_offset)).collect::<Vec<_>>();
+    let place = |l: &MemoryMap| l.regions.iter().map(|r| (r.gpa, r.bytes, r.block, r.block_offset)).collect::<Vec<_>>();
     let same = told.as_ref().is_ok_and(|t| place(t) == place(used));
     if !same {
         lost.push(
@@ -463,7 +459,7 @@ fn pour(mut file: File, out: &mut dyn Write) -> std::result::Result<(), Failure>
     }
 }
 
-fn list(d: &Decided, finished: &[Finished], report: &Report, out: &mut dyn Write) -> io::Result<()> {
+fn list(d: &Decided, finished: &[Finished], report: &ImageReport, out: &mut dyn Write) -> io::Result<()> {
     let width = report.blocks.iter().map(|b| b.name.len()).max().unwrap_or(0);
     let blocks: HashMap<&Path, usize> = d.outputs.iter().filter_map(|(p, b)| b.map(|b| (p.as_path(), b))).collect();
     for file in finished {
@@ -476,7 +472,7 @@ fn list(d: &Decided, finished: &[Finished], report: &Report, out: &mut dyn Write
     Ok(())
 }
 
-fn map(l: &Layout, blocks: &[RamBlock], to_stdout: bool, out: &mut dyn Write) -> io::Result<()> {
+fn map(l: &MemoryMap, blocks: &[RamBlock], to_stdout: bool, out: &mut dyn Write) -> io::Result<()> {
     let name = |i: usize| blocks.get(i).map_or(Name::empty(), |b| &b.name);
     let mut lines = Vec::new();
     for r in &l.regions {
@@ -496,5 +492,8 @@ fn map(l: &Layout, blocks: &[RamBlock], to_stdout: bool, out: &mut dyn Write) ->
         if to_stdout { say::line(&line) } else { writeln!(out, "{line}")? }
     }
     l.remarks.iter().for_each(|r| say(Role::Name, "note", r));
+    if l.regions.iter().any(|r| r.why == "guess") {
+        say(Role::Name, "hint", "--map BLOCK=ADDRESS places a block elsewhere");
+    }
     Ok(())
 }

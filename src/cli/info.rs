@@ -45,7 +45,7 @@ pub fn run(a: &InfoArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
 
 /// Prints the XML of a libvirt save image; the stream behind it is not looked at.
 fn xml(a: &InfoArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let container = crate::container::open(&a.input.file, &a.input.source.settings())?;
+    let container = open::container(&a.input.file, &a.input.source)?;
     match container.libvirt() {
         Some(i) => {
             writeln!(out, "{}", text::xml(&i.xml).trim_end())?;

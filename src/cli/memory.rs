@@ -10,7 +10,7 @@ use std::path::Path;
 use super::exit::Failure;
 use super::shared::SourceArgs;
 use crate::error::{Error, Result};
-use crate::image::{OpenOptions, SaveImage};
+use crate::image::SaveImage;
 use crate::offset::RamOffset;
 use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink};
 use crate::render::upstream::{MemoryEntries, hex};
@@ -54,8 +54,8 @@ impl Pages {
             seen: HashMap::new(),
             in_file: Vec::new(),
         };
-        let options = OpenOptions { full: true, pages: Some(&mut sink), ..super::open::options(source)? };
-        let image = SaveImage::open(file, options)?;
+        let options = super::open::options(source)?.pages(&mut sink);
+        let image = super::open::image(file, options)?;
         sink.add_mapped();
         sink.images.finish()?;
         let (names, target_page, order, seen) = (sink.names, sink.target_page, sink.order, sink.seen);

@@ -13,6 +13,7 @@ mod interrupt;
 mod memory;
 mod open;
 mod progress;
+mod remedy;
 mod report;
 mod root;
 mod say;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::exit::{self, Failure, Outcome, say};
 use super::interrupt;
 use super::shared::SourceArgs;
+use crate::container::{self, Container};
 use crate::diag::Level;
 use crate::error::{Error, ErrorKind};
 use crate::image::{OpenOptions, SaveImage};
@@ -19,7 +20,7 @@ use crate::text::shown;
 
 /// Opens an input for a question about devices.
 pub fn devices(file: &Path, source: &SourceArgs) -> Result<SaveImage, Failure> {
-    Ok(SaveImage::open(file, options(source)?)?)
+    Ok(image(file, options(source)?)?)
 }
 
 /// Tells whether an input can be read twice.
@@ -30,18 +31,29 @@ pub fn is_file(path: &Path) -> bool {
 /// Opens an input for a question about every byte.
 pub fn whole(file: &Path, source: &SourceArgs) -> Result<(SaveImage, PageStats), Failure> {
     let options = options(source)?;
-    let mut stats = PageStats::counting(&options.settings.budget);
-    let image = SaveImage::open(file, OpenOptions { full: true, pages: Some(&mut stats), ..options })?;
+    let mut stats = PageStats::counting(&source.settings().budget);
+    let image = image(file, options.pages(&mut stats))?;
     Ok((image, stats))
+}
+
+/// Opens a file, or standard input for `-`.
+pub fn image(file: &Path, options: OpenOptions<'_>) -> Result<SaveImage, Error> {
+    if file.as_os_str() == "-" { options.from_reader(std::io::stdin()) } else { options.open(file) }
+}
+
+/// Opens the wrappers of a file, or of standard input for `-`.
+pub fn container(file: &Path, source: &SourceArgs) -> Result<Container, Error> {
+    let settings = source.settings();
+    if file.as_os_str() == "-" {
+        return container::from_reader(Box::new(std::io::stdin()), &settings);
+    }
+    container::open(file, &settings)
 }
 
 /// Returns the library's options for the arguments.
 pub fn options<'a>(source: &SourceArgs) -> Result<OpenOptions<'a>, Error> {
-    Ok(OpenOptions {
-        external_schema: external_schema(source.schema.as_deref())?,
-        settings: source.settings(),
-        ..OpenOptions::default()
-    })
+    let schema = external_schema(source.schema.as_deref())?;
+    Ok(OpenOptions::new().external_schema(schema).settings(source.settings()))
 }
 
 /// Writes a small file that must not exist yet, unless it may be overwritten.
@@ -97,7 +109,7 @@ fn external_schema(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Error> {
         let schema = schema::read(&text).map_err(|e| e.within(shown.to_string()))?;
         return Ok(Some(Arc::new(schema)));
     }
-    let image = SaveImage::open(file, OpenOptions::default()).map_err(|e| e.within(shown.to_string()))?;
+    let image = image(file, OpenOptions::new()).map_err(|e| e.within(shown.to_string()))?;
     match &image.walk().description {
         Some(d) => Ok(Some(Arc::new(d.schema.clone()))),
         None => Err(Error::new(ErrorKind::SchemaMissing, format!("{shown} has no description to lend"))),

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
-use super::style;
+use super::{remedy, style};
 use crate::error::Error;
 use crate::render::tree::Role;
 use crate::text;
@@ -19,8 +19,8 @@ pub fn say(role: Role, what: &str, message: &str) {
 /// Prints an error with its hint to standard error.
 pub fn error(e: &Error) {
     say(Role::Problem, "error", &e.to_string());
-    if let Some(h) = e.hint_text() {
-        say(Role::Name, "hint", h);
+    if let Some(r) = e.remedy() {
+        say(Role::Name, "hint", &remedy::words(r));
     }
 }
 

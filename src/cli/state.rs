@@ -78,7 +78,7 @@ pub fn run(a: &StateArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         if !wanted(&globs, &section.header.idstr, vmsd) {
             continue;
         }
-        let device = image.device(section)?;
+        let device = image.decode(section)?;
         hits += printer.device(device.root(), &section.header.idstr, section.header.instance_id)?;
         problems.extend(complaints(&device));
     }

@@ -160,7 +160,7 @@ impl StreamFacts {
         let layout = image.device_schema(section).filter(described).map(|d| Layout::of_stream(&d.vmsd));
         let mut values = Values::default();
         if !live {
-            let device = image.device(section)?;
+            let device = image.decode(section)?;
             let room = MAX_DIAGNOSTICS.saturating_sub(self.faults.len());
             self.faults.extend(device.decoded.errors.iter().take(room).map(ToString::to_string));
             let root = device.root();

@@ -35,7 +35,7 @@ use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::FileOffset;
 use crate::text::shown;
-use crate::wire::{FileSource, PipeSource, Source};
+use crate::wire::{FileSource, MemorySource, PipeSource, Source};
 
 /// Wrappers around wrappers that are opened: a codec, a libvirt image with a codec, and one more.
 const MAX_LAYERS: usize = 4;
@@ -181,14 +181,11 @@ impl std::fmt::Debug for Container {
     }
 }
 
-/// Opens a file, or standard input for the path `-`.
+/// Opens a file.
 ///
 /// # Errors
 /// `Io`; `NotASaveImage` and `Unsupported`, with the name of what the file is instead.
 pub fn open(path: &Path, settings: &Settings) -> Result<Container> {
-    if path.as_os_str() == "-" {
-        return from_reader(Box::new(io::stdin()), settings);
-    }
     let shown = shown(path);
     let file = File::open(path).map_err(|e| Error::io(format!("cannot open {shown}"), e))?;
     let meta = file.metadata().map_err(|e| Error::io(format!("cannot look at {shown}"), e))?;
@@ -211,6 +208,20 @@ pub fn from_reader(reader: Box<dyn Read + Send>, settings: &Settings) -> Result<
     let reader = Box::new(Credited { inner: reader, budget: settings.budget.clone() });
     let way = Way { settings, offset: settings.offset, layers: vec![Layer::Pipe] };
     way.pipe(reader, 0)
+}
+
+/// Opens bytes in memory. They are copied to a temporary file if they are a qcow2 image.
+///
+/// # Errors
+/// As [`open`].
+pub fn from_bytes(bytes: Vec<u8>, settings: &Settings) -> Result<Container> {
+    let head = bytes.get(..bytes.len().min(signature::HEAD)).unwrap_or_default();
+    if settings.offset == 0 && signature::must_be_stream(head).is_ok() {
+        settings.budget.credit(bytes.len() as u64);
+        let budget = settings.budget.clone();
+        return Ok(Container { budget, ..Container::raw(Arc::new(MemorySource::new(bytes))) });
+    }
+    from_reader(Box::new(io::Cursor::new(bytes)), settings)
 }
 
 fn head_of(source: &dyn Source) -> Result<Vec<u8>> {
@@ -346,8 +357,8 @@ impl Way<'_> {
         let faults = self.layers.iter().filter_map(|l| if let Layer::Compressed(_, f) = l { f.get() } else { None });
         Err(faults.fold(e, |e, f| {
             let told = Error::new(e.kind(), format!("{}: {f}", e.message()));
-            match e.hint_text() {
-                Some(h) => told.hint(h.to_owned()),
+            match e.remedy() {
+                Some(r) => told.hint(r.clone()),
                 None => told,
             }
         }))

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use byteorder::{BigEndian, ByteOrder};
 
 use self::state::State;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::offset::{FileOffset, StreamOffset};
 use crate::text::Name;
 use crate::wire::{Cursor, FileSource, Source};
@@ -241,7 +241,7 @@ fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
                 ErrorKind::Unsupported,
                 format!("the qcow2 image has {} snapshots with state", with.len()),
             )
-            .hint(format!("choose one with --snapshot NAME or ID: {}", list()))),
+            .hint(Remedy::ChooseSnapshot(list()))),
         };
     };
     let named: Vec<usize> = (0..all.len()).filter(|i| all.get(*i).is_some_and(|s| s.name == w)).collect();

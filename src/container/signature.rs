@@ -1,6 +1,6 @@
 //! Files by their first bytes: what we read, and what others do.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::wire::Source;
 
 /// Bytes of a file that are looked at.
@@ -60,12 +60,7 @@ static SIGNATURES: &[Signature] = &[
     s("VMDK disk image", 0, b"KDMV", Answer::Other("qemu-img")),
     s("VHDX disk image", 0, b"vhdxfile", Answer::Other("qemu-img")),
     s("device tree blob", 0, &[0xd0, 0x0d, 0xfe, 0xed], Answer::Other("dtc")),
-    s(
-        "JSON text (a description, or a -dump-vmstate file?)",
-        0,
-        b"{",
-        Answer::Other("a text editor; `--schema` takes a description"),
-    ),
+    s("JSON text (a description, or a -dump-vmstate file?)", 0, b"{", Answer::Other("a text editor; a stream without a description can be read with it as the external schema")),
 ];
 
 /// Tells what a file is by its first bytes.
@@ -109,12 +104,12 @@ const SEARCH: u64 = 64 << 20;
 pub(super) fn seek_stream(e: Error, head: &[u8], source: &dyn Source, can_offset: bool) -> Error {
     let e = if head.iter().all(|b| *b == 0) {
         Error::new(e.kind(), "expected a migration stream (QEVM), found a file that begins with zeros")
-            .hint("QEMU's `file:PATH,offset=N` leaves zeros in front of the stream: give that N with --offset")
+            .hint(Remedy::SupplyOffset(None))
     } else {
         e
     };
     match search(source) {
-        Some(n) if can_offset => e.hint(format!("a migration stream seems to begin at {n:#x}: try --offset {n:#x}")),
+        Some(n) if can_offset => e.hint(Remedy::SupplyOffset(Some(n))),
         Some(n) => e.hint(format!("a migration stream seems to begin {n:#x} bytes further on")),
         None => e,
     }

@@ -9,7 +9,7 @@ use super::rules;
 use super::stream::differs;
 use crate::error::Result;
 use crate::findings::{Aspect, Difference, Report, Rule, Subject};
-use crate::sink::{BlockHashes, PageHash, PageHashes};
+use crate::memory::{BlockHashes, PageHash, PageHashes};
 
 /// Ranges of one block that are listed; those behind them are counted.
 const MAX_RANGES: usize = 64;

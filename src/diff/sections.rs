@@ -192,8 +192,8 @@ fn contents(
     subject: &Subject,
     faults: &mut Vec<String>,
 ) -> Result<Vec<Difference>> {
-    let p = a.image.device(x)?;
-    let q = b.image.device_beside(y, Some(&p.payload))?;
+    let p = a.image.decode(x)?;
+    let q = b.image.decode_beside(y, Some(&p.payload))?;
     for (input, d) in [(a, &p), (b, &q)] {
         let room = MAX_DIAGNOSTICS.saturating_sub(faults.len());
         faults.extend(d.decoded.errors.iter().take(room).map(|e| format!("{}: {e}", input.name)));

@@ -6,9 +6,9 @@ use crate::decode::virtio::rings;
 use crate::diag::{Diagnostics, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Device, SaveImage};
+use crate::memory::GuestMemory;
 use crate::offset::StreamRange;
 use crate::ram::PageStats;
-use crate::sink::GuestPages;
 use crate::stream::EndFound;
 use crate::text::Name;
 use crate::value::{Node, Value, uncovered};
@@ -66,14 +66,11 @@ pub struct QuirkFound {
     pub quirk: &'static str,
 }
 
-/// Reads guest memory around ranges of guest-physical addresses; `None` where the input cannot be read twice.
-pub type ReadMemory<'a> = &'a mut dyn FnMut(Vec<(u64, u64)>) -> Result<Option<GuestPages>>;
-
 /// Checks a state that was walked in full with `stats` as its sink.
 ///
 /// # Errors
 /// `Io`, where a device section or guest memory cannot be read.
-pub fn check(image: &SaveImage, stats: &PageStats, read: ReadMemory<'_>) -> Result<Check> {
+pub fn check(image: &SaveImage, stats: &PageStats) -> Result<Check> {
     let walk = image.walk();
     let mut c = Check {
         sound: false,
@@ -94,7 +91,7 @@ pub fn check(image: &SaveImage, stats: &PageStats, read: ReadMemory<'_>) -> Resu
         Ok(())
     })?;
     devices.errors.iter().for_each(|e| c.findings.survived(e.kind().name(), e));
-    c.rings(&devices, read)?;
+    c.rings(&devices, image)?;
     wrapper(image.container(), walk.stopped.is_some() || walk.eof.is_none(), &mut c.findings);
     let ends = walk.sections.iter().all(|s| s.end != EndFound::Nowhere);
     if walk.eof.is_none() && walk.stopped.is_none() {
@@ -151,19 +148,22 @@ impl Check {
 
     /// Compares the indices of virtio queues with those in guest memory, as QEMU does when it loads a device
     /// (`virtio_load` in `hw/virtio/virtio.c`).
-    fn rings(&mut self, devices: &Devices, read: ReadMemory<'_>) -> Result<()> {
+    fn rings(&mut self, devices: &Devices, image: &SaveImage) -> Result<()> {
         let queues = || devices.virtio.iter().flat_map(|d| d.queues.iter().map(move |q| (d, q)));
-        let ranges: Vec<(u64, u64)> = queues().flat_map(|(_, q)| rings::wanted(q)).collect();
-        if ranges.is_empty() {
+        if queues().all(|(_, q)| rings::wanted(q).is_empty()) {
             return Ok(());
         }
-        let Some(memory) = read(ranges)? else {
-            let what = "virtio queues were not compared with guest memory, which needs a file";
-            self.findings.add(Level::Note, "rings-not-checked", None, None, what);
-            return Ok(());
+        let memory: &GuestMemory = match image.memory() {
+            Ok(m) => m,
+            Err(e) if e.kind() == ErrorKind::Missing => {
+                let what = format!("virtio queues were not compared with guest memory: {}", e.message());
+                self.findings.add(Level::Note, "rings-not-checked", None, None, what);
+                return Ok(());
+            }
+            Err(e) => return Err(e),
         };
         for (d, q) in queues() {
-            let Some(ring) = rings::inspect(d, q, &memory) else { continue };
+            let Some(ring) = rings::inspect(d, q, memory) else { continue };
             let severity = match ring {
                 // the rings lie where no memory is known, or in pages that were not sent
                 rings::Ring::Unreadable(_) => Level::Warning,

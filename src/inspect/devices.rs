@@ -26,7 +26,7 @@ impl Devices {
         let mut channels = virtio::Devices::new(image.machine());
         let mut errors = Vec::new();
         for section in image.device_sections() {
-            let device = image.device(section)?;
+            let device = image.decode(section)?;
             let vmsd = image.device_schema(section).map_or(Name::empty(), |d| &d.vmsd.name);
             let (idstr, instance) = (&section.header.idstr, section.header.instance_id);
             let given = Section { idstr, instance, vmsd, root: device.root() };

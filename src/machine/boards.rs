@@ -1,7 +1,7 @@
 //! Boards whose main memory begins at one fixed address, or lies in few fixed pieces.
 
 use super::layout::Span;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::ram::RamBlock;
 
 /// The names of main memory where no backend is given (`default_ram_id` of the machine classes).
@@ -61,7 +61,7 @@ pub(super) fn spans(machine: &str, total: u64, blocks: &[RamBlock]) -> Result<Ve
         return Err(ambiguous(machine));
     }
     Err(Error::new(ErrorKind::Unsupported, format!("the memory map of machine type {machine:?} is not known"))
-        .hint("extract the blocks themselves with --format raw, or say where they lie with --map BLOCK=ADDRESS"))
+        .hint(Remedy::PlaceBlocks))
 }
 
 /// `mips_malta_init` in `hw/mips/malta.c`: the whole at 2 GiB; the CPU sees its first 256 MiB at 0 too, and what lies behind
@@ -82,7 +82,7 @@ fn malta(total: u64) -> Vec<Span> {
 
 fn ambiguous(machine: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("{machine}: which target's virt board this is cannot be told"))
-        .hint("extract the blocks themselves with --format raw, or say where they lie with --map BLOCK=ADDRESS")
+        .hint(Remedy::PlaceBlocks)
 }
 
 #[cfg(test)]

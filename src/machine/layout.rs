@@ -1,7 +1,7 @@
 //! Puts the map together.
 
 use super::{boards, pc};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::offset::{Gpa, RamOffset};
 use crate::ram::RamBlock;
 use crate::text::{Name, list};
@@ -23,7 +23,7 @@ pub struct Region {
 
 /// What the device sections say about the map.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub struct MapFacts {
     /// The CMOS memory of the RTC (`mc146818rtc`, `cmos_data`), 128 bytes.
     pub cmos: Option<Vec<u8>>,
     /// The `virtio-mem` devices.
@@ -45,13 +45,24 @@ pub struct VirtioMem {
 
 /// The map.
 #[derive(Clone, Debug, Default)]
-pub struct Layout {
+pub struct MemoryMap {
     /// The pieces, by address.
     pub regions: Vec<Region>,
     /// Blocks that have no place, or one that is not in the stream: index and reason.
     pub unplaced: Vec<(usize, &'static str)>,
     /// What the user should know of how the map was found.
     pub remarks: Vec<String>,
+}
+
+impl MemoryMap {
+    /// Finds an address: the index of its block, the offset in the block, and the bytes up to the end of the region.
+    #[must_use]
+    pub fn find(&self, address: Gpa) -> Option<(usize, RamOffset, u64)> {
+        self.regions.iter().find_map(|r| {
+            let within = address.0.checked_sub(r.gpa.0).filter(|n| *n < r.bytes)?;
+            Some((r.block, r.block_offset.plus(within), r.bytes.saturating_sub(within)))
+        })
+    }
 }
 
 /// One place of main memory: address, offset in main memory, length.
@@ -67,9 +78,9 @@ pub(super) struct Span {
 ///
 /// # Errors
 /// `Unsupported` when the machine type is not known, or its main memory cannot be told from the other blocks.
-pub fn layout(machine: Option<&Name>, blocks: &[RamBlock], facts: &Facts) -> Result<Layout> {
+pub fn layout(machine: Option<&Name>, blocks: &[RamBlock], facts: &MapFacts) -> Result<MemoryMap> {
     let machine = machine.map_or("", Name::exact);
-    let mut out = Layout::default();
+    let mut out = MemoryMap::default();
     let given: Vec<(usize, u64)> = facts
         .given
         .iter()
@@ -137,7 +148,7 @@ pub fn layout(machine: Option<&Name>, blocks: &[RamBlock], facts: &Facts) -> Res
 /// A PC with one block that belongs to nothing else has one DIMM plugged in, and the first one goes to the beginning of
 /// the region for devices: the next whole GiB behind all memory and 4 GiB (`pc_memory_init` in `hw/i386/pc.c`). With more
 /// than one, nothing tells which came first.
-fn place_dimm(out: &mut Layout, blocks: &[RamBlock]) {
+fn place_dimm(out: &mut MemoryMap, blocks: &[RamBlock]) {
     let free: Vec<usize> = (0..out.unplaced.len())
         .filter(|n| out.unplaced.get(*n).is_some_and(|(_, why)| *why == NOT_IN_THE_STREAM))
         .collect();
@@ -147,14 +158,14 @@ fn place_dimm(out: &mut Layout, blocks: &[RamBlock]) {
     let (Some(b), Some(gpa)) = (blocks.get(block), end.checked_next_multiple_of(1 << 30)) else { return };
     out.unplaced.remove(*only);
     out.remarks.push(format!(
-        "{} is taken to be a DIMM and put at {gpa:#x}, where the first one goes; the stream does not say it (--map {0}=ADDRESS puts it elsewhere)",
+        "{} is taken to be a DIMM and put at {gpa:#x}, where the first one goes; the stream does not say it",
         b.name
     ));
     out.regions.push(Region { gpa: Gpa(gpa), bytes: b.len, block, block_offset: RamOffset(0), why: "guess" });
 }
 
 /// Main memory is placed first; a ROM that would cover some of it is left out, with a remark.
-fn drop_overlaps(out: &mut Layout, blocks: &[RamBlock]) {
+fn drop_overlaps(out: &mut MemoryMap, blocks: &[RamBlock]) {
     let mut kept: Vec<Region> = Vec::new();
     for r in std::mem::take(&mut out.regions) {
         let end = kept.last().map_or(0, |k| k.gpa.0.saturating_add(k.bytes));
@@ -169,7 +180,7 @@ fn drop_overlaps(out: &mut Layout, blocks: &[RamBlock]) {
     out.regions = kept;
 }
 
-fn place_main(out: &mut Layout, main: &[usize], blocks: &[RamBlock], spans: &[Span]) {
+fn place_main(out: &mut MemoryMap, main: &[usize], blocks: &[RamBlock], spans: &[Span]) {
     let mut base = 0_u64;
     for i in main {
         let len = blocks.get(*i).map_or(0, |b| b.len);
@@ -224,7 +235,7 @@ fn main_memory(machine: &str, blocks: &[RamBlock], given: &dyn Fn(usize) -> bool
                 ErrorKind::Unsupported,
                 format!("{machine}: cannot tell which of the blocks {} is main memory", names),
             )
-            .hint("extract the blocks one by one (--format raw), or say where they lie with --map BLOCK=ADDRESS"))
+            .hint(Remedy::PlaceBlocks))
         }
     }
 }
@@ -327,7 +338,7 @@ mod tests {
     #[test]
     fn of_two_dimms_none_is_placed() {
         let blocks = [block("pc.ram", 64 * MIB), block("d1", 128 * MIB), block("d2", 128 * MIB)];
-        let l = layout(Some(&"pc-q35-10.0".into()), &blocks, &Facts::default()).unwrap();
+        let l = layout(Some(&"pc-q35-10.0".into()), &blocks, &MapFacts::default()).unwrap();
         assert_eq!((l.regions.len(), l.unplaced.len()), (1, 2));
     }
 
@@ -337,7 +348,7 @@ mod tests {
         let blocks = [block("mem2", 128 * MIB), block("mem0", 32 * MIB), block("mem1", 32 * MIB)];
         let mut cmos = vec![0; 128];
         cmos[0x34..0x36].copy_from_slice(&(((64 - 16) * 16_u16).to_le_bytes()));
-        let facts = Facts { cmos: Some(cmos), ..Facts::default() };
+        let facts = MapFacts { cmos: Some(cmos), ..MapFacts::default() };
         let l = layout(Some(&"pc-q35-10.0".into()), &blocks, &facts).unwrap();
         let places: Vec<_> = l.regions.iter().map(|r| (r.gpa.0, r.bytes, r.block)).collect();
         assert_eq!(places, [(0, 32 * MIB, 1), (32 * MIB, 32 * MIB, 2), (1 << 32, 128 * MIB, 0)]);

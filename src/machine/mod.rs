@@ -18,4 +18,4 @@ mod boards;
 mod layout;
 mod pc;
 
-pub use layout::{Facts, Layout, Region, VirtioMem, layout};
+pub use layout::{MapFacts, MemoryMap, Region, VirtioMem, layout};

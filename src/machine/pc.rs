@@ -1,7 +1,7 @@
 //! PCs: main memory in two pieces around the PCI hole.
 
-use super::layout::{Facts, Span};
-use crate::error::{Error, ErrorKind, Result};
+use super::layout::{MapFacts, Span};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::ram::RamBlock;
 
 /// The boards that differ.
@@ -42,7 +42,7 @@ pub(super) fn spans(
     family: Family,
     machine: &str,
     total: u64,
-    facts: &Facts,
+    facts: &MapFacts,
     remarks: &mut Vec<String>,
 ) -> Result<Vec<Span>> {
     let low = table(family, total);
@@ -74,7 +74,7 @@ pub(super) fn spans(
                 ErrorKind::Unsupported,
                 format!("{machine} with {total:#x} bytes: memory above 4 GiB may begin at 4 GiB or at 1 TiB, and nothing in the stream tells"),
             )
-            .hint("extract the block itself with --format raw"));
+            .hint(Remedy::ExtractBlocks));
         }
         out.push(Span { gpa: FOUR_GIB, offset: low, bytes: high, why });
     }
@@ -130,7 +130,7 @@ mod tests {
 
     fn low(machine: &str, total: u64) -> u64 {
         let f = family(machine, &[]).unwrap();
-        spans(f, machine, total, &Facts::default(), &mut Vec::new()).unwrap()[0].bytes
+        spans(f, machine, total, &MapFacts::default(), &mut Vec::new()).unwrap()[0].bytes
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
         let mut c = vec![0; 128];
         c[0x17..0x19].copy_from_slice(&(((7 * MIB) >> 10) as u16).to_le_bytes());
         let mut remarks = Vec::new();
-        let facts = Facts { cmos: Some(c), ..Facts::default() };
+        let facts = MapFacts { cmos: Some(c), ..MapFacts::default() };
         let s = spans(Family::Q35, "pc-q35-10.0", 8 * MIB, &facts, &mut remarks).unwrap();
         assert_eq!((s[0].bytes, remarks.len()), (8 * MIB, 0));
     }
@@ -170,6 +170,6 @@ mod tests {
     #[test]
     fn a_terabyte_is_refused_and_not_guessed() {
         let f = Family::Q35;
-        assert!(spans(f, "pc-q35-10.0", 1 << 40, &Facts::default(), &mut Vec::new()).is_err());
+        assert!(spans(f, "pc-q35-10.0", 1 << 40, &MapFacts::default(), &mut Vec::new()).is_err());
     }
 }

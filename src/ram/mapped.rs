@@ -32,6 +32,61 @@ fn io(e: std::io::Error, at: u64) -> Error {
     Error::io("cannot read the stream", e).at(StreamOffset(at))
 }
 
+/// The bitmap of a block: which of its pages are in the file, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct MappedBitmap {
+    /// Offset of the bitmap in the stream.
+    bitmap: u64,
+    /// Offset of page 0 in the stream.
+    first_page: u64,
+    page_size: u64,
+    pages: u64,
+    big_endian: bool,
+}
+
+impl MappedBitmap {
+    /// Finds the bitmap of a block, and looks at it to tell its byte order.
+    ///
+    /// # Errors
+    /// `Corrupt` when its header points before the stream; those of reading.
+    pub fn open(source: &dyn Source, stream_start: FileOffset, b: &RamBlock, m: MappedRam) -> Result<Self> {
+        let outside =
+            || Error::corrupt(StreamOffset(0), format!("mapped-ram header of {}: offsets before the stream", b.name));
+        let pages = b.len.checked_div(m.page_size).unwrap_or_default();
+        let bitmap = m.bitmap_offset.0.checked_sub(stream_start.0).ok_or_else(outside)?;
+        let first_page = m.pages_offset.0.checked_sub(stream_start.0).ok_or_else(outside)?;
+        let mut out = Self { bitmap, first_page, page_size: m.page_size, pages, big_endian: false };
+        out.big_endian = is_big_endian(source, bitmap, out.bytes(), pages, first_page, m.page_size)?;
+        Ok(out)
+    }
+
+    /// Returns the length of the bitmap.
+    fn bytes(&self) -> u64 {
+        self.pages.div_ceil(64).saturating_mul(8)
+    }
+
+    /// Returns the offset of a page in the stream, or `None` for a page that is not in the file, which is zero.
+    ///
+    /// # Errors
+    /// Those of reading, and `Truncated` when the bitmap is not all there.
+    pub fn page(&self, source: &dyn Source, page: u64) -> Result<Option<StreamOffset>> {
+        if page >= self.pages {
+            return Ok(None);
+        }
+        let at = self.bitmap.saturating_add((page >> 6) << 3);
+        let mut word = [0; 8];
+        if source.read_full(at, &mut word).map_err(|e| io(e, at))? < word.len() {
+            return Err(Error::truncated(StreamOffset(at), "expected the bitmap of a RAM block, found the end"));
+        }
+        let set = word_of(&word, self.big_endian) >> (page & 63) & 1 != 0;
+        Ok(set.then(|| self.place(page)))
+    }
+
+    fn place(&self, page: u64) -> StreamOffset {
+        StreamOffset(self.first_page.saturating_add(page.saturating_mul(self.page_size)))
+    }
+}
+
 /// Calls `f` with every run of pages that are in the file, in order.
 ///
 /// # Errors
@@ -44,27 +99,22 @@ pub fn runs(
     m: MappedRam,
     f: &mut dyn FnMut(MappedRun) -> Result<()>,
 ) -> Result<()> {
-    let pages = b.len.checked_div(m.page_size).unwrap_or_default();
-    let bytes = pages.div_ceil(64).saturating_mul(8);
-    let outside =
-        || Error::corrupt(StreamOffset(0), format!("mapped-ram header of {}: offsets before the stream", b.name));
-    let bitmap_at = m.bitmap_offset.0.checked_sub(stream_start.0).ok_or_else(outside)?;
-    let pages_at = m.pages_offset.0.checked_sub(stream_start.0).ok_or_else(outside)?;
-    let big_endian = is_big_endian(source, bitmap_at, bytes, pages, pages_at, m.page_size)?;
+    let map = MappedBitmap::open(source, stream_start, b, m)?;
+    let (pages, bytes) = (map.pages, map.bytes());
     let mut open: Option<(u64, u64)> = None;
     let mut emit = |from: u64, to: u64| {
         f(MappedRun {
             block,
             offset: RamOffset(from.saturating_mul(m.page_size)),
             bytes: to.saturating_sub(from).saturating_mul(m.page_size),
-            at: StreamOffset(pages_at.saturating_add(from.saturating_mul(m.page_size))),
+            at: map.place(from),
         })
     };
     let mut done = 0_u64;
     let mut buf = vec![0; CHUNK];
     while done < bytes {
         let want = usize::try_from(bytes.saturating_sub(done)).unwrap_or(CHUNK).min(CHUNK);
-        let at = bitmap_at.saturating_add(done);
+        let at = map.bitmap.saturating_add(done);
         let chunk = buf.get_mut(..want).unwrap_or_default();
         let n = source.read_full(at, chunk).map_err(|e| io(e, at))?;
         if n < want {
@@ -72,7 +122,7 @@ pub fn runs(
         }
         for (i, word) in chunk.chunks_exact(8).enumerate() {
             let first = done.saturating_add((i as u64).saturating_mul(8)).saturating_mul(8);
-            let word = word_of(word, big_endian);
+            let word = word_of(word, map.big_endian);
             if word == 0 && open.is_none() {
                 continue;
             }

@@ -27,19 +27,23 @@
 )]
 
 mod blocks;
+mod both;
 mod mapped;
 mod page_set;
 mod page_size;
 mod records;
+mod replay;
 mod stats;
 mod xbzrle;
 mod zlib;
 
 pub use blocks::{MappedRam, RamBlock};
-pub use mapped::{MappedRun, runs as mapped_runs};
+pub use both::Both;
+pub use mapped::{MappedBitmap, MappedRun, runs as mapped_runs};
 pub use page_set::PageSet;
 pub use page_size::guess_page_size;
 pub use records::{RamContext, RamReader};
+pub use replay::{Replay, is_zero, unreadable};
 pub use stats::{BadPage, PageCounts, PageStats};
 pub use xbzrle::apply as apply_xbzrle;
 pub use zlib::inflate;

@@ -63,7 +63,7 @@ impl Serialize for StateDocument<'_> {
             let h = &section.header;
             let key = format!("{} ({})", h.idstr.exact(), h.section_id);
             if h.kind == RecordType::FULL {
-                let device = self.image.device(section).map_err(S::Error::custom)?;
+                let device = self.image.decode(section).map_err(S::Error::custom)?;
                 self.problems.borrow_mut().extend(device.decoded.errors.iter().map(ToString::to_string));
                 map.serialize_entry(&key, &Struct { record: device.root().record(), device: &device })?;
             } else if h.idstr == "ram" {

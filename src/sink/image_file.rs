@@ -83,8 +83,8 @@ fn open_again(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::copy::write_all_at;
     use super::*;
+    use crate::wire::write_all_at;
 
     #[test]
     fn few_outputs_are_open_at_a_time_and_all_are_written() {

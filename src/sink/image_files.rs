@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::image_file::{ImageFile, MAX_OPEN};
 use super::naming::{self, Directory};
 use super::unfinished::Unfinished;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::text::shown;
 
 /// Bytes of a name that stay in front of the random part of a temporary name; file systems take 255 in all.
@@ -215,7 +215,7 @@ impl Drop for ImageFiles {
 }
 
 fn exists(path: &Path) -> Error {
-    Error::new(ErrorKind::Io, format!("{} exists", shown(path))).hint("--force overwrites it")
+    Error::new(ErrorKind::Io, format!("{} exists", shown(path))).hint(Remedy::Overwrite)
 }
 
 /// Returns the error for an output that cannot be written.

@@ -9,7 +9,7 @@ use super::writer::{Op, Writer};
 use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::RamOffset;
-use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSet, PageSink};
+use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSet, PageSink, is_zero, unreadable};
 use crate::text::Name;
 use crate::wire::Source;
 
@@ -69,7 +69,7 @@ pub struct BlockReport {
 
 /// What became of all blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ImageReport {
     /// Every block of the stream.
     pub blocks: Vec<BlockReport>,
     /// Pages that could not be decoded: output, offset, reason; and how many more there are.
@@ -100,7 +100,7 @@ impl<'p> PageImages<'p> {
     /// # Errors
     /// What the planner said, or what went wrong with writing: here in full, while the walk of the stream is only told
     /// that there is nowhere to write.
-    pub fn finish(&mut self) -> Result<Report> {
+    pub fn finish(&mut self) -> Result<ImageReport> {
         let flushed = self.flush();
         // the writer is waited for after an error too, so that a partial image holds all that came before the error
         let done = match &mut self.writer {
@@ -113,7 +113,7 @@ impl<'p> PageImages<'p> {
         flushed?;
         let done = done?;
         let page = self.target_page;
-        Ok(Report {
+        Ok(ImageReport {
             blocks: self
                 .blocks
                 .iter()
@@ -207,22 +207,6 @@ impl<'p> PageImages<'p> {
 /// What the walk is told once writing has failed; the reason comes from [`PageImages::finish`].
 fn nowhere() -> Error {
     Error::new(ErrorKind::Io, "the memory images could not be written")
-}
-
-/// Returns the error for pages that cannot be read; a file that became shorter has lost them.
-pub(super) fn unreadable(e: std::io::Error, at: u64) -> Error {
-    let at = crate::offset::StreamOffset(at);
-    match e.kind() {
-        std::io::ErrorKind::UnexpectedEof => Error::truncated(at, format!("cannot read the pages: {e}")),
-        _ => Error::io("cannot read the stream", e).at(at),
-    }
-}
-
-/// Tells whether all bytes are zero, in a way that compilers turn into wide comparisons.
-#[must_use]
-pub(super) fn is_zero(data: &[u8]) -> bool {
-    let mut chunks = data.chunks_exact(128);
-    chunks.all(|c| c.iter().fold(0, |a, b| a | b) == 0) && chunks.remainder().iter().all(|b| *b == 0)
 }
 
 impl PageImages<'_> {
@@ -359,22 +343,5 @@ impl PageSink for PageImages<'_> {
 
     fn discard(&mut self, block: usize, start: RamOffset, bytes: u64) -> Result<()> {
         self.guard(|s| s.forget(block, start, bytes))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn zero_pages_are_found() {
-        for n in [0, 1, 127, 128, 129, 4096] {
-            let mut v = vec![0; n];
-            assert!(is_zero(&v));
-            if let Some(last) = v.last_mut() {
-                *last = 1;
-                assert!(!is_zero(&v));
-            }
-        }
     }
 }

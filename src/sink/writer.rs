@@ -11,7 +11,8 @@ use super::image_file::{Handles, ImageFile};
 use super::image_files::cannot_write;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::{FileOffset, StreamOffset};
-use crate::ram::{apply_xbzrle, inflate};
+use crate::ram::{Page, Replay};
+use crate::wire::{read_sparse_at, write_all_at};
 
 /// Something to do to an output, in the order in which it is sent.
 pub(super) enum Op {
@@ -118,13 +119,13 @@ fn take(outputs: &Mutex<Option<Vec<ImageFile>>>) -> Vec<ImageFile> {
 /// The outputs, and what is needed to write them.
 pub(super) struct Work {
     outputs: Handles,
-    zlib: flate2::Decompress,
+    replay: Replay,
     done: Done,
 }
 
 impl Work {
     fn new(outputs: Vec<ImageFile>) -> Self {
-        Self { outputs: Handles::new(outputs), zlib: flate2::Decompress::new(true), done: Done::default() }
+        Self { outputs: Handles::new(outputs), replay: Replay::default(), done: Done::default() }
     }
 
     fn until_end(mut self, ops: &Receiver<Op>, give_back: &Sender<Vec<u8>>) -> Result<Done> {
@@ -149,7 +150,7 @@ impl Work {
         let Some(file) = self.outputs.get(output).map_err(failed)? else { return Ok(None) };
         let page = match op {
             Op::Write { data, .. } => {
-                copy::write_all_at(file, &data, at).map_err(failed)?;
+                write_all_at(file, &data, at).map_err(failed)?;
                 return Ok(Some(data));
             }
             Op::Zero { bytes, .. } => {
@@ -162,13 +163,16 @@ impl Work {
             }
             Op::Xbzrle { page, data, .. } => {
                 let mut content = vec![0; page];
-                copy::read_sparse_at(file, &mut content, at).map_err(failed)?;
-                apply_xbzrle(&data, &mut content).map(|()| content)
+                read_sparse_at(file, &mut content, at).map_err(failed)?;
+                self.replay.apply(Page::Xbzrle(&data), &mut content).map(|()| content)
             }
-            Op::Compressed { page, data, .. } => inflate(&mut self.zlib, &data, page),
+            Op::Compressed { page, data, .. } => {
+                let mut content = vec![0; page];
+                self.replay.apply(Page::Compressed(&data), &mut content).map(|()| content)
+            }
         };
         match page {
-            Ok(content) => copy::write_all_at(file, &content, at).map_err(failed)?,
+            Ok(content) => write_all_at(file, &content, at).map_err(failed)?,
             Err(why) => self.done.add(BadPage { output, at, why }),
         }
         Ok(None)

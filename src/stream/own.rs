@@ -72,6 +72,7 @@ impl Walker<'_> {
         self.searched = now;
         let at_the_end = self.at_the_end.clone();
         if let Some(e) = &at_the_end
+            && self.search_would_find(&e.description)?
             && self.proves(&e.description, start)? == Proof::SideBySide
         {
             self.adopt(e.description.clone(), true);
@@ -82,6 +83,13 @@ impl Walker<'_> {
             self.adopt(d, proven);
         }
         Ok(())
+    }
+
+    /// Returns `true` if a search forwards, which is all that a pipe allows, finds this description too.
+    fn search_would_find(&self, d: &Description) -> Result<bool> {
+        let (mut bytes, at) = ([0; LOOK], d.record.start.0.saturating_sub(1));
+        let n = self.c.source().read_full(at, &mut bytes).map_err(|e| io(e, at))?;
+        Ok(is_candidate(bytes.get(..n).unwrap_or_default(), n < LOOK))
     }
 
     /// Searches forwards for a description; returns the first that is proved, or else, if `doubtful` ones are taken, the

@@ -123,7 +123,7 @@ pub(super) fn begins_description(bytes: &[u8], last: bool) -> bool {
     match text.first() {
         None => last && bytes.len() < LOOK,
         // one wrong byte is no reason to look further
-        Some(b'{') if text.len() > 8 || last => text.iter().filter(|c| !is_text(c)).count() <= 1,
+        Some(b'{') if (text.len() > 8 || last) && text.iter().filter(|c| !is_text(c)).count() <= 1 => true,
         Some(_) => words.iter().any(|w| text.windows(w.len()).any(|t| t == *w)),
     }
 }

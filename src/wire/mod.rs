@@ -15,9 +15,15 @@
 )]
 
 mod cursor;
+mod file;
+mod pipe;
+mod positioned;
 mod reader;
 mod source;
 
 pub use cursor::Cursor;
+pub use file::FileSource;
+pub use pipe::PipeSource;
+pub use positioned::{read_sparse_at, read_up_to_end, write_all_at};
 pub use reader::Reader;
-pub use source::{FileSource, MemorySource, PipeSource, Source};
+pub use source::{MemorySource, Source};

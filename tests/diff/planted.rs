@@ -5,7 +5,7 @@ use std::path::Path;
 
 use savevm_analyze::diff::{Input, Options, compare, memory};
 use savevm_analyze::image::{OpenOptions, SaveImage};
-use savevm_analyze::sink::PageHashes;
+use savevm_analyze::memory::PageHashes;
 use savevm_analyze::synth::Stream;
 
 use super::common;
@@ -175,8 +175,7 @@ impl State {
 
 fn open(path: &Path) -> (SaveImage, PageHashes) {
     let mut pages = PageHashes::new(&savevm_analyze::budget::Budget::default(), None);
-    let image =
-        SaveImage::open(path, OpenOptions { full: true, pages: Some(&mut pages), ..OpenOptions::default() }).unwrap();
+    let image = OpenOptions::new().pages(&mut pages).open(path).unwrap();
     (image, pages)
 }
 

@@ -11,7 +11,9 @@ use crate::{oracle, preload};
 /// Starts an extraction that takes seconds, and waits until it has begun to write.
 fn start(out: &Path, shell: &str, env: &str) -> Child {
     let mut c = Command::new("sh");
-    c.arg("-c").arg(format!("{shell} exec env {env} LD_PRELOAD=\"$0\" FAULT=pwrite64:slow20:1:every \"$@\"")).arg(preload());
+    c.arg("-c")
+        .arg(format!("{shell} exec env {env} LD_PRELOAD=\"$0\" FAULT=pwrite64:slow20:1:every \"$@\""))
+        .arg(preload());
     c.arg(env!("CARGO_BIN_EXE_savevm-analyze")).arg("extract").arg(fixture("resent-11.1")).arg("-o").arg(out);
     let child = c.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let begun = Instant::now();

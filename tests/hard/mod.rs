@@ -44,12 +44,12 @@ pub fn fixture(name: &str) -> Vec<u8> {
 pub fn open(bytes: Vec<u8>, full: bool) -> Result<SaveImage, Error> {
     let source = Arc::new(MemorySource::new(bytes));
     let container = Container::raw(source);
-    SaveImage::walk_container(container, OpenOptions { full, ..OpenOptions::default() })
+    OpenOptions::new().full(full).container(container)
 }
 
 pub fn open_pipe(bytes: Vec<u8>, full: bool) -> Result<SaveImage, Error> {
     let container = container::from_reader(Box::new(std::io::Cursor::new(bytes)), &Settings::default())?;
-    SaveImage::walk_container(container, OpenOptions { full, ..OpenOptions::default() })
+    OpenOptions::new().full(full).container(container)
 }
 
 /// Whether the long form of a test is asked for.
@@ -116,7 +116,7 @@ pub fn check(image: &SaveImage, len: usize, what: &str) {
 /// Decodes every device; every error has an offset inside the stream and a path.
 pub fn decode_all(image: &SaveImage, len: usize, what: &str) {
     for s in image.device_sections() {
-        let d = image.device(s).unwrap_or_else(|e| panic!("{what}: {}: {e}", s.header.idstr));
+        let d = image.decode(s).unwrap_or_else(|e| panic!("{what}: {}: {e}", s.header.idstr));
         assert_eq!(d.root().range, s.payload, "{what}: {}", s.header.idstr);
         for e in &d.decoded.errors {
             assert!(e.stream_offset().is_some_and(|o| o.0 <= len as u64), "{what}: {e}");

@@ -65,6 +65,8 @@ fn value(random: &mut Random, text: &mut Vec<u8>, keys: &[&str], is_number: bool
     let all = places(text, key.as_bytes());
     let Some(at) = all.get(random.below(all.len())) else { return format!("description: no {key}") };
     let from = at + key.len() + text[at + key.len()..].iter().position(|c| *c == b':').unwrap_or(0) + 1;
+    // the text may end with the key
+    let from = from.min(text.len());
     let to = from + text[from..].iter().position(|c| matches!(c, b',' | b'}' | b']')).unwrap_or(0);
     let old = String::from_utf8_lossy(&text[from..to]).trim().to_owned();
     let new = if is_number {

@@ -11,7 +11,6 @@ use savevm_analyze::inspect;
 use savevm_analyze::offset::RamOffset;
 use savevm_analyze::ram::{BlockList, Form, MappedRun, Page, PageAt, PageSink, PageStats};
 use savevm_analyze::render::upstream::StateDocument;
-use savevm_analyze::sink::GuestPages;
 use savevm_analyze::wire::Source;
 
 /// Where the bytes are.
@@ -46,9 +45,7 @@ fn words(e: &Error) -> String {
 pub fn look(input: &Input<'_>, pages: bool) -> Look {
     let mut out = Look::default();
     let mut sink = Tee { stats: PageStats::new(&Budget::default()), pages, sum: 0, count: 0 };
-    let full = input.open().and_then(|c| {
-        SaveImage::walk_container(c, OpenOptions { full: true, pages: Some(&mut sink), ..OpenOptions::default() })
-    });
+    let full = input.open().and_then(|c| OpenOptions::new().pages(&mut sink).keep_memory(1 << 30).container(c));
     match full {
         Err(e) => out.answers.push(("open", words(&e))),
         Ok(image) => {
@@ -56,10 +53,10 @@ pub fn look(input: &Input<'_>, pages: bool) -> Look {
             if pages {
                 out.answers.push(("pages", format!("{} {:#x}", sink.count, sink.sum)));
             }
-            check(input, &image, &sink.stats, &mut out);
+            check(&image, &sink.stats, &mut out);
         }
     }
-    match input.open().and_then(|c| SaveImage::walk_container(c, OpenOptions::default())) {
+    match input.open().and_then(|c| OpenOptions::new().container(c)) {
         Err(e) => out.answers.push(("open for devices", words(&e))),
         Ok(image) => {
             let names =
@@ -96,14 +93,8 @@ fn state(image: &SaveImage, out: &mut Look, names: [&'static str; 5]) {
     out.answers.extend(names.into_iter().zip(answers));
 }
 
-fn check(input: &Input<'_>, image: &SaveImage, stats: &PageStats, out: &mut Look) {
-    let mut read = |ranges| -> Result<Option<GuestPages>> {
-        let mut pages = GuestPages::new(ranges, image.map_facts(), &Budget::default());
-        let options = OpenOptions { full: true, pages: Some(&mut pages), ..OpenOptions::default() };
-        SaveImage::walk_container(input.open()?, options)?;
-        Ok(Some(pages))
-    };
-    match inspect::check(image, stats, &mut read) {
+fn check(image: &SaveImage, stats: &PageStats, out: &mut Look) {
+    match inspect::check(image, stats) {
         Err(e) => out.answers.push(("check", words(&e))),
         Ok(c) => {
             out.sound = c.sound;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use savevm_analyze::compat::{Dump, Known, Side, StreamFacts, compare};
 use savevm_analyze::container::Container;
-use savevm_analyze::image::{OpenOptions, SaveImage};
+use savevm_analyze::image::OpenOptions;
 use savevm_analyze::limits::MAX_DIAGNOSTICS;
 use savevm_analyze::render::report::text;
 use savevm_analyze::wire::MemorySource;
@@ -15,7 +15,7 @@ pub const BETWEEN: &[u8] = b"\0\0\n";
 fn facts(bytes: &[u8]) -> Option<StreamFacts> {
     let source = Arc::new(MemorySource::new(bytes.to_vec()));
     let container = Container::raw(source);
-    let image = SaveImage::walk_container(container, OpenOptions { full: true, ..OpenOptions::default() }).ok()?;
+    let image = OpenOptions::new().full(true).container(container).ok()?;
     StreamFacts::of(&image).ok()
 }
 

@@ -110,7 +110,7 @@ fn case<W: Write>(w: &mut Writer<W>, command: &str, name: &str, c: &Case<'_>) ->
             let kind = if one_kind { first.rule.id } else { first.severity.name() };
             let message = match &*failing {
                 [one] => attribute(&line(one)),
-                several => plural(several.len() as u64, "findings"),
+                several => plural(several.len() as u64, "difference"),
             };
             let e = w.create_element("failure").with_attributes([("type", kind), ("message", &message)]);
             e.write_text_content(BytesText::new(&failing.iter().map(|d| full(d)).collect::<Vec<_>>().join("\n")))?;

@@ -26,7 +26,7 @@ pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
     let mut room = CAP.saturating_sub(RESERVE).saturating_sub(text.len());
 
     let head = "| severity | where | what | before | after |\n|---|---|---|---|---|\n";
-    text += &table(head, r.differences.iter().map(row), "findings", &mut room);
+    text += &table(head, r.differences.iter().map(row), "difference", &mut room);
     let accepted =
         r.accepted.iter().map(|(d, why)| format!("| {} | {} | {} |\n", path(d), words(&d.message), words(why)));
     let list = table("| where | what | reason |\n|---|---|---|\n", accepted, "accepted difference", &mut room);

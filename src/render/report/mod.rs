@@ -44,13 +44,13 @@ pub fn summary(r: &Report) -> String {
     let (heavy, light) = (n(Severity::Breaks).saturating_add(n(Severity::Differs)), n(Severity::MayBreak));
     let mut out = match (r.command, verdict(r)) {
         ("diff", "same") => format!("no differences{}", among(r, false)),
-        ("diff", _) => format!("{}{}", plural(heavy, "findings"), among(r, true)),
+        ("diff", _) => format!("{}{}", plural(heavy, "difference"), among(r, true)),
         (_, "incompatible") => {
             let also = if light == 0 { String::new() } else { format!(", {} that may,", count(light)) };
-            format!("incompatible: {} that QEMU refuses{also}{}", plural(heavy, "findings"), among(r, true))
+            format!("incompatible: {} that QEMU refuses{also}{}", plural(heavy, "difference"), among(r, true))
         }
         (_, "may-break") => {
-            format!("may break: {} that QEMU may refuse{}", plural(light, "findings"), among(r, true))
+            format!("may break: {} that QEMU may refuse{}", plural(light, "difference"), among(r, true))
         }
         _ => format!("compatible: nothing that QEMU would refuse was found{}", among(r, false)),
     };

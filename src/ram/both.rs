@@ -1,8 +1,8 @@
 //! Two sinks in one walk.
 
+use super::{BlockList, Form, MappedRun, Page, PageAt, PageSink};
 use crate::error::Result;
 use crate::offset::RamOffset;
-use crate::ram::{BlockList, Form, MappedRun, Page, PageAt, PageSink};
 use crate::wire::Source;
 
 /// Hands everything to two sinks, to each only the content that it wants.

@@ -10,11 +10,11 @@ use std::path::PathBuf;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::copy;
-use super::page_images::is_zero;
 use crate::budget::Charge;
 use crate::error::{Error, Result};
+use crate::ram::is_zero;
 use crate::text::Name;
+use crate::wire::{read_sparse_at, write_all_at};
 
 /// What a page holds; two pages with the same number hold the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -263,10 +263,10 @@ impl Spilt {
         if r.number != number {
             let place = |n: u64| n.saturating_mul((GROUP * HASH) as u64);
             if r.dirty {
-                copy::write_all_at(&self.file, &*r.bytes, place(r.number)).map_err(failed)?;
+                write_all_at(&self.file, &*r.bytes, place(r.number)).map_err(failed)?;
                 r.dirty = false;
             }
-            copy::read_sparse_at(&self.file, &mut *r.bytes, place(number)).map_err(failed)?;
+            read_sparse_at(&self.file, &mut *r.bytes, place(number)).map_err(failed)?;
             r.number = number;
         }
         Ok(r)

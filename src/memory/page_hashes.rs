@@ -9,11 +9,10 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use super::block_hashes::{BlockHashes, PageHash};
-use super::page_images::unreadable;
 use crate::budget::{Budget, Charge};
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::{RamOffset, StreamOffset};
-use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink, apply_xbzrle, inflate};
+use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink, Replay, unreadable};
 use crate::wire::Source;
 
 /// Bytes of a mapped-ram file that are read at a time.
@@ -33,7 +32,7 @@ pub struct PageHashes {
     charge: Charge,
     keep: Option<File>,
     slots: u64,
-    zlib: Option<flate2::Decompress>,
+    replay: Replay,
     bad: u64,
     why: String,
     /// Why the pages are not all here.
@@ -53,7 +52,7 @@ impl PageHashes {
             charge: budget.charge("the list of pages that were sent as differences"),
             keep: None,
             slots: 0,
-            zlib: None,
+            replay: Replay::default(),
             bad: 0,
             why: String::new(),
             ended: None,
@@ -163,10 +162,10 @@ impl PageHashes {
             Page::Fill(0) if self.keep.is_none() || !self.differences.contains_key(&key) => PageHash::ZERO,
             Page::Fill(byte) => self.content(key, &vec![byte; size])?,
             Page::Normal(data) => self.content(key, data)?,
-            Page::Compressed(z) => {
-                let zlib = self.zlib.get_or_insert_with(|| flate2::Decompress::new(true));
-                match inflate(zlib, z, size) {
-                    Ok(data) => self.content(key, &data)?,
+            Page::Compressed(_) => {
+                let mut content = vec![0; size];
+                match self.replay.apply(page, &mut content) {
+                    Ok(()) => self.content(key, &content)?,
                     Err(why) => self.broken(why),
                 }
             }
@@ -177,9 +176,9 @@ impl PageHashes {
                 }
                 PageHash::BAD
             }
-            Page::Xbzrle(difference) => {
+            Page::Xbzrle(_) => {
                 let mut content = self.kept(key)?;
-                match apply_xbzrle(difference, &mut content) {
+                match self.replay.apply(page, &mut content) {
                     Ok(()) => self.content(key, &content)?,
                     Err(why) => self.broken(why),
                 }

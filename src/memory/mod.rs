@@ -1,0 +1,42 @@
+//! Guest memory that can be read at any address, and what pages hold as hashes.
+//!
+//! One walk over a stream notes where the last content of each page is ([`PageIndex`]); [`GuestMemory`] then reads pages on
+//! demand. A mapped-ram file needs no walk: its bitmaps are the index.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod block_hashes;
+mod guest;
+mod index;
+mod page_hashes;
+mod spool;
+
+pub use block_hashes::{BlockHashes, PageHash};
+pub use guest::GuestMemory;
+pub use index::PageIndex;
+pub use page_hashes::PageHashes;
+pub use spool::Spool;
+
+use crate::error::{Error, Result};
+use crate::offset::StreamOffset;
+use crate::ram::unreadable;
+use crate::wire::Source;
+
+/// Reads a page as it is in the stream.
+fn read_page(source: &dyn Source, at: StreamOffset, content: &mut [u8]) -> Result<()> {
+    let n = source.read_full(at.0, content).map_err(|e| unreadable(e, at.0))?;
+    if n < content.len() {
+        let what = "expected the pages of a mapped-ram file, found its end";
+        return Err(Error::truncated(at.plus(n as u64), what));
+    }
+    Ok(())
+}
