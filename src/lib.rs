@@ -69,6 +69,18 @@
 //! and may change in any version; types with public fields may get more fields.
 // cli/say.rs writes to standard error, and opens standard output
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro))]
+// input is hostile: no code outside of tests may panic on it
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 pub mod budget;
 pub mod compat;
@@ -88,6 +100,12 @@ pub mod memory;
 pub mod names;
 pub mod offset;
 pub mod ram;
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "it lays out values that were read already"
+)]
 pub mod render;
 pub mod schema;
 pub mod sink;
@@ -97,10 +115,17 @@ pub mod value;
 pub mod wire;
 
 #[cfg(feature = "cli")]
+#[allow(clippy::arithmetic_side_effects, reason = "it counts what was read already")]
 pub mod cli;
 
 #[cfg(any(test, feature = "synth"))]
 #[doc(hidden)]
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    reason = "it builds streams for tests"
+)]
 pub mod synth;
 
 pub use error::{Error, ErrorKind, Remedy, Result};

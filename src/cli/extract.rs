@@ -452,7 +452,7 @@ fn pour(mut file: File, out: &mut dyn Write) -> std::result::Result<(), Failure>
     loop {
         match file.read(&mut buf) {
             Ok(0) => return Ok(()),
-            Ok(n) => out.write_all(&buf[..n])?,
+            Ok(n) => out.write_all(buf.get(..n).unwrap_or_default())?,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(failed(e).into()),
         }

@@ -2,17 +2,6 @@
 //!
 //! A raw stream is read in place. A libvirt save image is a header in front of one; a qcow2 snapshot maps one; a codec
 //! around any of them turns it into a pipe, which is read once. Names of files say nothing.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        clippy::cast_possible_truncation,
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic
-    )
-)]
 
 mod codec;
 mod libvirt;

@@ -1,17 +1,6 @@
 //! What two inputs differ in: one type for `diff` and for `compat`, so that both are accepted, ignored and printed alike.
 //!
 //! The engines ([`crate::diff`], [`crate::compat`]) make [`Difference`]s; [`crate::render`] prints a [`Report`] of them.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        clippy::cast_possible_truncation,
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic
-    )
-)]
 
 pub mod accepted;
 mod rules;

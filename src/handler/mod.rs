@@ -2,17 +2,6 @@
 //!
 //! The readers skip data and keep counts; what a payload needs of earlier ones (names, sizes) stays with the reader of its
 //! section. Where data was skipped, the cursor lets go of what is behind it, as for RAM pages.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        clippy::cast_possible_truncation,
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic
-    )
-)]
 
 mod block;
 mod by_name;

@@ -2,17 +2,6 @@
 //!
 //! Every field of a description has a size, so a field that cannot be decoded costs only itself: it becomes
 //! [`Value::Opaque`] with the reason, and the next field is read where it begins.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        clippy::cast_possible_truncation,
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic
-    )
-)]
 
 mod builder;
 mod custom;

@@ -2,17 +2,6 @@
 //!
 //! The stream does not record the map of memory; it follows from the machine type, the length of the main block, and on
 //! PCs from what the firmware left in the RTC's CMOS memory. One file per family; each row names its source in QEMU.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        clippy::cast_possible_truncation,
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic
-    )
-)]
 
 mod boards;
 mod layout;

@@ -14,17 +14,6 @@
 //! The name is absent with CONTINUE: then it is the block of the record before, also across sections.
 //! Version 3 (QEMU 0.10 to 0.13) has neither list nor names: one flat memory. Written by
 //! `ram_save_setup`, `ram_save_iterate` and `ram_save_complete`, read by `ram_load_precopy` in `migration/ram.c`.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        clippy::cast_possible_truncation,
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic
-    )
-)]
 
 mod blocks;
 mod both;

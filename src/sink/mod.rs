@@ -2,17 +2,6 @@
 //!
 //! A sink gets pages in the order of the stream ([`crate::ram::PageSink`]), finds their place by a [`Plan`], and hands the
 //! bytes to a thread that writes, so that reading the stream and writing the image overlap.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        clippy::cast_possible_truncation,
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic
-    )
-)]
 
 mod copy;
 mod file_names;

@@ -14,17 +14,6 @@
 //! footer: 0x7e, be32 section id                                 machine types from 2.4
 //! ```
 //! Written by `qemu_savevm_state_header` and its successors in `migration/savevm.c`.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        clippy::cast_possible_truncation,
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic
-    )
-)]
 
 mod behind;
 mod configuration;

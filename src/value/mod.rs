@@ -1,15 +1,4 @@
 //! The decoded tree: [`Node`], [`Value`], [`Record`], and how to find things in it.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        clippy::cast_possible_truncation,
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic
-    )
-)]
 
 mod blob;
 mod coverage;

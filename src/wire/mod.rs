@@ -2,17 +2,6 @@
 //! that is in memory. The only code that turns stream bytes into numbers.
 //!
 //! Every integer that QEMU's migration core writes is big-endian (`migration/qemu-file.c`, `qemu_put_be*`).
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        clippy::cast_possible_truncation,
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic
-    )
-)]
 
 mod cursor;
 mod file;
