@@ -2,18 +2,23 @@
 //!
 //! What comes out is a pipe: read once, forwards. Several members or frames behind each other are one input.
 
-use std::io::{self, BufRead, Read};
+#[cfg(feature = "xz")]
+use std::io::BufRead;
+use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+#[cfg(feature = "xz")]
 use liblzma::stream::{Action, CONCATENATED, Status, Stream};
 
 use super::lzop::LzopReader;
 
 /// The largest window of zstd data: 128 MiB, what `zstd --long` and `-19 --ultra` write and what the tool itself reads without
 /// being asked.
+#[cfg(feature = "zstd")]
 const MAX_ZSTD_LOG: u32 = 27;
 /// The memory that xz data may ask for. `xz -9` needs 65 MiB.
+#[cfg(feature = "xz")]
 const MAX_XZ_BYTES: u64 = 100 << 20;
 
 /// A way to compress.
@@ -65,22 +70,31 @@ impl Codec {
     fn decoder(self, input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
         Ok(match self {
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
+            #[cfg(feature = "bzip2")]
             Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(input)),
+            #[cfg(feature = "xz")]
             Self::Xz => {
                 let s = Stream::new_stream_decoder(MAX_XZ_BYTES, CONCATENATED).map_err(io::Error::other)?;
                 Box::new(XzReader { input: io::BufReader::new(input), stream: s, failed: None })
             }
             Self::Lzop => Box::new(LzopReader::new(input)),
+            #[cfg(feature = "zstd")]
             Self::Zstd => {
                 let mut d = zstd::Decoder::new(input)?;
                 // the window is memory; `zstd --long=31` asks for 2 GiB of it
                 d.window_log_max(MAX_ZSTD_LOG)?;
                 Box::new(d)
             }
+            #[cfg(not(all(feature = "bzip2", feature = "xz", feature = "zstd")))]
+            other => {
+                let what = format!("this build cannot unpack {0}: it lacks the feature `{0}`", other.name());
+                return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+            }
         })
     }
 }
 
+#[cfg(feature = "xz")]
 /// Unpacks xz. What stands in front of damaged data, or of rubbish behind the end, is given out before the error is.
 struct XzReader {
     input: io::BufReader<Box<dyn Read + Send>>,
@@ -88,6 +102,7 @@ struct XzReader {
     failed: Option<io::Error>,
 }
 
+#[cfg(feature = "xz")]
 impl Read for XzReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
@@ -250,7 +265,19 @@ impl Read for Unpacked {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "zstd")))]
+mod without_codecs {
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_codec_that_was_left_out_is_named() {
+        let e = crate::SaveImage::from_bytes(b"\x28\xb5\x2f\xfd0123456789".to_vec()).err().unwrap();
+        assert_eq!(e.kind(), ErrorKind::Unsupported);
+        assert_eq!(e.message(), "this build cannot unpack zstd: it lacks the feature `zstd`");
+    }
+}
+
+#[cfg(all(test, feature = "bzip2", feature = "xz", feature = "zstd"))]
 mod tests {
     use super::*;
     use std::io::Write;

@@ -194,7 +194,7 @@ impl Read for LzopReader {
 }
 
 /// Packs for tests, by the layout above.
-#[cfg(test)]
+#[cfg(all(test, feature = "bzip2", feature = "xz", feature = "zstd"))]
 pub(super) fn pack(data: &[u8]) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
     out.extend([0x10, 0x40, 0x20, 0xa0, 0x09, 0x40, 1, 5]);

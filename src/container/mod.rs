@@ -284,7 +284,10 @@ impl Way<'_> {
 
     fn packed(mut self, codec: Codec, input: Box<dyn Read + Send>) -> Result<Container> {
         let fault = Fault::default();
-        let unpacked = codec::unpack(codec, input, &fault).map_err(|e| Error::io("cannot unpack the input", e))?;
+        let unpacked = codec::unpack(codec, input, &fault).map_err(|e| match e.kind() {
+            io::ErrorKind::Unsupported => Error::new(ErrorKind::Unsupported, e.to_string()),
+            _ => Error::io("cannot unpack the input", e),
+        })?;
         self.layers.push(Layer::Compressed(codec, fault));
         self.pipe(unpacked, 0)
     }

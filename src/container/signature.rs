@@ -60,7 +60,12 @@ static SIGNATURES: &[Signature] = &[
     s("VMDK disk image", 0, b"KDMV", Answer::Other("qemu-img")),
     s("VHDX disk image", 0, b"vhdxfile", Answer::Other("qemu-img")),
     s("device tree blob", 0, &[0xd0, 0x0d, 0xfe, 0xed], Answer::Other("dtc")),
-    s("JSON text (a description, or a -dump-vmstate file?)", 0, b"{", Answer::Other("a text editor; a stream without a description can be read with it as the external schema")),
+    s(
+        "JSON text (a description, or a -dump-vmstate file?)",
+        0,
+        b"{",
+        Answer::Other("a text editor; a stream without a description can be read with it as the external schema"),
+    ),
 ];
 
 /// Tells what a file is by its first bytes.

@@ -1,6 +1,5 @@
 //! Answers about a whole state, as types: what `check` finds.
 
-
 mod check;
 mod devices;
 mod memory;

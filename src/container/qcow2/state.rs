@@ -192,7 +192,7 @@ impl State {
         let mut out = Vec::new();
         let want = g.cluster();
         let result = if g.zstd {
-            zstd::Decoder::new(packed.as_slice()).and_then(|d| d.take(want).read_to_end(&mut out))
+            unpack_zstd(&packed, want, &mut out)
         } else {
             flate2::read::DeflateDecoder::new(packed.as_slice()).take(want).read_to_end(&mut out)
         };
@@ -258,4 +258,14 @@ impl Source for State {
     fn trouble(&self) -> Option<String> {
         self.file.failure().map(|e| format!("cannot read the stream: {e}"))
     }
+}
+
+#[cfg(feature = "zstd")]
+fn unpack_zstd(packed: &[u8], want: u64, out: &mut Vec<u8>) -> io::Result<usize> {
+    zstd::Decoder::new(packed).and_then(|d| d.take(want).read_to_end(out))
+}
+
+#[cfg(not(feature = "zstd"))]
+fn unpack_zstd(_: &[u8], _: u64, _: &mut Vec<u8>) -> io::Result<usize> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this build cannot unpack zstd: it lacks the feature `zstd`"))
 }
