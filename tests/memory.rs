@@ -124,3 +124,22 @@ fn one_line_gets_a_device_a_field_or_a_reason() {
     assert_eq!(image.extract("pc.rams", dir.join("new")).unwrap_err().kind(), ErrorKind::Missing);
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
 }
+
+#[test]
+fn a_page_that_cannot_be_decoded_has_one_reason() {
+    let mut reasons = 0;
+    for name in ["chk-xbzrle-garbage", "chk-zlib-garbage"] {
+        let path = testdata().join(format!("cases/{name}.mig"));
+        let file = SaveImage::open(&path).unwrap();
+        let pipe = OpenOptions::new().keep_memory(1 << 30).from_reader(fs::File::open(&path).unwrap()).unwrap();
+        for (i, b) in file.ram_blocks().iter().enumerate() {
+            for at in (0..b.len / 4096).map(|n| RamOffset(n * 4096)) {
+                let read =
+                    |s: &SaveImage| s.memory().unwrap().read_block(i, at, &mut [0; 8]).map_err(|e| e.to_string());
+                assert_eq!(read(&file), read(&pipe), "{name}: {} {at}", b.name);
+                reasons += usize::from(read(&file).is_err_and(|e| e.contains("XBZRLE") || e.contains("zlib")));
+            }
+        }
+    }
+    assert!(reasons >= 2, "{reasons}");
+}

@@ -162,6 +162,7 @@ impl GuestMemory {
                 let what = format!("the page at {offset:#x} of {place} is not in the stream");
                 return Err(Error::new(ErrorKind::Missing, what));
             }
+            Known::Bad => return Err(self.index.fault(block, number)),
             Known::Unsent | Known::Zero | Known::Changed(_) => {}
             Known::At(place) => match self.index.spool() {
                 Some(spool) => spool.read(place, content)?,

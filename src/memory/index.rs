@@ -1,10 +1,10 @@
 //! Where the last content of each page is: 8 bytes a page, an eighth of a byte for a page of zeros.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::spool::Spool;
+use super::spool::{Kept, Spool};
 use crate::budget::{Budget, Charge};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::offset::{RamOffset, StreamOffset};
 use crate::ram::{BlockList, Form, MappedBitmap, MappedRun, Page, PageAt, PageSink, RamBlock};
 use crate::wire::Source;
@@ -17,6 +17,8 @@ const NODE_BYTES: u64 = 48;
 const ZEROS_BYTES: u64 = (CHUNK as u64) / 8;
 const PLACES_BYTES: u64 = (CHUNK as u64) * 8;
 const LINK_BYTES: u64 = 16;
+/// Pages whose fault is kept in words.
+const MAX_BAD: usize = 1000;
 /// Bytes that are charged at a time.
 const PORTION: u64 = 64 << 10;
 
@@ -33,6 +35,8 @@ pub(super) enum Known {
     Zero,
     /// Its content: the offset of its record in the stream, or the number of its slot in the spool.
     At(u64),
+    /// Something was sent that cannot be decoded.
+    Bad,
     /// An XBZRLE record changes what was there before: the number of the link.
     Changed(usize),
 }
@@ -40,6 +44,8 @@ pub(super) enum Known {
 impl Entry {
     const UNSENT: Self = Self(0);
     const ZERO: Self = Self(1);
+    /// A place that no page has.
+    const BAD: Self = Self(u64::MAX - 1);
 
     fn at(place: u64) -> Self {
         Self(place << 2 | 2)
@@ -50,6 +56,9 @@ impl Entry {
     }
 
     pub(super) fn known(self) -> Known {
+        if self == Self::BAD {
+            return Known::Bad;
+        }
         match self.0 & 3 {
             0 => Known::Unsent,
             1 => Known::Zero,
@@ -134,6 +143,8 @@ pub struct PageIndex {
     /// Bytes that the index uses; the charge is rounded up.
     used: u64,
     spool: Option<Spool>,
+    /// Pages of a pipe that cannot be decoded: the first few, with the record that is at fault.
+    bad: HashMap<(usize, u64), (StreamOffset, String)>,
 }
 
 fn split(page: u64) -> (u64, usize) {
@@ -145,7 +156,15 @@ impl PageIndex {
     #[must_use]
     pub fn new(budget: &Budget) -> Self {
         let charge = budget.charge("the index of guest memory");
-        Self { blocks: Vec::new(), links: Vec::new(), target_page: 4096, charge, used: 0, spool: None }
+        Self {
+            blocks: Vec::new(),
+            links: Vec::new(),
+            target_page: 4096,
+            charge,
+            used: 0,
+            spool: None,
+            bad: HashMap::new(),
+        }
     }
 
     /// Creates an index that keeps the pages of a pipe.
@@ -222,14 +241,30 @@ impl PageIndex {
     }
 
     /// Keeps the content of a page of a pipe.
-    fn keep(&mut self, block: usize, page: u64, record: Page<'_>) -> Result<()> {
+    fn keep(&mut self, block: usize, page: u64, record: Page<'_>, at: StreamOffset) -> Result<()> {
         let before = self.entry(block, page).known();
         let Some(spool) = &mut self.spool else { return Ok(()) };
         let entry = match spool.keep(before, record)? {
-            Some(slot) => Entry::at(slot),
-            None => Entry::UNSENT,
+            Kept::In(slot) => Entry::at(slot),
+            Kept::Full => Entry::UNSENT,
+            // a difference to a page that is bad already
+            Kept::Bad(None) => Entry::BAD,
+            Kept::Bad(Some(why)) => {
+                if self.bad.len() < MAX_BAD {
+                    self.bad.insert((block, page), (at, why));
+                }
+                Entry::BAD
+            }
         };
         self.set(block, page, entry)
+    }
+
+    /// Returns why a page of a pipe cannot be decoded.
+    pub(super) fn fault(&self, block: usize, page: u64) -> Error {
+        match self.bad.get(&(block, page)) {
+            Some((at, why)) => Error::corrupt(*at, why.clone()),
+            None => Error::new(ErrorKind::Corrupt, "the page cannot be decoded"),
+        }
     }
 }
 
@@ -239,6 +274,7 @@ impl PageSink for PageIndex {
         let mapped = |b: &RamBlock| b.mapped.is_some_and(|m| !m.is_absent());
         self.blocks = list.blocks.iter().map(|b| BlockIndex { mapped: mapped(b), ..BlockIndex::default() }).collect();
         self.links = Vec::new();
+        self.bad = HashMap::new();
         if let Some(spool) = &mut self.spool {
             spool.begin(self.target_page);
         }
@@ -249,7 +285,7 @@ impl PageSink for PageIndex {
         let number = self.number(at.offset);
         match page {
             Page::Fill(0) => self.set(at.block, number, Entry::ZERO),
-            _ if self.spool.is_some() => self.keep(at.block, number, page),
+            _ if self.spool.is_some() => self.keep(at.block, number, page, at.stream),
             Page::Xbzrle(_) => {
                 let link = Link { before: self.entry(at.block, number), record: at.stream };
                 self.grow(LINK_BYTES)?;
@@ -270,7 +306,7 @@ impl PageSink for PageIndex {
         while done < run.bytes && !self.is_truncated() {
             super::read_page(source, run.at.plus(done), &mut content)?;
             let number = self.number(run.offset.plus(done));
-            self.keep(run.block, number, Page::Normal(&content))?;
+            self.keep(run.block, number, Page::Normal(&content), run.at)?;
             done = done.saturating_add(self.target_page);
         }
         Ok(())

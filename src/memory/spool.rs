@@ -13,6 +13,16 @@ use crate::ram::{Page, Replay};
 /// Bytes that stay in memory.
 const IN_MEMORY: usize = 16 << 20;
 
+/// What became of a page.
+pub(super) enum Kept {
+    /// It is in this slot.
+    In(u64),
+    /// It cannot be decoded: why, unless it is a difference to a page that cannot be decoded either.
+    Bad(Option<String>),
+    /// There is no room.
+    Full,
+}
+
 /// Pages by the number of their slot.
 #[derive(Debug)]
 pub struct Spool {
@@ -46,9 +56,8 @@ impl Spool {
         self.slots = 0;
     }
 
-    /// Writes the content of a page after a record, given what was known before. Returns its slot, or `None` if the page cannot be
-    /// decoded or there is no room.
-    pub(super) fn keep(&mut self, before: Known, record: Page<'_>) -> Result<Option<u64>> {
+    /// Writes the content of a page after a record, given what was known before.
+    pub(super) fn keep(&mut self, before: Known, record: Page<'_>) -> Result<Kept> {
         let slot = match before {
             Known::At(slot) => slot,
             _ => self.slots,
@@ -56,21 +65,23 @@ impl Spool {
         let end = slot.saturating_add(1).saturating_mul(self.page as u64);
         if self.full || end > self.limit {
             self.full = true;
-            return Ok(None);
+            return Ok(Kept::Full);
         }
         let mut content = vec![0; self.page];
-        if let (Page::Xbzrle(_), Known::At(slot)) = (record, before) {
-            self.read(slot, &mut content)?;
+        match (record, before) {
+            (Page::Xbzrle(_), Known::At(slot)) => self.read(slot, &mut content)?,
+            (Page::Xbzrle(_), Known::Bad) => return Ok(Kept::Bad(None)),
+            _ => {}
         }
-        if self.replay.apply(record, &mut content).is_err() {
-            return Ok(None);
+        if let Err(why) = self.replay.apply(record, &mut content) {
+            return Ok(Kept::Bad(Some(why)));
         }
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let written =
             file.seek(SeekFrom::Start(slot.saturating_mul(self.page as u64))).and_then(|_| file.write_all(&content));
         written.map_err(|e| Error::io("cannot write a temporary file", e))?;
         self.slots = self.slots.max(slot.saturating_add(1));
-        Ok(Some(slot))
+        Ok(Kept::In(slot))
     }
 
     /// Reads a page.
