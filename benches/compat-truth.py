@@ -6,7 +6,7 @@
     compat-truth.py dump  --root ... --out DIR                          what -dump-vmstate says, once for each version and arch
     compat-truth.py load  --root ... --out DIR                          every stream on every version: DIR/truth.tsv
     compat-truth.py summary --out DIR                                   the counts of truth.tsv, and its failures in classes
-    compat-truth.py score BIN --out DIR --target dump|stream|both       BIN's answers against the truth; --say 7.2=7.2.22
+    compat-truth.py score BIN --out DIR --target dump|stream|both|dumps|dump-to-stream   BIN's answers against the truth; --say 7.2=7.2.22
     compat-truth.py score --checker vmstate-static-checker.py --out DIR the same for QEMU's script
 
 A root is a directory with a whole tree in it, to which chroot goes (root's rights are needed), or / for this machine's
@@ -56,6 +56,8 @@ TARGETS = {
     "dump": ["{stream}", "{dump}"],
     "stream": ["{stream}", "{target}"],
     "both": ["{stream}", "{dump}", "--target-stream", "{target}"],
+    "dumps": ["{saved_dump}", "{dump}"],
+    "dump-to-stream": ["{saved_dump}", "{target}"],
 }
 
 
@@ -497,7 +499,7 @@ def score(a):
                     asked[dumps] = ask_checker(a.checker, *dumps)
             answers[key(r)] = asked[dumps]
         else:
-            files = {"stream": stream_path(a.out, source, arch, machine), "dump": dumps[1]}
+            files = {"stream": stream_path(a.out, source, arch, machine), "saved_dump": dumps[0], "dump": dumps[1]}
             files["target"] = stream_path(a.out, target, arch, machine)
             answers[key(r)] = ask_tool(os.path.abspath(a.binary), a.target, files, dict(a.say).get(target))
 

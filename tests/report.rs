@@ -12,7 +12,7 @@ use std::process::Command;
 
 use common::reports;
 use insta::assert_snapshot;
-use savevm_analyze::findings::{Report, Severity};
+use savevm_analyze::findings::{Question, Report, Severity};
 use savevm_analyze::render;
 use savevm_analyze::render::report::json::ReportDocument;
 use savevm_analyze::render::report::sarif::Sarif;
@@ -51,7 +51,7 @@ fn all() -> Vec<(&'static str, Report)> {
     vec![
         ("diff", reports::diff()),
         ("same", reports::same()),
-        ("empty", Report { command: "diff", ..Report::default() }),
+        ("empty", Report { question: Question::Diff, ..Report::default() }),
         ("compat", reports::compat()),
         ("may-break", reports::compat_at_most(Severity::MayBreak)),
         ("compatible", reports::compat_at_most(Severity::Harmless)),

@@ -1,15 +1,16 @@
 //! `compat`: will a target load what was saved?
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 
 use super::exit::{Failure, Outcome};
 use super::open;
 use super::report::{self, ReportArgs};
 use super::shared::SourceArgs;
 use crate::compat::{self, Dump, Known, Side, StreamFacts};
+use crate::container;
 use crate::error::{Error, ErrorKind};
 use crate::findings::{Difference, Report};
 use crate::text::{Name, shown};
@@ -22,38 +23,40 @@ const MAX_DUMP_BYTES: u64 = 256 << 20;
 #[command(after_help = "\
 Examples:
   qemu-system-x86_64 -machine pc-q35-9.2 -dump-vmstate new.json
-                                              on the host that is to load it
+                                              on the host that loads it
   savevm-analyze compat vm.mig new.json
   savevm-analyze compat vm.mig new.json --target-stream new.mig
-                                              tells most: memory, processors
+                                              covers memory and processors too
   savevm-analyze compat old.mig new.mig --both
   savevm-analyze compat vm.mig new.json --format sarif -o compat.sarif
 
-A dump tells every version, field and subsection that a binary knows, but only
-of devices: not of processors, timers, memory or commands. A stream of the
-target, saved from the same machine at any time (started with -S is enough),
-tells of those.
+A dump has every version, field and subsection that a binary knows, but only
+of devices: not of processors, timers, memory or commands. A stream that the
+target saved from the same machine (started with -S is enough) covers those.
 
 Exit status:
-  0 nothing is known that breaks    1 the target refuses it
-  2 nothing usable                  3 part of it could not be compared")]
+  0 no incompatibility found        1 the target refuses the state
+  2 nothing usable                  3 a part could not be compared")]
 pub struct CompatArgs {
-    /// What is to be loaded: a saved state, or the -dump-vmstate file of the QEMU that will write one; `-` is standard input.
+    /// Saved state, or the -dump-vmstate file of the QEMU that will save one, packed or not; `-` is standard input.
     #[arg(value_name = "SAVED")]
     pub saved: PathBuf,
-    /// What is to load it: the -dump-vmstate file of that QEMU, or a state that it saved from the same machine.
+    /// The -dump-vmstate file of the QEMU that loads it, or a state which that QEMU saved from the same machine.
     #[arg(value_name = "TARGET")]
     pub target: PathBuf,
-    /// A state that the target saved from the same machine, beside its -dump-vmstate file.
+    /// State that the target saved from the same machine, in addition to its -dump-vmstate file.
     #[arg(long, value_name = "FILE")]
     pub target_stream: Option<PathBuf>,
-    /// The machine type that the target is started with, where its files are of another.
-    #[arg(long, value_name = "NAME")]
+    /// Machine type that the target runs, if its files were made with another one.
+    #[arg(long, value_name = "NAME", value_parser = machine)]
     pub machine: Option<String>,
+    /// What makes the answer no (exit status 1).
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    pub fail_on: FailOn,
     /// List what is harmless too.
     #[arg(short, long)]
     pub all: bool,
-    /// Ask the other way round too.
+    /// Compare in the other direction too.
     #[arg(long)]
     pub both: bool,
     #[command(flatten)]
@@ -62,14 +65,40 @@ pub struct CompatArgs {
     pub report: ReportArgs,
 }
 
+/// What makes the answer no.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// What the target refuses.
+    #[default]
+    Breaks,
+    /// What the target may refuse too.
+    MayBreak,
+}
+
+/// Reads the name of a machine type.
+fn machine(text: &str) -> Result<String, String> {
+    let sound = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    let begins = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
+    if begins && text.len() < 64 && text.bytes().all(sound) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("expected a machine type such as pc-q35-10.0, found {text:?}"))
+}
+
 /// Reads an input into a side: JSON is a dump, anything else a state.
 fn read(file: &Path, source: &SourceArgs, side: &mut Side) -> Result<(), Failure> {
     let shown = shown(file);
     let cannot = |what: &str, e| Error::io(format!("cannot {what} {shown}"), e);
-    if file.as_os_str() != "-" && begins_with_brace(file).map_err(|e| cannot("open", e))? {
+    let input: Box<dyn Read + Send> = match file.as_os_str() == "-" {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(std::fs::File::open(file).map_err(|e| cannot("open", e))?),
+    };
+    // a dump may be packed, as a stream may
+    let mut input = BufReader::new(container::unpacked(input).map_err(|e| e.within(shown.to_string()))?);
+    let is_dump = input.fill_buf().map_err(|e| cannot("read", e))?.trim_ascii_start().starts_with(b"{");
+    if is_dump {
         let mut text = Vec::new();
-        let opened = std::fs::File::open(file).map_err(|e| cannot("open", e))?;
-        opened.take(MAX_DUMP_BYTES.saturating_add(1)).read_to_end(&mut text).map_err(|e| cannot("read", e))?;
+        input.take(MAX_DUMP_BYTES.saturating_add(1)).read_to_end(&mut text).map_err(|e| cannot("read", e))?;
         if text.len() as u64 > MAX_DUMP_BYTES {
             let what = format!("{shown} has more than {MAX_DUMP_BYTES} bytes of JSON");
             return Err(Error::new(ErrorKind::LimitExceeded, what).into());
@@ -83,7 +112,9 @@ fn read(file: &Path, source: &SourceArgs, side: &mut Side) -> Result<(), Failure
         return Ok(());
     }
     // commands stand between the pages, so that the walk must be a full one
-    let image = open::image(file, open::options(source)?.full(true)).map_err(|e| e.within(shown.to_string()))?;
+    let options = open::options(source)?.full(true);
+    let image = if open::is_file(file) { options.open(file) } else { options.from_reader(input) };
+    let image = image.map_err(|e| e.within(shown.to_string()))?;
     let facts = StreamFacts::of(&image)?;
     if let Some(e) = open::unread(&image) {
         return Err(e.within(shown.to_string()).into());
@@ -94,12 +125,6 @@ fn read(file: &Path, source: &SourceArgs, side: &mut Side) -> Result<(), Failure
         )));
     }
     Ok(())
-}
-
-fn begins_with_brace(file: &Path) -> std::io::Result<bool> {
-    let mut head = Vec::new();
-    std::fs::File::open(file)?.take(1).read_to_end(&mut head)?;
-    Ok(head == b"{")
 }
 
 /// Adds what the comparison in the other direction found.
@@ -129,6 +154,7 @@ pub fn run(a: &CompatArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         add_reverse(&mut report, compat::compare(&target, &saved, known(a.report.from_version)));
     }
     report.brief = !a.all;
+    report.strict = a.fail_on == FailOn::MayBreak;
     report.inputs = [shown(&a.saved), shown(&a.target)];
     report::finish(report, &a.report, out)
 }

@@ -196,6 +196,10 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
         }
     };
     let image = opened?;
+    if image.ram().is_none() && image.fault().is_none() {
+        let e = Error::new(ErrorKind::Missing, "the state holds no guest memory");
+        return Err(e.hint("a state of devices only, as xen-save-devices-state writes it, has none").into());
+    }
     conclude(job, &image, &facts, decided, &report, out)
 }
 

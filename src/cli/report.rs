@@ -193,7 +193,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::findings::{Aspect, Difference, Rule, Severity, Subject};
+    use crate::findings::{Aspect, Difference, Question, Rule, Severity, Subject};
 
     static VALUE: Rule = Rule { id: "field-value", what: "The value is another." };
 
@@ -218,7 +218,7 @@ mod tests {
             after: side("2"),
             meaning: Vec::new(),
         };
-        Report { command: "diff", differences: vec![difference("a"), difference("b")], ..Report::default() }
+        Report { question: Question::Diff, differences: vec![difference("a"), difference("b")], ..Report::default() }
     }
 
     fn finished(r: Report, line: &[&str]) -> (Outcome, String) {

@@ -164,7 +164,7 @@ mod tests {
         assert_eq!((c.layout.version, c.layout.minimum), (Some(1), Some(0)));
         assert_eq!(c.layout.slots[1].count, Some(3));
         assert!(c.layout.slots[1].conditional && !c.layout.slots[0].conditional);
-        assert!(c.layout.subsection("ib700_wdt/x").is_some());
+        assert!(c.layout.subsection("ib700_wdt/x", 0).is_some());
         assert!(!d.cut);
     }
 

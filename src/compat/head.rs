@@ -20,6 +20,7 @@ fn says(text: impl ToString, range: Option<StreamRange>) -> Option<Aspect> {
 pub fn compare(saved: &Side, target: &Side, knows_switchover: Option<bool>, out: &mut Vec<Difference>) {
     machine(saved, target, out);
     let Some(s) = &saved.stream else { return };
+    run_state(s, out);
     commands(s, target, knows_switchover, out);
     let Some(t) = &target.stream else { return };
     configuration(s, t, out);
@@ -52,21 +53,49 @@ fn machine(saved: &Side, target: &Side, out: &mut Vec<Difference>) {
     if b.starts_with(a.exact()) {
         return;
     }
-    let (severity, what) = if target.stream.is_some() || target.machine.is_some() {
-        (Severity::Breaks, format!("the stream is of the machine type {a}, the target of {b}"))
-    } else {
-        // the vmsds are the same for every machine of a binary
-        (
-            Severity::Harmless,
-            format!("the dump was made for {b}; it holds for {a} too, if the binary has that machine type"),
-        )
-    };
+    let what = format!("the stream is of the machine type {a}, the target of {b}");
     let sides = [says(a, None), says(b, None)];
-    push(out, &rules::MACHINE, severity, Subject::part("configuration", "machine"), what, sides);
+    push(out, &rules::MACHINE, Severity::Breaks, Subject::part("configuration", "machine"), what, sides);
+}
+
+/// The values of `RunState` in `qapi/run-state.json`, of QEMU 5.2 to 11.1.
+static RUN_STATES: &[&str] = &[
+    "colo",
+    "debug",
+    "finish-migrate",
+    "guest-panicked",
+    "inmigrate",
+    "internal-error",
+    "io-error",
+    "paused",
+    "postmigrate",
+    "preconfig",
+    "prelaunch",
+    "restore-vm",
+    "running",
+    "save-vm",
+    "shutdown",
+    "suspended",
+    "watchdog",
+];
+
+/// A target refuses a run state that it does not know (`global_state_post_load` in `migration/global_state.c`), the empty one
+/// too.
+fn run_state(s: &StreamFacts, out: &mut Vec<Difference>) {
+    let Some((state, range)) = s.run_state.as_ref().filter(|(s, _)| !RUN_STATES.contains(&s.exact())) else { return };
+    let what = if state.is_empty() { "the run state is empty" } else { "no QEMU up to 11.1 knows this run state" };
+    let subject = Subject::section("globalstate", 0).field("runstate");
+    push(out, &rules::RUN_STATE, Severity::Breaks, subject, what, [says(state, Some(*range)), None]);
 }
 
 fn configuration(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
     let subject = |field: &str| Subject::part("configuration", field);
+    if s.is_devices_only() != t.is_devices_only() {
+        let text = |only: bool| says(if only { "devices only" } else { "a whole machine" }, None);
+        let sides = [text(s.is_devices_only()), text(t.is_devices_only())];
+        let what = "a state of devices only, as xen-save-devices-state writes it, has no memory; only xen-load-devices-state loads it";
+        return push(out, &rules::DEVICES_ONLY, Severity::Breaks, Subject::part("stream", ""), what, sides);
+    }
     let (a, b) = match (&s.configuration, &t.configuration) {
         (Some(a), Some(b)) => (a, b),
         (None, None) => return,
@@ -124,7 +153,7 @@ fn commands(s: &StreamFacts, target: &Side, knows_switchover: Option<bool>, out:
         } else if known {
             (
                 Severity::MayBreak,
-                "QEMU before 10.0 does not know this command, and nothing tells the target's version (--to-version does)",
+                "QEMU before 10.0 does not know this command, and the inputs do not give the target's version",
             )
         } else {
             (Severity::Breaks, "the target does not know this command")

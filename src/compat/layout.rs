@@ -35,6 +35,8 @@ pub struct Layout {
     pub slots: Vec<Slot>,
     /// Those that were sent (stream), or all that are known (dump).
     pub subsections: Vec<Layout>,
+    /// Whether a dump gives no list of fields, not even an empty one: the vmsd is marked as `unmigratable`.
+    pub unmigratable: bool,
 }
 
 /// A field, or the neighbouring entries of one name.
@@ -69,7 +71,15 @@ impl Layout {
             }
         }
         let subsections = v.subsections.iter().map(Self::of_stream).collect();
-        Self { source: Source::Stream, name: v.name.clone(), version: v.version, minimum: None, slots, subsections }
+        Self {
+            source: Source::Stream,
+            name: v.name.clone(),
+            version: v.version,
+            minimum: None,
+            slots,
+            subsections,
+            unmigratable: false,
+        }
     }
 
     /// Reads it from a dump; nothing when it is no vmsd.
@@ -79,13 +89,16 @@ impl Layout {
         }
         let deeper = depth.saturating_add(1);
         let mut name = None;
-        let mut out = Self { source: Source::Dump, ..Self::default() };
+        let mut out = Self { source: Source::Dump, unmigratable: true, ..Self::default() };
         r.object(|r, key| {
             match key {
                 b"name" => name = r.text()?.map(|t| names.name(&t)),
                 b"version_id" => out.version = r.fitting()?,
                 b"minimum_version_id" => out.minimum = r.fitting()?,
-                b"Fields" => out.slots = all(r, names, |r, names| Slot::of_dump(r, names, deeper))?,
+                b"Fields" => {
+                    out.unmigratable = false;
+                    out.slots = all(r, names, |r, names| Slot::of_dump(r, names, deeper))?;
+                }
                 b"Subsections" => out.subsections = all(r, names, |r, names| Self::of_dump(r, names, deeper))?,
                 _ => r.skip()?,
             }
@@ -101,10 +114,13 @@ impl Layout {
         self.slots.iter().any(inside) || self.subsections.iter().any(Self::has_counts)
     }
 
-    /// Returns the subsection of a name.
+    /// Returns the subsection of a name: of several, the one after `earlier` others, or the last. Devices of QEMU 11.1 have two
+    /// of one name, of which the conditions let one be sent.
     #[must_use]
-    pub fn subsection(&self, name: &str) -> Option<&Layout> {
-        self.subsections.iter().find(|s| s.name == name)
+    pub fn subsection(&self, name: &str, earlier: usize) -> Option<&Layout> {
+        let mut all = self.subsections.iter().filter(|s| s.name == name).take(earlier.saturating_add(1));
+        let first = all.next();
+        all.last().or(first)
     }
 
     /// Returns the bytes on the wire, when all are known: of a stream with its subsections, of a dump without any.
@@ -234,6 +250,12 @@ impl Slot {
         }
     }
 
+    /// Returns `true` for a field of a dump that may be an array: a dump gives the length only of some arrays.
+    #[must_use]
+    pub fn has_unknown_count(&self) -> bool {
+        self.ty.is_none() && self.count.is_none()
+    }
+
     /// Tells whether a field of a stream is padding, whose length never follows from the state.
     #[must_use]
     pub fn is_padding(&self) -> bool {
@@ -273,6 +295,8 @@ impl Slot {
             return self.width?.checked_mul(self.count?);
         }
         let one = match self.inner.as_slice() {
+            // padding has the same size in memory and on the wire
+            [] if self.name == "unused" => self.width?,
             [] => self.width.filter(|w| matches!(w, 1 | 2 | 4 | 8))?,
             [l] if l.subsections.is_empty() && l.slots.iter().all(|s| !s.conditional) => l.bytes()?,
             _ => return None,

@@ -21,7 +21,7 @@ pub use rules::RULES;
 pub use side::{Side, StreamFacts};
 
 use crate::findings::accepted::Version;
-use crate::findings::{Aspect, Difference, Report, Rule, Severity, Subject};
+use crate::findings::{Aspect, Difference, Question, Report, Rule, Severity, Subject};
 
 /// What the user knows of the target and the inputs do not tell.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,10 +34,15 @@ pub struct Known {
 #[must_use]
 pub fn compare(saved: &Side, target: &Side, known: Known) -> Report {
     let mut out: Vec<Difference> = Vec::new();
-    let knows_switchover = known.target_version.map(|v| v >= Version::new(10, 0));
+    let at_least = known.target_version.or_else(|| target_at_least(saved, target));
+    let knows_switchover = match known.target_version {
+        Some(v) => Some(v >= Version::new(10, 0)),
+        None => at_least.is_some_and(|v| v >= Version::new(10, 0)).then_some(true),
+    };
+    let version = known.target_version.or(at_least.filter(|v| *v >= virtio::LOOKS_AT_SIZES));
     head::compare(saved, target, knows_switchover, &mut out);
     let compared = match (saved, target) {
-        (Side { stream: Some(s), .. }, t) => sections::of_stream(s, t, known.target_version, &mut out),
+        (Side { stream: Some(s), .. }, t) => sections::of_stream(s, t, version, &mut out),
         (Side { dump: Some(s), .. }, Side { dump: Some(t), .. }) => sections::of_dumps(s, t, &mut out),
         (Side { dump: Some(s), .. }, Side { stream: Some(t), .. }) => sections::of_dump(s, t, &mut out),
         _ => Vec::new(),
@@ -49,7 +54,24 @@ pub fn compare(saved: &Side, target: &Side, known: Known) -> Report {
             faults.push("the dump ends too early; the classes that it lacks could not be compared".to_owned());
         }
     }
-    Report { command: "compat", rules: RULES, differences: out, compared, faults, ..Report::default() }
+    Report { question: Question::Compat, rules: RULES, differences: out, compared, faults, ..Report::default() }
+}
+
+/// Returns the oldest version that the target can be, by the machine types: one with a version exists from that version on.
+/// A target that does not have the saved machine type is refused for that.
+fn target_at_least(saved: &Side, target: &Side) -> Option<Version> {
+    let dump = target.dump.as_ref().and_then(|d| d.machine.as_ref());
+    let stream = target.stream.as_ref().and_then(StreamFacts::machine);
+    let all = [target.machine.as_ref(), stream, dump, saved.machine()];
+    all.into_iter().flatten().filter_map(|m| machine_version(m.exact())).max()
+}
+
+/// Returns the version at the end of a machine type's name, such as 10.0 of `pc-q35-10.0`; not of those that distributions
+/// make, which have numbers of their own.
+fn machine_version(name: &str) -> Option<Version> {
+    let (family, number) = name.rsplit_once('-')?;
+    let of_qemu = ["pc-i440fx", "pc-q35", "virt", "pseries", "s390-ccw-virtio"].contains(&family);
+    number.parse().ok().filter(|_| of_qemu)
 }
 
 /// Adds a finding.

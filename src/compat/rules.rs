@@ -11,6 +11,8 @@ rules! {
     RAM_MISSING = "ram-block-unknown": "The target has no RAM block of this name.";
     RAM_SIZE = "ram-block-size": "The RAM block has another size on the target.";
     RAM_EXTRA = "ram-block-not-sent": "The target has a RAM block that the stream does not fill.";
+    DEVICES_ONLY = "devices-only": "One side holds the state of devices only.";
+    RUN_STATE = "run-state": "The run state of the stream is none that QEMU knows.";
     SECTION_UNKNOWN = "section-unknown": "The target has no such section, or no such instance of it.";
     SECTION_EXTRA = "section-not-sent": "The target has a section that the stream does not have; it keeps its state after reset.";
     UNCHECKED = "unchecked": "Neither input tells how the target reads these parts.";

@@ -44,7 +44,7 @@ pub fn of_stream(
     let mut seen: HashMap<(Name, u32), usize> = HashMap::new();
     let mut labels = Vec::with_capacity(saved.sections.len());
     let mut unchecked = Vec::new();
-    let at_reset = saved.never_ran && target.stream.as_ref().is_some_and(|t| t.never_ran);
+    let at_reset = saved.never_ran() && target.stream.as_ref().is_some_and(StreamFacts::never_ran);
     for section in &saved.sections {
         if out.len() > MAX_DIFFERENCES {
             let what = format!("more than {MAX_DIFFERENCES} findings; what follows is not compared");
@@ -76,10 +76,10 @@ pub fn of_stream(
 fn not_told(mut sections: Vec<String>, has_stream: bool, out: &mut Vec<Difference>) {
     sections.dedup();
     let what = if has_stream {
-        "neither input tells how the target reads these; a description can be lent (--schema)"
+        "neither input says how the target reads these; an external schema would"
     } else {
         sections.push("the RAM blocks".to_owned());
-        "a dump does not tell of these; a stream that the target wrote for the same machine does (--target-stream)"
+        "not covered by a -dump-vmstate file; a stream that the target saved from the same machine covers them"
     };
     if sections.is_empty() {
         return;
@@ -223,7 +223,8 @@ fn by_stream(
 /// Compares two dumps, class by class.
 pub fn of_dumps(saved: &Dump, target: &Dump, out: &mut Vec<Difference>) -> Vec<String> {
     let mut labels = Vec::with_capacity(saved.classes.len());
-    for class in &saved.classes {
+    // a class without fields is one that cannot be migrated, so no stream has it
+    for class in saved.classes.iter().filter(|c| !c.layout.unmigratable) {
         let subject = Subject { section: class.name.clone(), instance: None, field: String::new() };
         labels.push(class.name.to_string());
         let same = target.class(class.name.exact()).filter(|t| t.layout.name == class.layout.name);
@@ -234,6 +235,11 @@ pub fn of_dumps(saved: &Dump, target: &Dump, out: &mut Vec<Difference>) -> Vec<S
             }
             continue;
         };
+        if there.layout.unmigratable {
+            let what = "the target's binary cannot migrate this device; it breaks where the machine has one".to_owned();
+            push(out, &rules::SECTION_UNKNOWN, Severity::MayBreak, subject, what, [None, None]);
+            continue;
+        }
         let mut a = Aligner::new(&subject);
         if a.versions("", &class.layout, &there.layout) {
             a.layouts("", &class.layout, &there.layout, class.layout.version, 0);
@@ -252,7 +258,8 @@ pub fn of_dump(saved: &Dump, target: &StreamFacts, out: &mut Vec<Difference>) ->
         let Some(class) = saved.with_vmsd(layout.name.exact()).next() else { continue };
         labels.push(format!("{} ({})", t.idstr, t.instance));
         let there = Layout { version: Some(t.version), ..layout.clone() };
-        let mut a = Aligner::new(&subject);
+        let mut a = Aligner { to_stream: true, ..Aligner::new(&subject) };
+        a.lengths[1] = t.values.lengths.clone();
         if a.versions("", &class.layout, &there) {
             a.layouts("", &class.layout, &there, class.layout.version, 0);
         }

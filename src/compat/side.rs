@@ -90,8 +90,8 @@ pub struct StreamFacts {
     pub blocks: Vec<RamBlock>,
     /// The sections, in the order of the stream.
     pub sections: Vec<SectionFacts>,
-    /// Whether the machine has not run yet: it was started with `-S`.
-    pub never_ran: bool,
+    /// The run state that the target is to take over (`globalstate`), where the stream has it.
+    pub run_state: Option<(Name, StreamRange)>,
     /// The virtio devices.
     pub virtio: Vec<virtio::Device>,
     /// What could not be decoded.
@@ -169,8 +169,12 @@ impl StreamFacts {
             pci.add(&given);
             virtio.add(&given);
             values = Values::of(root);
-            let state = root.child("runstate").and_then(Node::as_bytes);
-            self.never_ran |= h.idstr == "globalstate" && state.is_some_and(|s| s.starts_with(b"prelaunch\0"));
+            if h.idstr == "globalstate"
+                && let Some(node) = root.child("runstate")
+                && let Some(text) = node.as_bytes().and_then(|b| b.split(|c| *c == 0).next())
+            {
+                self.run_state = Some((Name::from_bytes(text), node.range));
+            }
         }
         Ok(SectionFacts {
             idstr: h.idstr.clone(),
@@ -190,6 +194,18 @@ impl StreamFacts {
         self.configuration.as_ref().map(|c| &c.machine)
     }
 
+    /// Returns `true` if the machine has not run yet: it was started with `-S`.
+    #[must_use]
+    pub fn never_ran(&self) -> bool {
+        self.run_state.as_ref().is_some_and(|(state, _)| *state == "prelaunch")
+    }
+
+    /// Returns `true` for a state without memory and configuration, as `xen-save-devices-state` writes it.
+    #[must_use]
+    pub fn is_devices_only(&self) -> bool {
+        !self.has_ram && self.configuration.is_none() && self.sections.iter().any(|s| !s.live)
+    }
+
     /// Returns the section of a name and an instance, of several the n-th or the last: QEMU itself loads each into the first
     /// that it finds (`find_se` in `migration/savevm.c`).
     #[must_use]
@@ -206,7 +222,7 @@ impl Side {
         if self.machine.is_some() {
             return self.machine.as_ref();
         }
-        let configuration = self.stream.as_ref().and_then(|s| s.configuration.as_ref());
-        configuration.map(|c| &c.machine).or(self.dump.as_ref().and_then(|d| d.machine.as_ref()))
+        // a dump holds the whole binary, whatever machine it was made with
+        self.stream.as_ref().and_then(|s| s.configuration.as_ref()).map(|c| &c.machine)
     }
 }

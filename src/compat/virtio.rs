@@ -21,7 +21,7 @@ use crate::offset::StreamRange;
 const LARGEST: u32 = 1024;
 
 /// A version that was seen to look at the sizes of queues; 10.0 was seen not to.
-const LOOKS_AT_SIZES: Version = Version::new(11, 1);
+pub(super) const LOOKS_AT_SIZES: Version = Version::new(11, 1);
 
 /// Compares the virtio devices of a stream with those that the target wrote, where it wrote any.
 pub fn compare(saved: &StreamFacts, target: Option<&StreamFacts>, version: Option<Version>, out: &mut Vec<Difference>) {

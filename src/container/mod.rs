@@ -199,6 +199,32 @@ pub fn from_reader(reader: Box<dyn Read + Send>, settings: &Settings) -> Result<
     way.pipe(reader, 0)
 }
 
+/// Opens a file, or any reader, for what it holds once it is unpacked: for inputs that are no streams.
+///
+/// # Errors
+/// `Io`, and `LimitExceeded` when more codecs are around each other than are opened.
+pub fn unpacked(mut reader: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
+    let failed = |e| Error::io("cannot read the input", e);
+    for _ in 0..MAX_LAYERS {
+        let mut head = vec![0; signature::HEAD];
+        let mut n = 0;
+        while let Some(rest) = head.get_mut(n..).filter(|r| !r.is_empty()) {
+            match reader.read(rest) {
+                Ok(0) => break,
+                Ok(k) => n = n.saturating_add(k),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(failed(e)),
+            }
+        }
+        head.truncate(n);
+        let codec = Codec::identify(&head);
+        reader = Box::new(io::Cursor::new(head).chain(reader));
+        let Some(codec) = codec else { return Ok(reader) };
+        reader = codec::unpack(codec, reader, &Fault::default()).map_err(failed)?;
+    }
+    Err(Error::new(ErrorKind::LimitExceeded, format!("more than {MAX_LAYERS} wrappers around each other")))
+}
+
 /// Opens bytes in memory. They are copied to a temporary file if they are a qcow2 image.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ mod stream;
 mod tree;
 
 use crate::error::Result;
-use crate::findings::Report;
+use crate::findings::{Question, Report};
 use crate::image::SaveImage;
 use crate::text::Name;
 use crate::value::matches_glob;
@@ -50,8 +50,12 @@ pub struct Input<'a> {
 /// # Errors
 /// `Io`. What cannot be decoded is compared as bytes, and is among the report's faults.
 pub fn compare(a: Input<'_>, b: Input<'_>, options: &Options) -> Result<Report> {
-    let mut report =
-        Report { command: "diff", inputs: [a.name.clone(), b.name.clone()], rules: rules::RULES, ..Report::default() };
+    let mut report = Report {
+        question: Question::Diff,
+        inputs: [a.name.clone(), b.name.clone()],
+        rules: rules::RULES,
+        ..Report::default()
+    };
     stream::faults(a, &mut report);
     stream::faults(b, &mut report);
     stream::compare(a.image, b.image, options, &mut report);

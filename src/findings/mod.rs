@@ -201,11 +201,33 @@ impl Difference {
     }
 }
 
+/// What two inputs were compared for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Question {
+    /// What changed between two states.
+    #[default]
+    Diff,
+    /// Whether the second side loads what the first one saved.
+    Compat,
+}
+
+impl Question {
+    /// Returns the name that output uses: that of the command.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Diff => "diff",
+            Self::Compat => "compat",
+        }
+    }
+}
+
 /// All that a comparison found.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// `diff` or `compat`.
-    pub command: &'static str,
+    /// What was asked.
+    pub question: Question,
     /// The two inputs as the user named them.
     pub inputs: [Name; 2],
     /// The rules of the engine, whether they were hit or not.
@@ -220,6 +242,8 @@ pub struct Report {
     pub ignored: u64,
     /// What was compared, for the last line and for JUnit's list of passed cases: `42 sections`, each by its label.
     pub compared: Vec<String>,
+    /// Whether what may break counts as a failure too.
+    pub strict: bool,
     /// Faults of the inputs: a part that could not be compared. They make the result partial (exit status 3).
     pub faults: Vec<String>,
 }
@@ -228,7 +252,13 @@ impl Report {
     /// Tells whether the answer is no.
     #[must_use]
     pub fn fails(&self) -> bool {
-        self.differences.iter().any(|d| d.severity.fails())
+        self.differences.iter().any(|d| self.fails_for(d))
+    }
+
+    /// Returns `true` if this difference alone makes the answer no.
+    #[must_use]
+    pub fn fails_for(&self, d: &Difference) -> bool {
+        d.severity.fails() || (self.strict && d.severity == Severity::MayBreak)
     }
 
     /// Returns the highest severity among what counts.

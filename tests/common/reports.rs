@@ -1,6 +1,6 @@
 //! Reports that were made up, for the tests of what is printed of them.
 
-use savevm_analyze::findings::{Aspect, Difference, Report, Rule, Severity, Subject};
+use savevm_analyze::findings::{Aspect, Difference, Question, Report, Rule, Severity, Subject};
 use savevm_analyze::offset::StreamRange;
 
 static VALUE: Rule = Rule { id: "field-value", what: "The value of a field is another." };
@@ -50,7 +50,8 @@ pub fn diff() -> Report {
     };
     Report {
         brief: false,
-        command: "diff",
+        question: Question::Diff,
+        strict: false,
         inputs: ["states/before.mig".into(), "/var/tmp/after 100%.mig".into()],
         rules: OF_DIFF,
         differences: vec![
@@ -78,7 +79,7 @@ pub fn diff() -> Report {
 /// Returns two states that are the same.
 pub fn same() -> Report {
     let Report { inputs, rules, compared, .. } = diff();
-    Report { command: "diff", inputs, rules, compared, ..Report::default() }
+    Report { question: Question::Diff, inputs, rules, compared, ..Report::default() }
 }
 
 /// Returns what the question for a target may find, with a difference of each severity.
@@ -104,7 +105,8 @@ pub fn compat() -> Report {
     expired.before = None;
     Report {
         brief: false,
-        command: "compat",
+        question: Question::Compat,
+        strict: false,
         inputs: ["vm.mig".into(), "qemu 7.2".into()],
         rules: OF_COMPAT,
         differences: vec![

@@ -185,7 +185,7 @@ mod tests {
             difference(&VALUE, "env.regs[3]", "5", "6"),
             difference(&MISSING, "", "x", "y"),
         ];
-        Report { command: "diff", differences, ..Report::default() }
+        Report { differences, ..Report::default() }
     }
 
     fn day(text: &str) -> Date {

@@ -33,7 +33,12 @@ impl FromStr for Version {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        numbers(text).map(|(v, _)| v)
+        let (version, _) = numbers(text)?;
+        // the first stream with a configuration is of 0.10, and a release a year adds one
+        if version < Self::new(0, 10) || version >= Self::new(100, 0) {
+            return Err(format!("expected a version of QEMU such as 10.0, found {text:?}"));
+        }
+        Ok(version)
     }
 }
 

@@ -19,7 +19,7 @@ const NAMED: usize = 20;
 pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
     let mut all: Vec<(&str, String, String)> = Vec::new();
     for fault in &r.faults {
-        all.push(("error", format!("savevm-analyze {}: not compared", r.command), plain(fault).into_owned()));
+        all.push(("error", format!("savevm-analyze {}: not compared", r.question.name()), plain(fault).into_owned()));
     }
     for d in &r.differences {
         let command = match d.severity {
@@ -53,7 +53,7 @@ pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
         if let Some(more) = rest.len().checked_sub(NAMED).filter(|n| *n > 0) {
             text = format!("{text}\nand {} more", count(more as u64));
         }
-        writeln!(out, "::notice title=savevm-analyze {}::{}", r.command, data(&text))?;
+        writeln!(out, "::notice title=savevm-analyze {}::{}", r.question.name(), data(&text))?;
     }
     writeln!(out, "{last}")
 }

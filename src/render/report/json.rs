@@ -68,7 +68,7 @@ impl<'a> ReportDocument<'a> {
     pub fn new(r: &'a Report) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
-            command: r.command,
+            command: r.question.name(),
             inputs: &r.inputs,
             verdict: verdict(r),
             complete: r.faults.is_empty(),

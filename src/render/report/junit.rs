@@ -14,12 +14,14 @@ use crate::render::human::plural;
 #[derive(Default)]
 struct Case<'a> {
     counting: Vec<&'a Difference>,
+    /// How many of these make the section fail.
+    failing: usize,
     accepted: Vec<(&'a Difference, &'a str)>,
 }
 
 impl Case<'_> {
     fn fails(&self) -> bool {
-        self.counting.iter().any(|d| d.severity.fails())
+        self.failing > 0
     }
 
     fn skipped(&self) -> bool {
@@ -39,7 +41,7 @@ pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
     let tests = names.len().saturating_add(errors).to_string();
     let errors = errors.to_string();
     let numbers = [("tests", &*tests), ("failures", &failures), ("errors", &errors), ("time", "0")];
-    let suite = format!("savevm-analyze {}", r.command);
+    let suite = format!("savevm-analyze {}", r.question.name());
 
     let mut w = Writer::new_with_indent(&mut *out, b' ', 2);
     w.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
@@ -52,7 +54,7 @@ pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
                 properties(w, r)?;
                 for name in &names {
                     if let Some(c) = cases.get(name) {
-                        case(w, r.command, name, c)?;
+                        case(w, r, name, c)?;
                     }
                 }
                 faults(w, r)
@@ -74,7 +76,9 @@ fn cases(r: &Report) -> (Vec<String>, BTreeMap<String, Case<'_>>) {
         });
     }
     for d in &r.differences {
-        cases.entry(label(&d.subject)).or_default().counting.push(d);
+        let case = cases.entry(label(&d.subject)).or_default();
+        case.failing = case.failing.saturating_add(usize::from(r.fails_for(d)));
+        case.counting.push(d);
     }
     for (d, reason) in &r.accepted {
         cases.entry(label(&d.subject)).or_default().accepted.push((d, reason));
@@ -95,14 +99,18 @@ fn properties<W: Write>(w: &mut Writer<W>, r: &Report) -> io::Result<()> {
     Ok(())
 }
 
-fn case<W: Write>(w: &mut Writer<W>, command: &str, name: &str, c: &Case<'_>) -> io::Result<()> {
+fn case<W: Write>(w: &mut Writer<W>, r: &Report, name: &str, c: &Case<'_>) -> io::Result<()> {
     let name = attribute(name);
-    let e = w.create_element("testcase").with_attributes([("classname", command), ("name", &name), ("time", "0")]);
+    let e = w.create_element("testcase").with_attributes([
+        ("classname", r.question.name()),
+        ("name", &name),
+        ("time", "0"),
+    ]);
     if c.counting.is_empty() && c.accepted.is_empty() {
         e.write_empty()?;
         return Ok(());
     }
-    let (failing, other): (Vec<&Difference>, Vec<_>) = c.counting.iter().partition(|d| d.severity.fails());
+    let (failing, other): (Vec<&Difference>, Vec<_>) = c.counting.iter().partition(|d| r.fails_for(d));
     let accepted = c.accepted.iter().map(|(d, reason)| format!("accepted: {}\n    {}", line(d), plain(reason)));
     e.write_inner_content(|w| {
         if let Some(first) = failing.first() {
@@ -136,7 +144,7 @@ fn faults<W: Write>(w: &mut Writer<W>, r: &Report) -> io::Result<()> {
     if r.faults.is_empty() {
         return Ok(());
     }
-    let name = [("classname", r.command), ("name", "every part can be compared"), ("time", "0")];
+    let name = [("classname", r.question.name()), ("name", "every part can be compared"), ("time", "0")];
     let message = format!("{} could not be compared", plural(r.faults.len() as u64, "part"));
     let all: Vec<String> = r.faults.iter().map(|f| text(&plain(f))).collect();
     w.create_element("testcase").with_attributes(name).write_inner_content(|w| {

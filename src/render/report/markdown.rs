@@ -21,7 +21,7 @@ const CELL: usize = 200;
 /// Those of the writer.
 pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
     let [before, after] = &r.inputs;
-    let mut text = format!("### savevm-analyze {}: {}\n\n", r.command, verdict(r));
+    let mut text = format!("### savevm-analyze {}: {}\n\n", r.question.name(), verdict(r));
     text = format!("{text}{} → {}\n\n{}\n", code(&before.to_string()), code(&after.to_string()), words(&summary(r)));
     let mut room = CAP.saturating_sub(RESERVE).saturating_sub(text.len());
 

@@ -21,13 +21,13 @@ pub mod text;
 use std::collections::BTreeSet;
 
 use super::human::{count, plural};
-use crate::findings::{Difference, Report, Severity, Subject};
+use crate::findings::{Difference, Question, Report, Severity, Subject};
 use crate::text::line as plain;
 
 /// Returns the answer in one word, such as `same` or `may-break`.
 #[must_use]
 pub fn verdict(r: &Report) -> &'static str {
-    if r.command == "diff" {
+    if r.question == Question::Diff {
         return if r.fails() { "different" } else { "same" };
     }
     match r.worst() {
@@ -42,9 +42,9 @@ pub fn verdict(r: &Report) -> &'static str {
 pub fn summary(r: &Report) -> String {
     let n = |severity: Severity| r.differences.iter().filter(|d| d.severity == severity).count() as u64;
     let (heavy, light) = (n(Severity::Breaks).saturating_add(n(Severity::Differs)), n(Severity::MayBreak));
-    let mut out = match (r.command, verdict(r)) {
-        ("diff", "same") => format!("no differences{}", among(r, false)),
-        ("diff", _) => format!("{}{}", plural(heavy, "difference"), among(r, true)),
+    let mut out = match (r.question, verdict(r)) {
+        (Question::Diff, "same") => format!("no differences{}", among(r, false)),
+        (Question::Diff, _) => format!("{}{}", plural(heavy, "difference"), among(r, true)),
         (_, "incompatible") => {
             let also = if light == 0 { String::new() } else { format!(", {} that may,", count(light)) };
             format!("incompatible: {} that QEMU refuses{also}{}", plural(heavy, "difference"), among(r, true))
@@ -54,7 +54,7 @@ pub fn summary(r: &Report) -> String {
         }
         _ => format!("compatible: nothing that QEMU would refuse was found{}", among(r, false)),
     };
-    if r.command == "diff" && light > 0 {
+    if r.question == Question::Diff && light > 0 {
         out += &format!("; {} that may break", count(light));
     }
     if n(Severity::Harmless) > 0 {

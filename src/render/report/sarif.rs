@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::{is_remark, sentence};
-use crate::findings::{Aspect, Difference, Report, Rule, Severity};
+use crate::findings::{Aspect, Difference, Question, Report, Rule, Severity};
 use crate::text::Name;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -196,8 +196,11 @@ fn finding(
     // what was saved is at fault when it does not load, what is new when it differs
     let sides = [(0, "before", &d.before), (1, "after", &d.after)];
     let [saved, new] = sides;
-    let (first, second) =
-        if (r.command == "diff" && new.2.is_some()) || saved.2.is_none() { (new, saved) } else { (saved, new) };
+    let (first, second) = if (r.question == Question::Diff && new.2.is_some()) || saved.2.is_none() {
+        (new, saved)
+    } else {
+        (saved, new)
+    };
     let location = |(i, _, side): (usize, &str, &Option<Aspect>)| location(r, i, side.as_ref(), &path);
     let related =
         second.2.as_ref().map(|_| Location { id: Some(1), message: Some(second.1.into()), ..location(second) });

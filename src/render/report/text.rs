@@ -1,9 +1,10 @@
 //! A report for people.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::{change, is_remark, label, plain, summary, verdict};
-use crate::findings::{Difference, Report, Severity};
+use crate::findings::{Difference, Question, Report, Severity};
 use crate::render::tree::{Paint, Role};
 
 /// Columns that a line may take before what it shows is broken into several.
@@ -12,7 +13,7 @@ const LINE: usize = 80;
 /// The widest column of fields; a longer one pushes its line.
 const FIELD: usize = 32;
 
-/// Prints the report: by section, and the summary as the last line.
+/// Prints the report: by section, and the summary as the last line; that of `compat` is the first line too.
 ///
 /// # Errors
 /// Those of the writer.
@@ -20,7 +21,11 @@ pub fn print(out: &mut dyn Write, r: &Report, paint: Paint<'_>) -> io::Result<()
     let severities = r.differences.iter().any(|d| d.severity != Severity::Differs);
     let is_shown = |d: &&Difference| !r.brief || d.severity != Severity::Harmless || is_remark(d);
     let shown: Vec<&Difference> = r.differences.iter().filter(is_shown).collect();
-    for (titles, section) in sections(&shown) {
+    if r.question == Question::Compat && !shown.is_empty() {
+        last(out, r, paint)?;
+        writeln!(out)?;
+    }
+    for (titles, section) in sections(&shown, r.brief) {
         writeln!(out, "{}", paint(Role::Title, &plain(&titles)))?;
         let width = section.iter().map(|d| d.subject.field.chars().count()).filter(|w| *w <= FIELD).max().unwrap_or(0);
         for d in section {
@@ -33,19 +38,47 @@ pub fn print(out: &mut dyn Write, r: &Report, paint: Paint<'_>) -> io::Result<()
     last(out, r, paint)
 }
 
-/// Puts what is said of one section together, and sections of one name of which the same is said.
-fn sections<'a, 'd>(all: &'a [&'d Difference]) -> Vec<(String, &'a [&'d Difference])> {
+/// Puts what is said of one section together, and sections of one name of which the same is said. Where a report is brief, this
+/// joins all sections of which nothing but the same one thing is said.
+fn sections<'a, 'd>(all: &'a [&'d Difference], brief: bool) -> Vec<(String, &'a [&'d Difference])> {
     let mut out: Vec<(Vec<String>, &[&Difference])> = Vec::new();
+    let mut reasons: HashMap<(&str, Severity, &str), usize> = HashMap::new();
     for section in all.chunk_by(|a, b| label(&a.subject) == label(&b.subject)) {
         let Some(first) = section.first() else { continue };
         let title = label(&first.subject);
-        match out.last_mut().filter(|(_, last)| same(last, section)) {
+        if let Some((titles, _)) = out.last_mut().filter(|(_, last)| same(last, section)) {
+            titles.push(title);
+            continue;
+        }
+        let next = out.len();
+        let reason = match section {
+            [d] if brief
+                && d.subject.field.is_empty()
+                && d.meaning.is_empty()
+                && d.before.is_none()
+                && d.after.is_none() =>
+            {
+                Some((d.rule.id, d.severity, d.message.as_str()))
+            }
+            _ => None,
+        };
+        let place = reason.map_or(next, |r| *reasons.entry(r).or_insert(next));
+        match out.get_mut(place) {
             Some((titles, _)) => titles.push(title),
             None => out.push((vec![title], section)),
         }
     }
+    let instances = |titles: &[String]| {
+        let name = |t: &String| t.rsplit_once(" (").map_or(t.clone(), |(n, _)| n.to_owned());
+        titles.windows(2).all(|w| matches!(w, [a, b] if name(a) == name(b)))
+    };
     let joined = |titles: Vec<String>| match titles.as_slice() {
-        [first, _, _, _, _, ..] => format!("{first} and {} more instances", titles.len().saturating_sub(1)),
+        [first, _, _, _, _, ..] if instances(&titles) => {
+            format!("{first} and {} more instances", titles.len().saturating_sub(1))
+        }
+        [a, b, c, _, _, ..] if brief => {
+            format!("{a}, {b}, {c} and {} more", titles.len().saturating_sub(3))
+        }
         _ => titles.join(", "),
     };
     out.into_iter().map(|(titles, section)| (joined(titles), section)).collect()
