@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::offset::{FileOffset, StreamOffset};
-use crate::text::line;
+use crate::text::{Name, line};
 
 /// What sort of obstacle an [`Error`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +54,7 @@ impl ErrorKind {
 #[non_exhaustive]
 pub enum Remedy {
     /// Choose one of these snapshots of a qcow2 image.
-    ChooseSnapshot(String),
+    ChooseSnapshot(Vec<SnapshotChoice>),
     /// Extract the RAM blocks one by one, or supply their guest-physical addresses.
     PlaceBlocks,
     /// Extract the RAM blocks one by one.
@@ -67,6 +67,19 @@ pub enum Remedy {
     Overwrite,
     /// Anything else, in words.
     Other(String),
+}
+
+/// A snapshot that can be chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotChoice {
+    /// Its id.
+    pub id: Name,
+    /// Its name.
+    pub name: Name,
+    /// Bytes of machine state; 0 for a snapshot of the disk only.
+    pub state_bytes: u64,
+    /// When it was taken, in seconds since 1970.
+    pub date_sec: u32,
 }
 
 impl From<&str> for Remedy {
@@ -84,7 +97,15 @@ impl From<String> for Remedy {
 impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ChooseSnapshot(list) => write!(f, "choose a snapshot by name or id: {list}"),
+            Self::ChooseSnapshot(all) => {
+                let words: Vec<String> = all
+                    .iter()
+                    .filter(|s| s.state_bytes > 0)
+                    .take(20)
+                    .map(|s| format!("{} (id {}, {} bytes of state)", s.name, s.id, s.state_bytes))
+                    .collect();
+                write!(f, "choose a snapshot by name or id: {}", words.join(", "))
+            }
             Self::PlaceBlocks => f.write_str("extract the RAM blocks one by one, or supply their addresses"),
             Self::ExtractBlocks => f.write_str("extract the RAM blocks one by one"),
             Self::SupplyOffset(Some(n)) => write!(f, "a migration stream seems to begin at {n:#x}: supply that offset"),
@@ -248,7 +269,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         if let Some(cause) = &self.0.source {
-            write!(f, ": {}", line(&cause.to_string()))?;
+            let cause = cause.to_string();
+            // the number of the system's error is of no use to people
+            let words = cause.rfind(" (os error ").and_then(|i| cause.get(..i)).unwrap_or(&cause);
+            write!(f, ": {}", line(words))?;
         }
         let mut place = Vec::new();
         if let Some(o) = self.0.stream {

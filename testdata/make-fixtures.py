@@ -271,7 +271,7 @@ def command(f):
     return f"`{s}`; " + "; ".join(q)
 CASES = [
     ("base.mig", "nothing: the others are made of it"), ("check-sound.mig", "a struct of one byte whose fields have five: it does not decode"),
-    ("chk-damaged-description.mig", "zeros in the JSON of the description"),
+    ("chk-another-stream-early.mig.zst", "another stream after the first records"), ("chk-damaged-description.mig", "zeros in the JSON of the description"),
     ("chk-described-no-section.mig", "a described device has no section"), ("chk-dup-block.mig", "two RAM blocks of one name"),
     ("chk-no-ram.mig", "no ram section"), ("chk-ram-never-ends.mig", "the ram section has no END"),
     ("chk-second-ram-section.mig", "a second START section of ram"),

@@ -142,6 +142,13 @@ fn a_damaged_description_is_found_in_a_file_and_in_a_pipe() {
     from_file_and_pipe("damaged-description", &fs::read(&file).unwrap());
 }
 
+/// After a fault that nothing can be found behind, the rest of a pipe is accounted for as that of a file is.
+#[test]
+fn the_rest_after_a_fault_is_a_gap_from_a_pipe_too() {
+    let bytes = unpacked(&case("chk-another-stream-early.mig.zst"));
+    from_file_and_pipe("another-stream-early", &bytes);
+}
+
 /// A list of RAM blocks, or the pages, of so many bytes that a pipe no longer has the beginning of the record, and a name
 /// that is wrong at their end. A device follows.
 fn wrong_name_far_into(list: bool) -> Stream {

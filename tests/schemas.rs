@@ -137,7 +137,7 @@ fn report() {
         common::reports::compat_at_most(Severity::Harmless),
     ] {
         let good = serde_json::to_value(ReportDocument::new(&r)).unwrap();
-        must_follow(&v, &good, r.command);
+        must_follow(&v, &good, r.question.name());
         for (pointer, value) in [
             ("/verdict", json!("fine")),
             ("/inputs", json!(["one"])),

@@ -1,37 +1,42 @@
 //! `check`: every rule, every byte.
 
 use std::io::Write;
+use std::path::Path;
 
 use serde::Serialize;
 
 use clap::Args as ClapArgs;
 
 use super::exit::{self, Failure, Outcome};
-use super::shared::InputArgs;
+use super::many::{Answer, InputsArgs, each};
 use super::{open, style};
 use crate::diag::Level;
+use crate::error::ErrorKind;
 use crate::image::SaveImage;
 use crate::inspect::{self, Check};
 use crate::ram::PageStats;
-use crate::render;
 use crate::render::human;
 use crate::render::state_json::{FindingJson, RangeJson, SCHEMA_VERSION};
 use crate::render::tree::Role;
 use crate::stream::EndFound;
-use crate::text::Name;
+use crate::text::{Name, shown};
 
 /// Arguments of `check`.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
   savevm-analyze check vm.mig
+  savevm-analyze check *.save                  one line per file
   savevm-analyze check vm.mig --json
 
 Exit status:
   0 every rule holds    1 something is wrong    2 not a saved state")]
 pub struct CheckArgs {
     #[command(flatten)]
-    pub input: InputArgs,
+    pub input: InputsArgs,
+    /// Print every rule for each of several files, and not one line per file.
+    #[arg(short, long)]
+    pub verbose: bool,
     /// Do not decode compressed and XBZRLE pages.
     #[arg(long)]
     pub fast: bool,
@@ -88,22 +93,49 @@ struct Quirk {
 
 /// Runs `check`.
 pub fn run(a: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
+    each(&a.input.files, a.verbose && !a.json, out, &mut |file, answer| match one(a, file, answer) {
+        Err(Failure::Library(e)) if !a.json && !a.verbose && answer.of_several.is_some() => {
+            let what = if e.kind() == ErrorKind::Io { "no verdict" } else { "not a saved state" };
+            writeln!(answer.out, "{}: {}: {e}", shown(file), style::paint(Role::Problem, what))?;
+            Ok(Outcome::Unusable)
+        }
+        outcome => outcome,
+    })
+}
+
+fn one(a: &CheckArgs, file: &Path, answer: &mut Answer<'_>) -> Result<Outcome, Failure> {
     let options = open::options(&a.input.source)?;
     let budget = a.input.source.settings().budget;
     let mut stats = if a.fast { PageStats::counting(&budget) } else { PageStats::new(&budget) };
     // a pipe is read once: its pages are kept for the virtio rings
-    let image = open::image(&a.input.file, options.pages(&mut stats).keep_memory(MAX_KEPT))?;
+    let image = open::image(file, options.pages(&mut stats).keep_memory(MAX_KEPT))?;
     let found = inspect::check(&image, &stats)?;
     if a.json {
-        render::pretty(&mut *out, &Report::new(&image, &found))?;
+        answer.document(&Report::new(&image, &found))?;
+    } else if let Some(name) = answer.of_several.as_ref().filter(|_| !a.verbose) {
+        writeln!(answer.out, "{name}: {}", in_one_line(&found))?;
     } else {
-        print(&found, &image, &stats, out)?;
+        print(&found, &image, &stats, answer.out)?;
     }
     if let Some(e) = &found.failed {
         exit::error(e);
         return Ok(Outcome::Partial);
     }
     Ok(if found.sound { Outcome::Complete } else { Outcome::No })
+}
+
+/// Returns the verdict with its first reason.
+fn in_one_line(c: &Check) -> String {
+    if let Some(e) = &c.failed {
+        return format!("{}: {e}", style::paint(Role::Problem, "no verdict"));
+    }
+    if c.sound {
+        return style::paint(Role::Good, "sound");
+    }
+    let first = c.findings.list().iter().find(|d| d.level == Level::Error).map(open::described);
+    let first = first.or_else(|| c.undecoded.first().map(|u| format!("{} ({}): {}", u.section, u.instance_id, u.why)));
+    let why = first.map_or_else(String::new, |w| format!(": {w}"));
+    format!("{}{why}", style::paint(Role::Problem, "not sound"))
 }
 
 impl Report {
@@ -140,7 +172,7 @@ impl Report {
 
 fn print(r: &Check, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) -> Result<(), Failure> {
     let walk = image.walk();
-    let mark = |ok: bool| if ok { style::paint(Role::Number, "ok  ") } else { style::paint(Role::Problem, "FAIL") };
+    let mark = |ok: bool| if ok { style::paint(Role::Good, "ok  ") } else { style::paint(Role::Problem, "FAIL") };
     let mut line = |ok: bool, what: &str| writeln!(out, "{} {what}", mark(ok));
     line(walk.header.is_some(), "stream header QEVM version 3")?;
     match &walk.configuration {
@@ -215,7 +247,7 @@ fn print(r: &Check, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) -
     }
     let last = match (&r.failed, r.sound) {
         (Some(_), _) => style::paint(Role::Problem, "no verdict"),
-        (None, true) => style::paint(Role::Title, "sound"),
+        (None, true) => style::paint(Role::Good, "sound"),
         (None, false) => style::paint(Role::Problem, "not sound"),
     };
     writeln!(out, "{last}")?;

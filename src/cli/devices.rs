@@ -1,11 +1,12 @@
 //! `pci` and `virtio`: devices by what they are.
 
 use std::io::Write;
+use std::path::Path;
 
 use clap::Args as ClapArgs;
 
 use super::exit::{Failure, Outcome};
-use super::shared::InputArgs;
+use super::many::{Answer, InputsArgs, each};
 use super::{open, style};
 use crate::decode::virtio::rings;
 use crate::decode::{pci, virtio};
@@ -28,7 +29,7 @@ Examples:
   savevm-analyze pci vm.mig --json | jq '.devices[].bars'")]
 pub struct PciArgs {
     #[command(flatten)]
-    pub input: InputArgs,
+    pub input: InputsArgs,
     /// Print registers and capabilities; twice, MSI-X tables and extended capabilities too.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -52,7 +53,7 @@ Examples:
   savevm-analyze virtio vm.mig --json | jq '.devices[].guest_features'")]
 pub struct VirtioArgs {
     #[command(flatten)]
-    pub input: InputArgs,
+    pub input: InputsArgs,
     /// Print all of the configuration, addresses of the queues, and queues that are not set up.
     #[arg(short, long)]
     pub verbose: bool,
@@ -89,7 +90,11 @@ fn none_matches(names: Vec<String>) -> Failure {
 
 /// Runs `pci`.
 pub fn pci(a: &PciArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let image = open::devices(&a.input.file, &a.input.source)?;
+    each(&a.input.files, !a.json, out, &mut |file, answer| pci_of(a, file, answer))
+}
+
+fn pci_of(a: &PciArgs, file: &Path, answer: &mut Answer<'_>) -> Result<Outcome, Failure> {
+    let image = open::devices(file, &a.input.source)?;
     let Devices { pci: all, errors, .. } = Devices::find(&image, &mut |_| Ok(()))?;
     let devices: Vec<&pci::Device> =
         all.iter().filter(|d| a.device.is_empty() || a.device.iter().any(|g| d.matches(g))).collect();
@@ -99,26 +104,30 @@ pub fn pci(a: &PciArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     if a.json {
         let (findings, complete) = findings(&image, &errors);
         let document = render::pci_json::document(image.machine(), &devices, findings, complete);
-        render::pretty(&mut *out, &document)?;
+        answer.document(&document)?;
     } else if a.tree {
-        render::pci::buses(out, &all, &style::paint)?;
+        render::pci::buses(answer.out, &all, &style::paint)?;
     } else {
         let level = match a.verbose {
             0 => Level::Short,
             1 => Level::Verbose,
             _ => Level::All,
         };
-        render::pci::list(out, &devices, level, &style::paint)?;
+        render::pci::list(answer.out, &devices, level, &style::paint)?;
     }
     Ok(open::verdict(&image, &problems(&errors)))
 }
 
 /// Runs `virtio`.
 pub fn virtio(a: &VirtioArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
+    each(&a.input.files, !a.json, out, &mut |file, answer| virtio_of(a, file, answer))
+}
+
+fn virtio_of(a: &VirtioArgs, file: &Path, answer: &mut Answer<'_>) -> Result<Outcome, Failure> {
     // the pages of a pipe go to a temporary file
     let options = open::options(&a.input.source)?;
     let options = if a.rings { options.keep_memory(u64::MAX) } else { options };
-    let image = open::image(&a.input.file, options)?;
+    let image = open::image(file, options)?;
     let Devices { virtio: all, errors, .. } = Devices::find(&image, &mut |_| Ok(()))?;
     let chosen: Vec<&virtio::Device> =
         all.iter().filter(|d| a.device.is_empty() || a.device.iter().any(|g| d.matches(g))).collect();
@@ -136,9 +145,9 @@ pub fn virtio(a: &VirtioArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     if a.json {
         let (findings, complete) = findings(&image, &errors);
         let document = render::virtio_json::document(image.machine(), &devices, findings, complete);
-        render::pretty(&mut *out, &document)?;
+        answer.document(&document)?;
     } else {
-        render::virtio::list(out, &devices, a.verbose, &style::paint)?;
+        render::virtio::list(answer.out, &devices, a.verbose, &style::paint)?;
     }
     Ok(open::verdict(&image, &problems(&errors)))
 }

@@ -140,7 +140,7 @@ fn differences(x: &State, y: &State, options: &Options) -> Result<Report, Failur
     let (a, b) = (Input { name: &x.name, image: &x.image }, Input { name: &y.name, image: &y.image });
     let mut report = diff::compare(a, b, options)?;
     if let (Some(p), Some(q)) = (&x.pages, &y.pages)
-        && options.wants("ram", "")
+        && options.wants("ram", "", None)
     {
         memory::compare(p, q, &mut report)?;
     }
@@ -180,7 +180,7 @@ fn both(a: &DiffArgs, before: &Path, after: &Path) -> Result<(State, State), Fai
 fn state(a: &DiffArgs, file: &Path, progress: &Progress) -> Result<State, Failure> {
     let name = shown(file);
     let named = |f: Failure| match f {
-        Failure::Library(e) if e.path().is_none() => Failure::Library(e.within(name.to_string())),
+        Failure::Library(e) => Failure::Library(open::named(e, file)),
         f => f,
     };
     if !a.memory {

@@ -47,6 +47,7 @@ fn job<'a>(a: &'a DumpArgs, file: &'a Path, also_state: Option<&'a Path>) -> Job
         blocks: &a.block,
         begin: 0,
         length: None,
+        no_firmware: false,
         map: &[],
         also_state,
         also_description: None,

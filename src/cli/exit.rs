@@ -21,6 +21,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Returns the worse of two: nothing usable, then partial, then no, then complete.
+    pub fn worse(self, other: Self) -> Self {
+        let rank = |o: Self| match o {
+            Self::Complete => 0,
+            Self::No => 1,
+            Self::Partial => 2,
+            Self::Unusable => 3,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
+
     /// Returns the exit status.
     pub const fn status(self) -> u8 {
         match self {
@@ -67,6 +78,11 @@ impl Failure {
     /// Returns the exit status.
     pub fn outcome(&self) -> Outcome {
         if matches!(self, Self::Partial(_)) { Outcome::Partial } else { Outcome::Unusable }
+    }
+
+    /// Returns `true` if output could not be written.
+    pub fn is_output(&self) -> bool {
+        matches!(self, Self::Output(_))
     }
 
     /// Tells whether the reader of our output has gone, which is no failure.

@@ -10,7 +10,9 @@ mod exit;
 mod extract;
 mod info;
 mod interrupt;
+mod many;
 mod memory;
+mod near;
 mod open;
 mod progress;
 mod remedy;
@@ -20,6 +22,9 @@ mod say;
 mod shared;
 mod state;
 mod style;
+mod tell;
+mod unwrap;
+mod width;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -36,6 +41,10 @@ use root::{Args, Command};
 pub fn main() -> ExitCode {
     interrupt::report_file_size_limit();
     interrupt::report_refused_memory();
+    if let Some((word, command)) = root::mistyped(std::env::args_os()) {
+        let what = format!("no command and no file is called {}; did you mean {command}?", text::quoted(&word));
+        return end(Err(Failure::Usage(what)));
+    }
     let args = match Args::parse_line(std::env::args_os()) {
         Ok(a) => a,
         Err(e) => {
@@ -82,6 +91,10 @@ fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Some(Command::Virtio(a)) => devices::virtio(&a, out),
         Some(Command::Extract(a)) => extract::run(&a, out),
         Some(Command::Compat(a)) => compat::run(&a, out),
+        Some(Command::Unwrap(a)) => unwrap::run(&a, out),
+        Some(Command::Completions(a)) => tell::completions(&a, out),
+        Some(Command::Man(a)) => tell::man(&a, out),
+        Some(Command::Schema(a)) => tell::schema(&a, out),
         None if args.dump.file.is_some() || args.dump.path.is_some() => dump::run(&args.dump, out),
         None => {
             say::help(&mut Args::command(), out)?;

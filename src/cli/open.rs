@@ -1,7 +1,7 @@
 //! Opening the input of a command, and saying what is missing from its answer.
 
 use std::io::{BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::exit::{self, Failure, Outcome, say};
@@ -23,9 +23,26 @@ pub fn devices(file: &Path, source: &SourceArgs) -> Result<SaveImage, Failure> {
     Ok(image(file, options(source)?)?)
 }
 
-/// Tells whether an input can be read twice.
+/// Returns `true` if an input can be read twice.
 pub fn is_file(path: &Path) -> bool {
-    path.as_os_str() != "-" && path.metadata().is_ok_and(|m| crate::container::is_seekable(&m))
+    path.as_os_str() != "-" && place(path).0.metadata().is_ok_and(|m| crate::container::is_seekable(&m))
+}
+
+/// Splits `FILE@SNAPSHOT`, unless a file has the whole name.
+pub fn place(input: &Path) -> (PathBuf, Option<String>) {
+    let whole = || (input.to_owned(), None);
+    if input.symlink_metadata().is_ok() {
+        return whole();
+    }
+    let Some((file, snapshot)) = input.to_str().and_then(|t| t.rsplit_once('@')) else { return whole() };
+    let file = PathBuf::from(file);
+    if snapshot.is_empty() || file.metadata().is_err() { whole() } else { (file, Some(snapshot.to_owned())) }
+}
+
+/// Adds the name of the input to an error that does not have it.
+pub fn named(e: Error, input: &Path) -> Error {
+    let name = shown(input).to_string();
+    if e.message().contains(&name) || e.path().is_some_and(|p| p.contains(&name)) { e } else { e.within(name) }
 }
 
 /// Opens an input for a question about every byte.
@@ -36,18 +53,37 @@ pub fn whole(file: &Path, source: &SourceArgs) -> Result<(SaveImage, PageStats),
     Ok((image, stats))
 }
 
-/// Opens a file, or standard input for `-`.
-pub fn image(file: &Path, options: OpenOptions<'_>) -> Result<SaveImage, Error> {
-    if file.as_os_str() == "-" { options.from_reader(std::io::stdin()) } else { options.open(file) }
+/// Opens `FILE`, `FILE@SNAPSHOT`, or standard input for `-`.
+pub fn image(input: &Path, options: OpenOptions<'_>) -> Result<SaveImage, Error> {
+    if input.as_os_str() == "-" {
+        return options.from_reader(std::io::stdin()).map_err(|e| named(e, Path::new("standard input")));
+    }
+    let (file, snapshot) = place(input);
+    let options = match snapshot {
+        Some(_) if options.has_snapshot() => return Err(two_snapshots(input)),
+        Some(s) => options.snapshot(s),
+        None => options,
+    };
+    options.open(file).map_err(|e| named(e, input))
+}
+
+fn two_snapshots(input: &Path) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("{} and --snapshot both choose a snapshot", shown(input)))
 }
 
 /// Opens the wrappers of a file, or of standard input for `-`.
 pub fn container(file: &Path, source: &SourceArgs) -> Result<Container, Error> {
-    let settings = source.settings();
+    let mut settings = source.settings();
     if file.as_os_str() == "-" {
-        return container::from_reader(Box::new(std::io::stdin()), &settings);
+        return container::from_reader(Box::new(std::io::stdin()), &settings)
+            .map_err(|e| named(e, Path::new("standard input")));
     }
-    container::open(file, &settings)
+    let (path, snapshot) = place(file);
+    if snapshot.is_some() && settings.snapshot.is_some() {
+        return Err(two_snapshots(file));
+    }
+    settings.snapshot = snapshot.or(settings.snapshot);
+    container::open(&path, &settings).map_err(|e| named(e, file))
 }
 
 /// Returns the library's options for the arguments.

@@ -5,7 +5,7 @@ use crate::error::Remedy;
 /// Returns a remedy in words.
 pub fn words(remedy: &Remedy) -> String {
     match remedy {
-        Remedy::ChooseSnapshot(list) => format!("choose one with --snapshot NAME or ID: {list}"),
+        Remedy::ChooseSnapshot(_) => remedy.to_string().replacen("by name or id", "with FILE@NAME or --snapshot ID", 1),
         Remedy::PlaceBlocks => {
             "extract the RAM blocks one by one (--format raw), or supply their addresses with --map BLOCK=ADDRESS"
                 .to_owned()

@@ -16,6 +16,8 @@ use super::info::InfoArgs;
 use super::shared::SourceArgs;
 use super::state::StateArgs;
 use super::style::ColorWhen;
+use super::tell::{self, CompletionsArgs, ManArgs, SchemaArgs};
+use super::unwrap::UnwrapArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,7 +35,7 @@ savevm-analyze [OPTIONS] [FILE]
 
 /// Open the saved state of a QEMU virtual machine and decode all of it.
 #[derive(Debug, Parser)]
-#[command(name = "savevm-analyze", version, about, after_help = EXAMPLES, override_usage = USAGE)]
+#[command(name = "savevm-analyze", version, long_version = tell::version(), about, after_help = EXAMPLES, override_usage = USAGE, infer_long_args = true)]
 pub struct Args {
     #[command(flatten)]
     pub dump: DumpArgs,
@@ -63,6 +65,22 @@ impl Args {
         }
         Self::from_arg_matches(&matches)
     }
+}
+
+/// Finds out whether the first word is a command that was not typed right: the word, and the command.
+pub fn mistyped(line: impl IntoIterator<Item = OsString>) -> Option<(String, String)> {
+    let word = line.into_iter().nth(1)?.into_string().ok()?;
+    if word.starts_with('-') || std::path::Path::new(&word).symlink_metadata().is_ok() || word.contains(['.', '/', '@'])
+    {
+        return None;
+    }
+    let command = Args::command();
+    let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).chain(["help"]).collect();
+    if names.contains(&word.as_str()) {
+        return None;
+    }
+    let near = super::near::nearest(&word, names)?;
+    Some((word, near.to_owned()))
 }
 
 /// The flags of analyze-migration.py, and what goes with them.
@@ -136,6 +154,14 @@ pub enum Command {
     Diff(Box<DiffArgs>),
     /// Tell whether a target loads what was saved.
     Compat(CompatArgs),
+    /// Write the bare migration stream of a libvirt save image, a snapshot or a compressed file.
+    Unwrap(UnwrapArgs),
+    /// Print a script that completes command lines in a shell.
+    Completions(CompletionsArgs),
+    /// Print the man page, or write all man pages.
+    Man(ManArgs),
+    /// Print the JSON Schema of a document, or list the schemas.
+    Schema(SchemaArgs),
 }
 
 #[cfg(test)]

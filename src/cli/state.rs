@@ -5,6 +5,7 @@ use std::io::Write;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::exit::{Failure, Outcome};
+use super::near::did_you_mean;
 use super::shared::InputArgs;
 use super::{open, style};
 use crate::image::{Device, SaveImage};
@@ -12,8 +13,8 @@ use crate::inspect::Devices;
 use crate::render;
 use crate::render::state_json::{FindingJson, NodeJson, SCHEMA_VERSION};
 use crate::render::tree::{self, Role, TreeOptions};
-use crate::text::{Name, list};
-use crate::value::{FieldPath, Node, matches_glob};
+use crate::text::{Name, list, quoted};
+use crate::value::{FieldPath, Node, Value, names_device};
 
 /// How `state` prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -68,28 +69,72 @@ pub fn run(a: &StateArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let mut hits = 0_usize;
     let beside = Name::from("configuration");
     let globs = with_device_names(&image, &a.device)?;
+    let mut missing = Missing::default();
     if let Some(c) = &image.walk().configuration
-        && wanted(&globs, &beside, Name::empty())
+        && wanted(&globs, &beside, Name::empty(), 0)
     {
         hits += printer.device(&c.node, &beside, 0)?;
+        if !a.field.is_empty() {
+            missing.offer(&c.node, &beside, 0);
+        }
     }
     for section in image.device_sections() {
         let vmsd = image.device_schema(section).map_or(Name::empty(), |d| &d.vmsd.name);
-        if !wanted(&globs, &section.header.idstr, vmsd) {
+        if !wanted(&globs, &section.header.idstr, vmsd, section.header.instance_id) {
             continue;
         }
         let device = image.decode(section)?;
         hits += printer.device(device.root(), &section.header.idstr, section.header.instance_id)?;
+        if !a.field.is_empty() {
+            missing.offer(device.root(), &section.header.idstr, section.header.instance_id);
+        }
         problems.extend(complaints(&device));
     }
     printer.end(&image, &problems)?;
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let outcome = open::verdict(&image, &problems);
-    if hits == 0 && outcome == Outcome::Complete && !(a.device.is_empty() && a.field.is_empty()) {
-        let names = list(image.device_sections().map(|s| &s.header.idstr));
-        return Err(Failure::Usage(format!("nothing matches; the sections are: {names}")));
+    let unseen: Vec<&String> = a.field.iter().zip(&printer.found).filter(|(_, n)| **n == 0).map(|(f, _)| f).collect();
+    match unseen.first() {
+        Some(field) if outcome == Outcome::Complete => {
+            let e = Failure::Usage(missing.words(field));
+            Err(if hits == 0 { e } else { Failure::Partial(Box::new(e)) })
+        }
+        _ => Ok(outcome),
     }
-    Ok(outcome)
+}
+
+/// The fields there are, for those who ask for another.
+#[derive(Default)]
+struct Missing {
+    /// The first device that was looked at, and the names of its fields.
+    device: Option<(String, Vec<String>)>,
+    paths: Vec<String>,
+}
+
+impl Missing {
+    /// Paths that are kept to find one that is like the wanted one.
+    const MOST: usize = 2_000;
+
+    fn offer(&mut self, root: &Node, idstr: &Name, instance: u32) {
+        if let (None, Value::Struct(record)) = (&self.device, &root.value) {
+            let names = record.children().map(|n| n.name.to_string()).collect();
+            self.device = Some((format!("{idstr} ({instance})"), names));
+        }
+        FieldPath::new("*").visit(root, &mut |path, _| {
+            self.paths.push(path.to_owned());
+            self.paths.len() < Self::MOST
+        });
+    }
+
+    fn words(&self, field: &str) -> String {
+        let near = did_you_mean(field, self.paths.iter().map(String::as_str));
+        match &self.device {
+            Some((device, names)) => {
+                format!("no field matches {}; {near}the fields of {device} are: {}", quoted(field), names.join(", "))
+            }
+            None => format!("no field matches {}", quoted(field)),
+        }
+    }
 }
 
 /// Adds the sections of devices that `pci` or `virtio` print under a name that matches no section's.
@@ -97,10 +142,10 @@ fn with_device_names(image: &SaveImage, given: &[String]) -> Result<Vec<String>,
     let names_a_section = |g: &String| {
         let mut sections = image.device_sections();
         let one = std::slice::from_ref(g);
-        wanted(one, &"configuration".into(), Name::empty())
+        wanted(one, &"configuration".into(), Name::empty(), 0)
             || sections.any(|s| {
                 let vmsd = image.device_schema(s).map_or(Name::empty(), |d| &d.vmsd.name);
-                wanted(one, &s.header.idstr, vmsd)
+                wanted(one, &s.header.idstr, vmsd, s.header.instance_id)
             })
     };
     let strangers: Vec<&String> = given.iter().filter(|g| !names_a_section(g)).collect();
@@ -108,11 +153,28 @@ fn with_device_names(image: &SaveImage, given: &[String]) -> Result<Vec<String>,
     if !strangers.is_empty() {
         let found = Devices::find(image, &mut |_| Ok(()))?;
         for g in strangers {
-            globs.extend(found.pci.iter().filter(|d| d.matches(g)).map(|d| d.section.exact().to_owned()));
-            globs.extend(found.virtio.iter().filter(|d| d.matches(g)).map(|d| d.section.exact().to_owned()));
+            let pci = found.pci.iter().filter(|d| d.matches(g)).map(|d| &d.section);
+            let virtio = found.virtio.iter().filter(|d| d.matches(g)).map(|d| &d.section);
+            let sections: Vec<String> = pci.chain(virtio).map(|s| s.exact().to_owned()).collect();
+            if sections.is_empty() {
+                return Err(no_such_device(image, g));
+            }
+            globs.extend(sections);
         }
     }
     Ok(globs)
+}
+
+/// Returns the failure for a pattern that means no section.
+pub(super) fn no_such_device(image: &SaveImage, pattern: &str) -> Failure {
+    let sections: Vec<&Name> = image.device_sections().map(|s| &s.header.idstr).collect();
+    let short = |n: &&Name| n.exact().rsplit('/').next().unwrap_or_default().to_owned();
+    let mut words: Vec<String> =
+        sections.iter().map(|n| n.exact().to_owned()).chain(sections.iter().map(short)).collect();
+    words.retain(|w| w.chars().all(|c| c.is_ascii_graphic() || c == ' '));
+    let near = did_you_mean(pattern, words.iter().map(String::as_str));
+    let names = list(sections);
+    Failure::Usage(format!("no device matches {}; {near}the sections are: {names}", quoted(pattern)))
 }
 
 fn complaints(d: &Device<'_>) -> Vec<crate::error::Error> {
@@ -129,9 +191,9 @@ fn complaints(d: &Device<'_>) -> Vec<crate::error::Error> {
     d.decoded.errors.iter().map(copy).collect()
 }
 
-fn wanted(globs: &[String], idstr: &Name, vmsd: &Name) -> bool {
-    globs.is_empty()
-        || globs.iter().any(|g| matches_glob(g, idstr.exact()) || (!vmsd.is_empty() && matches_glob(g, vmsd.exact())))
+fn wanted(globs: &[String], idstr: &Name, vmsd: &Name, instance: u32) -> bool {
+    let short = idstr.exact().rsplit('/').next().unwrap_or_default();
+    globs.is_empty() || globs.iter().any(|g| names_device(g, &[idstr.exact(), short, vmsd.exact()], Some(instance)))
 }
 
 struct Printer<'a> {
@@ -140,13 +202,16 @@ struct Printer<'a> {
     fields: Vec<FieldPath>,
     tree: TreeOptions<'a>,
     first: bool,
+    /// How often each of the fields was found.
+    found: Vec<usize>,
 }
 
 impl<'a> Printer<'a> {
     fn new(a: &StateArgs, fields: Vec<FieldPath>, out: &'a mut dyn Write) -> Self {
         let format = if a.json { StateFormat::Json } else { a.format };
         let tree = TreeOptions { offsets: a.offsets, all: a.all, paint: &style::paint };
-        Self { out, format, fields, tree, first: true }
+        let found = vec![0; fields.len()];
+        Self { out, format, fields, tree, first: true, found }
     }
 
     fn begin(&mut self, image: &SaveImage) -> Result<(), Failure> {
@@ -172,14 +237,17 @@ impl<'a> Printer<'a> {
         let mut hits = 0_usize;
         let mut result = Ok(());
         let fields = std::mem::take(&mut self.fields);
-        fields.iter().all(|field| {
+        let mut found = std::mem::take(&mut self.found);
+        fields.iter().zip(&mut found).all(|(field, seen)| {
             field.visit(root, &mut |path, node| {
                 hits += 1;
+                *seen += 1;
                 result = self.hit(node, path, (hits == 1).then_some(&*label), (idstr, instance));
                 result.is_ok()
             })
         });
         self.fields = fields;
+        self.found = found;
         result.map(|()| hits)
     }
 

@@ -12,7 +12,7 @@ use crate::text::line;
 /// When to colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
-    /// On a terminal, unless NO_COLOR is set.
+    /// On a terminal that is not dumb, unless NO_COLOR is set; with CLICOLOR_FORCE everywhere.
     #[default]
     Auto,
     /// Always.
@@ -26,10 +26,13 @@ static ENABLED: OnceLock<(bool, bool)> = OnceLock::new();
 /// Decides about colours once.
 pub fn init(when: ColorWhen) {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|v| !v.is_empty() && v != "0");
+    let dumb = std::env::var_os("TERM").is_some_and(|v| v == "dumb");
     let decide = |terminal: bool| match when {
         ColorWhen::Always => true,
         ColorWhen::Never => false,
-        ColorWhen::Auto => terminal && !no_color,
+        ColorWhen::Auto if no_color => false,
+        ColorWhen::Auto => forced || (terminal && !dumb),
     };
     let both = (decide(say::stdout_is_terminal()), decide(say::stderr_is_terminal()));
     let _ = ENABLED.set(both);
@@ -48,6 +51,7 @@ fn paint_if(enabled: bool, role: Role, text: &str) -> String {
         Role::Number => text.to_owned(),
         Role::Dim => text.dimmed().to_string(),
         Role::Problem => text.red().bold().to_string(),
+        Role::Good => text.green().to_string(),
     }
 }
 

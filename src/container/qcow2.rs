@@ -12,7 +12,7 @@ use std::sync::Arc;
 use byteorder::{BigEndian, ByteOrder};
 
 use self::state::State;
-use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::error::{Error, ErrorKind, Remedy, Result, SnapshotChoice};
 use crate::offset::{FileOffset, StreamOffset};
 use crate::text::Name;
 use crate::wire::{Cursor, FileSource, Source};
@@ -65,6 +65,17 @@ pub struct Qcow2Image {
     pub chosen: usize,
     /// What is not as it should be, and did not hinder.
     pub remarks: Vec<String>,
+}
+
+impl Snapshot {
+    fn choice(&self) -> SnapshotChoice {
+        SnapshotChoice {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            state_bytes: self.vm_state_bytes,
+            date_sec: self.date_sec,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -241,7 +252,7 @@ fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
                 ErrorKind::Unsupported,
                 format!("the qcow2 image has {} snapshots with state", with.len()),
             )
-            .hint(Remedy::ChooseSnapshot(list()))),
+            .hint(Remedy::ChooseSnapshot(all.iter().map(Snapshot::choice).collect()))),
         };
     };
     let named: Vec<usize> = (0..all.len()).filter(|i| all.get(*i).is_some_and(|s| s.name == w)).collect();

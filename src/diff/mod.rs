@@ -18,21 +18,21 @@ use crate::error::Result;
 use crate::findings::{Question, Report};
 use crate::image::SaveImage;
 use crate::text::Name;
-use crate::value::matches_glob;
+use crate::value::names_device;
 
 /// What is compared.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Only sections whose name, or whose vmsd's name, matches one of these; empty for all that there is.
+    /// Only sections that these patterns mean ([`names_device`]); empty for all that there is.
     pub devices: Vec<String>,
 }
 
 impl Options {
     /// Tells whether a section, or a part of the stream beside the sections, is compared; `vmsd` may be empty.
     #[must_use]
-    pub fn wants(&self, name: &str, vmsd: &str) -> bool {
-        let hit = |g: &String| matches_glob(g, name) || (!vmsd.is_empty() && matches_glob(g, vmsd));
-        self.devices.is_empty() || self.devices.iter().any(hit)
+    pub fn wants(&self, name: &str, vmsd: &str, instance: Option<u32>) -> bool {
+        let short = name.rsplit('/').next().unwrap_or_default();
+        self.devices.is_empty() || self.devices.iter().any(|g| names_device(g, &[name, short, vmsd], instance))
     }
 }
 

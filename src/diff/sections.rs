@@ -62,7 +62,12 @@ pub fn too_many() -> Difference {
 
 fn wanted<'a>(image: &'a SaveImage, options: &Options) -> Vec<&'a Section> {
     let vmsd = |s: &Section| image.device_schema(s).map_or(Name::empty(), |d| &d.vmsd.name);
-    image.walk().sections.iter().filter(|s| options.wants(s.header.idstr.exact(), vmsd(s).exact())).collect()
+    image
+        .walk()
+        .sections
+        .iter()
+        .filter(|s| options.wants(s.header.idstr.exact(), vmsd(s).exact(), Some(s.header.instance_id)))
+        .collect()
 }
 
 /// Matches sections by name and instance, and by occurrence where those repeat. Of what is left, sections of one name

@@ -41,16 +41,16 @@ pub fn faults(input: Input<'_>, report: &mut Report) {
 
 /// Compares all that is beside the sections.
 pub fn compare(a: &SaveImage, b: &SaveImage, options: &Options, report: &mut Report) {
-    if options.wants("configuration", "") {
+    if options.wants("configuration", "", None) {
         configuration(a, b, report);
     }
-    if options.wants("commands", "") {
+    if options.wants("commands", "", None) {
         commands(a, b, report);
     }
-    if options.wants("stream", "") {
+    if options.wants("stream", "", None) {
         framing(a, b, report);
     }
-    if options.wants("ram", "") {
+    if options.wants("ram", "", None) {
         blocks(a.ram_blocks(), b.ram_blocks(), report);
     }
 }

@@ -60,6 +60,12 @@ impl<'a> OpenOptions<'a> {
         self
     }
 
+    /// Returns `true` if a snapshot was chosen.
+    #[must_use]
+    pub fn has_snapshot(&self) -> bool {
+        self.settings.snapshot.is_some()
+    }
+
     /// Sets where the stream begins in the file, as in QEMU's `migrate file:PATH,offset=N`.
     pub fn offset(mut self, bytes: u64) -> Self {
         self.settings.offset = bytes;

@@ -1,8 +1,12 @@
-//! Answers about a whole state, as types: what `check` finds.
+//! Answers about a whole state, as types: what it is, what `check` finds, its processors and devices.
 
 mod check;
+mod cpus;
 mod devices;
 mod memory;
+mod overview;
 
 pub use check::{Check, QuirkFound, UndecodedBytes, check};
+pub use cpus::Cpus;
 pub use devices::Devices;
+pub use overview::{Extent, Overview};

@@ -55,6 +55,12 @@ pub struct MemoryMap {
 }
 
 impl MemoryMap {
+    /// Takes the regions of firmware out.
+    pub fn leave_out_firmware(&mut self) {
+        let out = self.regions.extract_if(.., |r| r.why == FIRMWARE);
+        self.unplaced.extend(out.map(|r| (r.block, "firmware is left out")));
+    }
+
     /// Finds an address: the index of its block, the offset in the block, and the bytes up to the end of the region.
     #[must_use]
     pub fn find(&self, address: Gpa) -> Option<(usize, RamOffset, u64)> {
@@ -64,6 +70,9 @@ impl MemoryMap {
         })
     }
 }
+
+/// What a region of firmware says as the source of its address.
+pub const FIRMWARE: &str = "firmware";
 
 /// One place of main memory: address, offset in main memory, length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +141,7 @@ pub fn layout(machine: Option<&Name>, blocks: &[RamBlock], facts: &MapFacts) -> 
                 bytes: b.len,
                 block: i,
                 block_offset: RamOffset(0),
-                why: "table",
+                why: FIRMWARE,
             }),
             None => out.unplaced.push((i, unplaced_because(b.name.exact()))),
         }

@@ -7,4 +7,4 @@ mod boards;
 mod layout;
 mod pc;
 
-pub use layout::{MapFacts, MemoryMap, Region, VirtioMem, layout};
+pub use layout::{FIRMWARE, MapFacts, MemoryMap, Region, VirtioMem, layout};

@@ -30,6 +30,41 @@ pub fn print(out: &mut dyn Write, cpu: &Cpu, o: &CpuOptions<'_>) -> io::Result<(
     cpu.groups.iter().try_for_each(|g| group(out, g, o))
 }
 
+/// Registers that say where a processor is, by their names in QEMU's monitor; the first that there is counts.
+static PLACES: &[(&str, &[&str])] = &[
+    ("PC", &["RIP", "EIP", "PC", "pc", "NIP", "PSWA"]),
+    ("SP", &["RSP", "ESP", "SP", "X31", "x2/sp", "sp", "GPR01", "R13"]),
+];
+
+/// Registers whose flags say most.
+static STATUS: &[&str] =
+    &["RFLAGS", "EFLAGS", "RFL", "EFL", "PSTATE", "PSR", "XPSR", "CPSR", "MSR", "PSWM", "mstatus", "CP0_Status"];
+
+/// Prints a processor on one line: its number, architecture, program counter, stack pointer, status, and whether it is halted.
+///
+/// # Errors
+/// Those of the writer.
+pub fn brief(out: &mut dyn Write, cpu: &Cpu, o: &CpuOptions<'_>) -> io::Result<()> {
+    let find = |names: &[&str]| {
+        let all = || cpu.groups.iter().flat_map(|g| &g.registers);
+        names.iter().find_map(|n| all().find(|r| r.name == *n))
+    };
+    let mut line = format!("{}  {}", (o.paint)(Role::Title, &format!("CPU {}", cpu.index)), cpu.architecture);
+    for (name, registers) in PLACES {
+        // on s390x and M-profile processors the stack pointer is one of the general registers
+        let registers: &[&str] = if *name == "SP" && cpu.architecture == "s390x" { &["R15"] } else { registers };
+        if let Some(text) = find(registers).and_then(Register::text) {
+            line += &format!("  {}={text}", (o.paint)(Role::Name, name));
+        }
+    }
+    if let Some(r) = find(STATUS) {
+        let says = if r.says.is_empty() { r.text().unwrap_or_default() } else { r.says.clone() };
+        line += &format!("  {says}");
+    }
+    line += if cpu.halted { "  halted" } else { "  running" };
+    writeln!(out, "{}", line.trim_end())
+}
+
 /// Prints what an interrupt controller or a clock says.
 ///
 /// # Errors

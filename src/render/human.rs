@@ -18,18 +18,10 @@ pub fn size(bytes: u64) -> String {
     format!("{bytes} B")
 }
 
-/// Returns a count with a gap every three digits.
+/// Returns a count; without gaps between the digits, so that it can be copied and searched for.
 #[must_use]
 pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(c);
-    }
-    out
+    n.to_string()
 }
 
 /// Returns a size in bytes, and in a larger unit where one fits.
@@ -55,10 +47,10 @@ mod tests {
         assert_eq!(size(4096), "4 KiB");
         assert_eq!(size(1536), "1.5 KiB");
         assert_eq!(size(u64::MAX), "16777215.9 TiB");
-        assert_eq!(count(1_234_567), "1 234 567");
+        assert_eq!(count(1_234_567), "1234567");
         assert_eq!(count(12), "12");
         assert_eq!(exact_size(1), "1 byte");
-        assert_eq!(exact_size(4096), "4 096 bytes (4 KiB)");
+        assert_eq!(exact_size(4096), "4096 bytes (4 KiB)");
         assert_eq!(plural(0, "page"), "0 pages");
     }
 }

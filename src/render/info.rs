@@ -2,42 +2,111 @@
 
 use std::io::{self, Write};
 
-use tabled::builder::Builder;
-use tabled::settings::object::{Columns, Rows};
-use tabled::settings::{Alignment, Modify, Padding, Style};
-
 use super::human::{count, exact_size, plural, size};
 use super::info_json::is_absent;
 use super::state_json::hex;
+use super::table::Table;
 use super::tree::{Paint, Role};
 use super::wrapper;
 use crate::image::SaveImage;
+use crate::inspect::{Extent, Overview};
 use crate::names::RecordType;
 use crate::ram::{MappedRam, PageCounts, PageStats, RamBlock};
 use crate::stream::{EndFound, Fact, FactValue, Section};
 use crate::text::{Name, list};
 
-/// Prints the overview as tables.
+/// How the overview is printed.
+#[derive(Clone, Copy)]
+pub struct InfoOptions<'p> {
+    /// Columns that a line may take.
+    pub width: usize,
+    /// Whether to print the map of memory, the commands and every section too.
+    pub verbose: bool,
+    /// The size of the file in bytes, where it is one.
+    pub file_bytes: Option<u64>,
+    /// How to ask for all of it, in words.
+    pub more: &'p str,
+    /// The colours.
+    pub paint: Paint<'p>,
+}
+
+/// Prints the overview: first what is asked first, then the RAM blocks, and if all is asked for, memory, commands and sections.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn tables(out: &mut dyn Write, image: &SaveImage, stats: &PageStats, paint: Paint<'_>) -> io::Result<()> {
-    head(out, image, paint)?;
-    snapshots(out, image, paint)?;
-    blocks(out, image, stats, paint)?;
-    map(out, image, paint)?;
-    commands(out, image, paint)?;
-    sections(out, image, paint)?;
-    lists(out, image, paint)
+pub fn tables(
+    out: &mut dyn Write,
+    image: &SaveImage,
+    stats: &PageStats,
+    overview: &Overview,
+    o: &InfoOptions<'_>,
+) -> io::Result<()> {
+    head(out, image, overview, o)?;
+    snapshots(out, image, o)?;
+    blocks(out, image, stats, o)?;
+    if !o.verbose {
+        return count_of_sections(out, image, o);
+    }
+    map(out, image, o)?;
+    commands(out, image, o)?;
+    sections(out, image, o)?;
+    lists(out, image, o.paint)
 }
 
-fn head(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<()> {
+fn head(out: &mut dyn Write, image: &SaveImage, v: &Overview, o: &InfoOptions<'_>) -> io::Result<()> {
     let w = image.walk();
-    let mut rows: Vec<(&str, String)> =
-        vec![("container", image.container().name()), ("size", exact_size(image.size()))];
+    let mut rows: Vec<(&str, String)> = vec![("file", file(image, o))];
+    rows.extend(v.name.iter().map(|n| ("name", n.to_string())));
     rows.extend(wrapper::rows(image.container()));
     if let Some(c) = &w.configuration {
         rows.push(("machine", c.machine.to_string()));
+    } else if image.ram().is_none() {
+        rows.push(("machine", "not recorded: device state only, as xen-save-devices-state writes it".to_owned()));
+    } else {
+        rows.push(("machine", "not recorded (machine types before 2.4)".to_owned()));
+    }
+    rows.extend(v.ram.map(|n| ("memory", size(n))));
+    if v.cpus > 0 {
+        rows.push(("CPUs", v.architecture.map_or_else(|| v.cpus.to_string(), |a| format!("{} {a}", v.cpus))));
+    }
+    rows.extend(v.run_state.iter().map(|s| ("run state", s.to_string())));
+    rows.extend(v.guest_time.iter().map(|t| ("guest time", format!("{t} (guest's clock)"))));
+    rows.push((
+        "stream",
+        match v.extent {
+            Extent::Complete => "complete".to_owned(),
+            Extent::CutInMemory(percent) => format!("cut: {percent} % of memory received"),
+            Extent::CutInDevices => "cut: memory received, device state is missing".to_owned(),
+        },
+    ));
+    if let Some(t) = w.trailing {
+        rows.push(("after stream", plural(t.len(), "byte")));
+    }
+    if o.verbose {
+        details(image, &mut rows);
+    }
+    let width = rows.iter().map(|(k, _)| k.len()).max().unwrap_or(0);
+    let indent = width.saturating_add(2);
+    for (k, v) in rows {
+        let text = super::table::wrapped(&v, o.width.saturating_sub(indent)).join(&format!("\n{}", " ".repeat(indent)));
+        writeln!(out, "{}{}  {text}", (o.paint)(Role::Name, k), " ".repeat(width - k.len()))?;
+    }
+    Ok(())
+}
+
+/// Returns what the file is, with its size, and that of the stream where it is another.
+fn file(image: &SaveImage, o: &InfoOptions<'_>) -> String {
+    let (name, stream) = (image.container().name(), image.size());
+    match o.file_bytes.filter(|n| *n != stream) {
+        Some(n) => format!("{name}, {} ({}), stream of {} ({})", plural(n, "byte"), size(n), stream, size(stream)),
+        None => format!("{name}, {}", exact_size(stream)),
+    }
+}
+
+/// Adds what is of use to those who look at the stream itself.
+fn details(image: &SaveImage, rows: &mut Vec<(&str, String)>) {
+    let w = image.walk();
+    if let Some(c) = &w.configuration {
         if !c.capabilities.is_empty() {
             rows.push(("capabilities", list(&c.capabilities)));
         }
@@ -50,92 +119,75 @@ fn head(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<
         "description",
         match &w.description {
             Some(d) => format!("{}, {}", plural(d.schema.devices.len() as u64, "device"), size(d.record.len())),
-            None if image.schema().is_some() => "none in the stream; read with the one that was lent".to_owned(),
+            None if image.schema().is_some() => "none in the stream; read with the external schema".to_owned(),
             None => "none; device sections are shown as bytes".to_owned(),
         },
     ));
     if w.footers == Some(false) {
         rows.push(("footers", "none (machine types before 2.4)".to_owned()));
     }
-    if let Some(t) = w.trailing {
-        rows.push(("behind the stream", plural(t.len(), "byte")));
-    }
-    let width = rows.iter().map(|(k, _)| k.len()).max().unwrap_or(0);
-    for (k, v) in rows {
-        writeln!(out, "{}{}  {v}", paint(Role::Name, k), " ".repeat(width - k.len()))?;
-    }
-    Ok(())
 }
 
-fn table(out: &mut dyn Write, title: &str, b: Builder, right: &[usize], paint: Paint<'_>) -> io::Result<()> {
-    let mut t = b.build();
-    t.with(Style::blank()).with(Padding::new(0, 1, 0, 0));
-    for c in right {
-        t.with(Modify::new(Columns::one(*c)).with(Alignment::right()));
+fn count_of_sections(out: &mut dyn Write, image: &SaveImage, o: &InfoOptions<'_>) -> io::Result<()> {
+    let all = image.walk().sections.len() as u64;
+    if all == 0 {
+        return Ok(());
     }
-    t.with(Modify::new(Rows::first()).with(tabled::settings::Format::content(|s| paint(Role::Dim, s))));
-    writeln!(out, "\n{}", paint(Role::Title, title))?;
-    for line in t.to_string().lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
+    let devices = image.device_sections().count() as u64;
+    let of = format!("{}, {} of devices{}", plural(all, "section"), devices, o.more);
+    writeln!(out, "\n{of}")
 }
 
-fn snapshots(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<()> {
+fn table(out: &mut dyn Write, title: &str, t: Table, o: &InfoOptions<'_>) -> io::Result<()> {
+    writeln!(out, "\n{}", (o.paint)(Role::Title, title))?;
+    t.print(out, o.width, o.paint)
+}
+
+fn snapshots(out: &mut dyn Write, image: &SaveImage, o: &InfoOptions<'_>) -> io::Result<()> {
     let Some(q) = image.container().qcow2().filter(|q| q.snapshots.len() > 1) else { return Ok(()) };
-    let mut b = Builder::default();
-    b.push_record(["id", "name", "state", "date", "VM clock"]);
-    wrapper::snapshots(q).into_iter().for_each(|row| b.push_record(row));
-    table(out, "Snapshots (* is this one)", b, &[0, 2], paint)
+    let mut t = Table::new(&["id", "name", "state", "date", "VM clock"], &[0, 2], 1);
+    wrapper::snapshots(q).into_iter().for_each(|row| t.add(row));
+    table(out, "Snapshots (* is this one)", t, o)
 }
 
-/// Prints where the blocks lie in guest-physical memory; nothing where that is not known.
-fn map(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<()> {
+/// Prints where the blocks lie in guest-physical memory, if that is known.
+fn map(out: &mut dyn Write, image: &SaveImage, o: &InfoOptions<'_>) -> io::Result<()> {
     let blocks = image.ram_blocks();
     let Ok(layout) = crate::machine::layout(image.machine(), blocks, &image.map_facts()) else { return Ok(()) };
-    let mut b = Builder::default();
-    b.push_record(["address", "size", "RAM block", "offset", "says"]);
+    let mut t = Table::new(&["address", "size", "RAM block", "offset", "source"], &[0, 1, 3], 2);
     for r in &layout.regions {
         let name = blocks.get(r.block).map_or(Name::empty(), |b| &b.name);
-        b.push_record([
-            r.gpa.to_string(),
-            size(r.bytes),
-            name.to_string(),
-            r.block_offset.to_string(),
-            r.why.to_owned(),
-        ]);
+        t.add([r.gpa.to_string(), size(r.bytes), name.to_string(), r.block_offset.to_string(), r.why.to_owned()]);
     }
-    table(out, "Memory map", b, &[0, 1, 3], paint)
+    table(out, "Memory map", t, o)
 }
 
-fn commands(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<()> {
+fn commands(out: &mut dyn Write, image: &SaveImage, o: &InfoOptions<'_>) -> io::Result<()> {
     let list = &image.walk().commands;
     if list.is_empty() {
         return Ok(());
     }
-    let mut b = Builder::default();
-    b.push_record(["offset", "command", "payload"]);
+    let mut t = Table::new(&["offset", "command", "payload"], &[0], 2);
     for c in list {
         let payload = match c.package {
             Some(p) => format!("package of {}", plural(p.len(), "byte")),
             None if c.payload.len() > 16 => format!("{}… ({} bytes)", hex(&c.payload[..16]), c.payload.len()),
             None => hex(&c.payload),
         };
-        b.push_record([c.range.start.to_string(), c.command.to_string(), payload]);
+        t.add([c.range.start.to_string(), c.command.to_string(), payload]);
     }
-    table(out, "Commands", b, &[0], paint)
+    table(out, "Commands", t, o)
 }
 
-fn sections(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result<()> {
-    let mut b = Builder::default();
-    b.push_record(["offset", "id", "section", "inst", "ver", "kind", "bytes", "about"]);
+fn sections(out: &mut dyn Write, image: &SaveImage, o: &InfoOptions<'_>) -> io::Result<()> {
+    let mut t = Table::new(&["offset", "id", "section", "inst", "ver", "kind", "bytes", "notes"], &[0, 1, 3, 4, 6], 2);
     for s in &image.walk().sections {
         let h = &s.header;
         let kind = match (h.kind, s.parts) {
-            (RecordType::FULL, _) => "full".to_owned(),
+            (RecordType::FULL, _) => "device".to_owned(),
             (_, n) => format!("live, {}", plural(n, "part")),
         };
-        b.push_record([
+        t.add([
             h.range.start.to_string(),
             h.section_id.to_string(),
             h.idstr.to_string(),
@@ -151,7 +203,7 @@ fn sections(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Res
             about(image, s),
         ]);
     }
-    table(out, "Sections", b, &[0, 1, 3, 4, 6], paint)
+    table(out, "Sections", t, o)
 }
 
 fn about(image: &SaveImage, s: &Section) -> String {
@@ -249,7 +301,7 @@ fn mapped(r: &Row<'_>, what: fn(&MappedRam) -> String) -> String {
     r.block.mapped.as_ref().filter(|_| !r.absent).map_or_else(|| "-".to_owned(), what)
 }
 
-fn blocks(out: &mut dyn Write, image: &SaveImage, stats: &PageStats, paint: Paint<'_>) -> io::Result<()> {
+fn blocks(out: &mut dyn Write, image: &SaveImage, stats: &PageStats, o: &InfoOptions<'_>) -> io::Result<()> {
     let rows: Vec<Row<'_>> = image
         .ram_blocks()
         .iter()
@@ -266,11 +318,11 @@ fn blocks(out: &mut dyn Write, image: &SaveImage, stats: &PageStats, paint: Pain
     }
     let empty = |c: &Column| rows.iter().all(|r| matches!((c.cell)(r).as_str(), "" | "-"));
     let columns: Vec<&Column> = COLUMNS.iter().filter(|c| c.always || !empty(c)).collect();
-    let mut b = Builder::default();
-    b.push_record(columns.iter().map(|c| c.head));
-    for r in &rows {
-        b.push_record(columns.iter().map(|c| (c.cell)(r)));
-    }
+    let heads: Vec<&str> = columns.iter().map(|c| c.head).collect();
     let right: Vec<usize> = (1..columns.len()).filter(|i| !columns[*i].head.is_empty()).collect();
-    table(out, "Memory (pages by encoding)", b, &right, paint)
+    let mut t = Table::new(&heads, &right, 0);
+    for r in &rows {
+        t.add(columns.iter().map(|c| (c.cell)(r)));
+    }
+    table(out, "Memory (pages by encoding)", t, o)
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::state_json::{FindingJson, RangeJson, SCHEMA_VERSION, hex};
 use super::wrapper::ContainerJson;
 use crate::image::SaveImage;
+use crate::inspect::{Extent, Overview};
 use crate::machine::Region;
 use crate::ram::{PageStats, RamBlock};
 use crate::stream::{CommandRecord, EndFound, FactValue, Section};
@@ -17,6 +18,7 @@ use crate::text::Name;
 pub struct InfoDocument<'a> {
     schema_version: u32,
     container: ContainerJson,
+    overview: OverviewJson<'a>,
     stream: StreamJson,
     #[serde(skip_serializing_if = "Option::is_none")]
     configuration: Option<ConfigurationJson<'a>>,
@@ -28,6 +30,40 @@ pub struct InfoDocument<'a> {
     sections: Vec<SectionJson<'a>>,
     complete: bool,
     diagnostics: Vec<FindingJson>,
+}
+
+/// What people ask for first.
+#[derive(Serialize)]
+struct OverviewJson<'a> {
+    name: Option<&'a Name>,
+    machine: Option<&'a Name>,
+    memory_bytes: Option<u64>,
+    cpus: usize,
+    architecture: Option<&'static str>,
+    run_state: Option<&'a Name>,
+    guest_time: Option<&'a str>,
+    complete: bool,
+    /// Of a stream that ends in guest memory: the part of it that was received.
+    memory_received_percent: Option<u64>,
+}
+
+impl<'a> From<&'a Overview> for OverviewJson<'a> {
+    fn from(v: &'a Overview) -> Self {
+        Self {
+            name: v.name.as_ref(),
+            machine: v.machine.as_ref(),
+            memory_bytes: v.ram,
+            cpus: v.cpus,
+            architecture: v.architecture,
+            run_state: v.run_state.as_ref(),
+            guest_time: v.guest_time.as_deref(),
+            complete: v.extent == Extent::Complete,
+            memory_received_percent: match v.extent {
+                Extent::CutInMemory(percent) => Some(percent),
+                Extent::Complete | Extent::CutInDevices => None,
+            },
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -161,13 +197,14 @@ struct UnplacedJson<'a> {
 impl<'a> InfoDocument<'a> {
     /// Gathers the document.
     #[must_use]
-    pub fn new(image: &'a SaveImage, stats: &PageStats) -> Self {
+    pub fn new(image: &'a SaveImage, stats: &PageStats, overview: &'a Overview) -> Self {
         let w = image.walk();
         let mut diagnostics: Vec<FindingJson> = w.found.list().iter().map(FindingJson::from).collect();
         diagnostics.extend(w.stopped.iter().map(FindingJson::from));
         Self {
             schema_version: SCHEMA_VERSION,
             container: ContainerJson::from(image.container()),
+            overview: overview.into(),
             stream: StreamJson {
                 version: crate::stream::VERSION,
                 bytes: image.size(),

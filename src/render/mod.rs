@@ -14,6 +14,8 @@ pub mod pci;
 pub mod pci_json;
 pub mod report;
 pub mod state_json;
+#[cfg(feature = "cli")]
+mod table;
 pub mod tree;
 pub mod upstream;
 pub mod virtio;

@@ -18,6 +18,8 @@ pub enum Role {
     Dim,
     /// What is wrong.
     Problem,
+    /// What is as it should be.
+    Good,
 }
 
 /// Colours text by its role.

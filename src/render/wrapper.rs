@@ -104,10 +104,9 @@ fn date(s: &Snapshot) -> String {
 pub(super) fn rows(c: &Container) -> Vec<(&'static str, String)> {
     let mut out = Vec::new();
     if let Some(i) = c.libvirt() {
-        out.extend(i.domain_text("name").map(|n| ("domain", n.to_string())));
-        out.extend(i.domain_text("uuid").map(|u| ("domain UUID", u.to_string())));
-        let state = if i.was_running { "running; it will run when restored" } else { "paused" };
-        out.push(("was", state.to_owned()));
+        out.extend(i.domain_text("uuid").map(|u| ("UUID", u.to_string())));
+        let state = if i.was_running { "running" } else { "paused" };
+        out.push(("on restore", state.to_owned()));
         if i.big_endian {
             out.push(("written on", "a big-endian host".to_owned()));
         }

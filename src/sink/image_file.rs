@@ -21,6 +21,17 @@ impl From<File> for ImageFile {
 }
 
 impl ImageFile {
+    /// Writes bytes at a position, if the file is open.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn write_at(&self, data: &[u8], at: u64) -> io::Result<()> {
+        match &self.file {
+            Some(f) => crate::wire::write_all_at(f, data, at),
+            None => Err(io::Error::from(io::ErrorKind::NotFound)),
+        }
+    }
+
     /// Wraps a file that is opened again by its name when it was closed in between.
     pub(super) fn named(path: &Path, file: Option<File>) -> Self {
         Self { path: Some(path.to_owned()), file }

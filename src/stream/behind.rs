@@ -158,6 +158,11 @@ impl Walker<'_> {
             // it lies inside what was read as something else
             self.disown();
         }
+        // the rest of a pipe is a gap too, as long as it is
+        let failed = self.out.stopped.as_ref().is_some_and(|e| e.kind() != ErrorKind::Io);
+        if failed && self.c.source().size().is_none() {
+            let _ = self.c.source().drain(stopped_at.0);
+        }
         if let Some(size) = self.c.source().size() {
             let at = self.accounted_to().0;
             let trailing = self.out.trailing.map_or(0, |t| t.len());

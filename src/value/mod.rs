@@ -2,6 +2,7 @@
 
 mod blob;
 mod coverage;
+mod device_name;
 mod elements;
 mod field_type;
 mod packed;
@@ -10,6 +11,7 @@ mod text;
 
 pub use blob::Blob;
 pub use coverage::{Uncovered, uncovered};
+pub use device_name::names_device;
 pub use elements::{Element, Elements, Iter};
 pub use field_type::{FieldType, Layout};
 pub use packed::Packed;

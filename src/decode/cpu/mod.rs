@@ -98,6 +98,12 @@ pub fn decode(index: u32, s: Sections<'_>) -> Option<Cpu> {
     Some(Cpu { index, architecture, halted: input.halted(), groups })
 }
 
+/// Returns the architecture of a processor, where it is known.
+#[must_use]
+pub fn architecture(root: &Node) -> Option<&'static str> {
+    decode(0, Sections { cpu: root, common: None, apic: None }).map(|c| c.architecture)
+}
+
 /// Decodes a section that is about interrupts or time; nothing for any other.
 #[must_use]
 pub fn decode_part(vmsd: &str, instance: u32, root: &Node) -> Option<Group> {

@@ -24,7 +24,7 @@ pub use tree::{Branch, tree};
 use super::Section;
 use super::section::{Registers, names};
 use crate::text::Name;
-use crate::value::{Node, matches_glob};
+use crate::value::{Node, names_device};
 
 /// A PCI device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,11 +133,9 @@ impl Device {
         let path = self.section.exact().split('/').next().unwrap_or_default();
         let kind = self.section.exact().rsplit('/').next().unwrap_or_default();
         let ids = format!("{:04x}:{:04x}", self.vendor, self.device);
-        [self.section.exact(), kind, self.vmsd.exact(), path, &ids].iter().any(|n| matches_glob(glob, n))
-            || self
-                .address
-                .as_ref()
-                .is_some_and(|a| matches_glob(glob, &a.to_string()) || matches_glob(glob, &a.full()))
+        let (short, full) = self.address.as_ref().map(|a| (a.to_string(), a.full())).unwrap_or_default();
+        let names = [self.section.exact(), kind, self.vmsd.exact(), path, &ids, &short, &full];
+        names_device(glob, &names, Some(self.instance))
     }
 }
 

@@ -21,7 +21,7 @@ use super::Section;
 use super::pci;
 use super::section::{Registers, names};
 use crate::text::Name;
-use crate::value::{Node, matches_glob};
+use crate::value::{Node, names_device};
 
 /// The bus that a device is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,9 +141,8 @@ impl Device {
             Transport::Pci { address: Some(a) } => a.full(),
             _ => String::new(),
         };
-        [self.kind.name, &self.place(), self.section.exact(), self.vmsd.exact(), path, own, &full]
-            .iter()
-            .any(|n| !n.is_empty() && matches_glob(glob, n))
+        let names = [self.kind.name, &self.place(), self.section.exact(), self.vmsd.exact(), path, own, &full];
+        names_device(glob, &names, Some(self.instance))
     }
 }
 
