@@ -7,16 +7,14 @@
 
 use std::collections::HashSet;
 
-use super::layout::{Layout, Slot, Source, total};
-use super::{names, rules};
+use super::layout::{Layout, Slot, Source};
+use super::region::Sources;
+use super::{known, names, rules};
 use crate::findings::sequence::{Step, align};
 use crate::findings::{Aspect, Difference, Rule, Severity, Subject};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS};
 use crate::text::Name;
 use crate::value::Layout as TypeLayout;
-
-/// What is said of a field that agrees only if a condition of the target does.
-const CONDITION: &str = "the fields agree if the target's condition does, which the dump does not tell";
 
 /// Compares layouts and collects what it finds.
 pub struct Aligner<'a> {
@@ -27,8 +25,6 @@ pub struct Aligner<'a> {
     pub lengths: [HashSet<u64>; 2],
     /// Whether neither machine has run yet, so that what differs is no work of the guest.
     pub at_reset: bool,
-    /// Whether the target is a stream, which does not mention an array that is empty.
-    pub to_stream: bool,
     /// Whether the target is a dump that does not say which fields are arrays, as before QEMU 8.0.
     pub uncounted: bool,
     /// What was found.
@@ -36,26 +32,19 @@ pub struct Aligner<'a> {
 }
 
 /// A mismatch that the rest of the same structure may make good.
-struct Mismatch {
-    path: String,
-    message: String,
-    sides: [Option<String>; 2],
-    severity: Severity,
-    saved: u64,
-    target: u64,
+pub(super) struct Mismatch {
+    pub(super) path: String,
+    pub(super) message: String,
+    pub(super) sides: [Option<String>; 2],
+    pub(super) severity: Severity,
+    pub(super) saved: u64,
+    pub(super) target: u64,
 }
 
 impl<'a> Aligner<'a> {
     /// Makes one for a section, without values.
     pub fn new(subject: &'a Subject) -> Self {
-        Self {
-            subject,
-            lengths: Default::default(),
-            at_reset: false,
-            to_stream: false,
-            uncounted: false,
-            found: Vec::new(),
-        }
+        Self { subject, lengths: Default::default(), at_reset: false, uncounted: false, found: Vec::new() }
     }
 
     /// Compares what is written with what is read; `version` is the one that the target's loader is told.
@@ -63,28 +52,26 @@ impl<'a> Aligner<'a> {
         if depth >= MAX_DEPTH || self.found.len() > MAX_DIAGNOSTICS {
             return;
         }
-        let reads = |s: &&Slot| target.source != Source::Dump || version.is_none_or(|v| s.since <= v);
-        // a field that is younger than its vmsd's version is not saved (`vmstate_save_state` in `migration/vmstate.c`)
-        let writes = |s: &&Slot| saved.source != Source::Dump || saved.version.is_none_or(|v| s.since <= v);
-        let saved_slots: Vec<&Slot> = saved.slots.iter().filter(writes).collect();
-        let target_slots = names::without_alternatives(&saved_slots, target.slots.iter().filter(reads).collect());
+        let saved_slots: Vec<&Slot> = saved.slots_of(saved.version).collect();
+        let target_slots = names::without_alternatives(&saved_slots, target.slots_of(version).collect());
         let (here, there) = (names::of(&saved_slots, &target_slots), names::of(&target_slots, &saved_slots));
         let (here, there): (Vec<&str>, Vec<&str>) =
             (here.iter().map(|n| n.exact()).collect(), there.iter().map(|n| n.exact()).collect());
         // a target that reads an older version than it writes may have conditions on the version that only a dump tells
         let newer = target.source == Source::Stream && saved.version < target.version;
+        let sources = Sources { saved: saved.source, target: target.source, newer };
         let mut wrong = Vec::new();
         let mut left = (0, 0);
         for step in align(&here, &there) {
             let Step::Both(i, j) = step else { continue };
-            wrong.extend(self.region(path, get(&saved_slots, left.0, i), get(&target_slots, left.1, j), newer));
+            wrong.extend(self.region(path, get(&saved_slots, left.0, i), get(&target_slots, left.1, j), sources));
             left = (i.saturating_add(1), j.saturating_add(1));
             if let (Some(s), Some(t)) = (saved_slots.get(i), target_slots.get(j)) {
                 wrong.extend(self.slots(&join(path, &s.name), s, t, depth));
             }
         }
         let rest = (get(&saved_slots, left.0, usize::MAX), get(&target_slots, left.1, usize::MAX));
-        wrong.extend(self.region(path, rest.0, rest.1, newer));
+        wrong.extend(self.region(path, rest.0, rest.1, sources));
         self.settle(wrong);
         self.subsections(path, saved, target, depth);
     }
@@ -113,7 +100,7 @@ impl<'a> Aligner<'a> {
                         (Severity::MayBreak, "the target does not know this subsection; it breaks when it is sent")
                     }
                     (Source::Dump, _) => (Severity::Breaks, "the target does not know this subsection"),
-                    (Source::Stream, _) if is_old(s.name.exact()) => (
+                    (Source::Stream, _) if known::is_old(s.name.exact()) => (
                         Severity::Harmless,
                         "every QEMU since 5.2 knows this subsection, and sends it only when needed",
                     ),
@@ -239,76 +226,6 @@ impl<'a> Aligner<'a> {
         mismatch(path, severity, format!("the stream has {s} bytes, the target reads {t}"), saved, target)
     }
 
-    /// Weighs fields without a counterpart of the same name against each other.
-    fn region(&mut self, path: &str, saved: &[&Slot], target: &[&Slot], newer: bool) -> Option<Mismatch> {
-        let first = saved.first().or(target.first())?;
-        let place = join(path, &first.name);
-        let names = |slots: &[&Slot]| {
-            let mut all: Vec<String> =
-                slots.iter().take(MAX_NAMES).map(|s| format!("{} ({})", s.name, s.text())).collect();
-            if let Some(more) = slots.len().checked_sub(MAX_NAMES).filter(|n| *n > 0) {
-                all.push(format!("{more} more"));
-            }
-            (!all.is_empty()).then(|| all.join(", "))
-        };
-        let sides = [names(saved), names(target)];
-        let must = |slots: &[&Slot]| slots.iter().filter(|s| !s.conditional).map(|s| (*s).clone()).collect::<Vec<_>>();
-        let (written, needed) = (must(saved), must(target));
-        let maybe: Vec<Option<u64>> = saved.iter().chain(target).filter(|s| s.conditional).map(|s| s.bytes()).collect();
-        let vague = |slots: &[Slot]| slots.iter().any(|s| s.is_variable());
-        // special types have another size in memory than on the wire
-        let dumped = |slots: &[&Slot]| slots.iter().any(|s| s.ty.is_none());
-        let is_special = |slots: &[&Slot]| slots.iter().any(|s| s.is_special());
-        let special = (dumped(target) && is_special(saved)) || (dumped(saved) && is_special(target));
-        let sums = total(&written).zip(total(&needed)).filter(|_| !vague(&written) && !vague(&needed) && !special);
-        let Some((has, reads)) = sums else {
-            let what = if saved.is_empty() || target.is_empty() {
-                "one side only has this field, whose size is not known"
-            } else {
-                "different fields, and their sizes on the wire are not all known"
-            };
-            self.add(&rules::FIELD_NAME, Severity::MayBreak, &place, what, sides);
-            return None;
-        };
-        if has == reads {
-            if has > 0 {
-                self.add(&rules::FIELD_NAME, Severity::Harmless, &place, "other names, the same bytes", sides);
-            }
-            return None;
-        }
-        if is_sum_of(has.abs_diff(reads), &maybe) {
-            self.add(&rules::LAYOUT_CONDITION, Severity::Harmless, &place, CONDITION, sides);
-            return None;
-        }
-        // a description does not mention an array that is empty, and a dump does not tell it from a single field
-        let uncounted = |slots: &[&Slot]| slots.iter().all(|s| s.has_unknown_count());
-        let maybe_empty =
-            (saved.is_empty() && uncounted(target)) || (target.is_empty() && uncounted(saved) && self.to_stream);
-        if maybe_empty && saved.is_empty() && target.iter().all(|t| !t.inner.is_empty()) {
-            let what = "the stream does not have these structures; an array that is empty looks like that";
-            self.add(&rules::LAYOUT_CONDITION, Severity::Harmless, &place, what, sides);
-            return None;
-        }
-        let what = match (saved.is_empty(), target.is_empty()) {
-            (false, true) => format!("the target does not read these {has} bytes"),
-            (true, false) => format!("the target reads {reads} bytes here that the stream does not have"),
-            _ => format!("the stream has {has} bytes here, the target reads {reads}"),
-        };
-        let (severity, unless) = if maybe_empty {
-            (Severity::MayBreak, ", unless this is an array that is empty")
-        } else if saved.iter().any(|s| s.has_unknown_count()) && self.to_stream {
-            (Severity::MayBreak, ", unless a field is an array, whose length the dump does not have")
-        } else if self.uncounted && has > reads && target.iter().any(|t| t.count.is_none()) {
-            (Severity::MayBreak, ", unless a field is an array, which the dump does not tell")
-        } else if newer && saved.is_empty() {
-            (Severity::MayBreak, ", unless it does so for newer versions only")
-        } else {
-            (Severity::Breaks, "")
-        };
-        let message = what + unless;
-        Some(Mismatch { path: place, message, sides, severity, saved: has, target: reads })
-    }
-
     /// Adds a finding about a field.
     pub fn add(
         &mut self,
@@ -338,53 +255,6 @@ fn mismatch(path: &str, severity: Severity, message: String, saved: &Slot, targe
     Some(Mismatch { path: path.to_owned(), message, sides, severity, saved: s, target: t })
 }
 
-/// Subsections of vmsds that no dump has, which QEMU 5.2, 7.2, 10.0 and 11.1 all know and send only when they are needed, or
-/// with one accelerator: their names are in all four binaries of x86_64, aarch64, ppc64, s390x or riscv64.
-#[rustfmt::skip]
-static KNOWN_SINCE_5_2: &[&str] = &[
-    "cpu/altivec", "cpu/altivec/vscr", "cpu/async_pf_int_msr", "cpu/async_pf_msr", "cpu/async_pv_eoi_msr", "cpu/avx512",
-    "cpu/bpbc", "cpu/compat", "cpu/diag318", "cpu/etoken", "cpu/exception_info", "cpu/exval", "cpu/fpop_ip_dp", "cpu/fpu",
-    "cpu/gscb", "cpu/hyper", "cpu/intel_pt", "cpu/irq-line-state", "cpu/kvm_nested_state", "cpu/m-security",
-    "cpu/m/csselr", "cpu/m/faultmask-primask", "cpu/m/fp", "cpu/m/other-sp", "cpu/m/scr", "cpu/m/v8m", "cpu/mcg_ext_ctl",
-    "cpu/mpx", "cpu/msr_architectural_pmu", "cpu/msr_hyperv_crash", "cpu/msr_hyperv_hypercall",
-    "cpu/msr_hyperv_reenlightenment", "cpu/msr_hyperv_runtime", "cpu/msr_hyperv_stimer", "cpu/msr_hyperv_synic",
-    "cpu/msr_hyperv_time", "cpu/msr_hyperv_vapic", "cpu/msr_ia32_feature_control", "cpu/msr_ia32_misc_enable",
-    "cpu/msr_smi_count", "cpu/msr_tsc_adjust", "cpu/msr_tscdeadline", "cpu/msr_tsx_ctrl", "cpu/nested_state", "cpu/pkru",
-    "cpu/pmp", "cpu/pmsav7", "cpu/pmsav7-rnr", "cpu/pmsav8", "cpu/poll_control_msr", "cpu/riccb", "cpu/serror", "cpu/slb",
-    "cpu/spec_ctrl", "cpu/sr", "cpu/steal_time_msr", "cpu/sve", "cpu/svn_npt", "cpu/thumb2ee", "cpu/tlb6xx",
-    "cpu/tlbmas", "cpu/tm", "cpu/tsc_khz", "cpu/umwait", "cpu/vector", "cpu/vfp", "cpu/virt_ssbd", "cpu/vregs", "cpu/vsx",
-    "cpu/xss", "cpu_common/crash_occurred", "cpu_common/exception_index", "ide_bus/error", "ide_drive/atapi/gesn_state",
-    "ide_drive/pio_state", "ide_drive/tray_state", "kvmclock/clock_is_reliable", "ps2kbd/ledstate", "ps2kbd/need_high_bit",
-    "spapr_cpu/vpa", "spapr_drc/physical", "spapr_drc/unplug_requested", "timer/icount",
-];
-
-fn is_old(name: &str) -> bool {
-    name.starts_with("spapr/cap/") || KNOWN_SINCE_5_2.binary_search(&name).is_ok()
-}
-
-/// Tells whether a number is the sum of some of the parts; an unknown part may have any size.
-fn is_sum_of(number: u64, parts: &[Option<u64>]) -> bool {
-    if parts.iter().any(Option::is_none) {
-        return true;
-    }
-    let mut reached = vec![0_u64];
-    for p in parts.iter().take(MAX_PARTS).flatten() {
-        let more: Vec<u64> = reached.iter().filter_map(|r| r.checked_add(*p)).filter(|r| *r <= number).collect();
-        reached.extend(more);
-        reached.sort_unstable();
-        reached.dedup();
-        reached.truncate(MAX_SUMS);
-    }
-    reached.contains(&number)
-}
-
-/// Conditional fields that are tried in combination, and sums that are kept: QEMU's vmsds have some ten of the former.
-const MAX_PARTS: usize = 64;
-const MAX_SUMS: usize = 4_096;
-
-/// Fields that a finding names.
-const MAX_NAMES: usize = 8;
-
 fn describe(l: &Layout) -> String {
     l.version.map_or_else(|| "a subsection".to_owned(), |v| format!("subsection, version {v}"))
 }
@@ -398,20 +268,10 @@ fn short(text: String) -> String {
     }
 }
 
-fn join(path: &str, name: &Name) -> String {
+pub(super) fn join(path: &str, name: &Name) -> String {
     if path.is_empty() { name.to_string() } else { format!("{path}.{name}") }
 }
 
 fn get<'s, 'a>(slots: &'s [&'a Slot], from: usize, to: usize) -> &'s [&'a Slot] {
     slots.get(from..to.min(slots.len())).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_names_are_sorted() {
-        assert!(KNOWN_SINCE_5_2.is_sorted());
-    }
 }

@@ -123,6 +123,27 @@ impl Layout {
         all.last().or(first)
     }
 
+    /// Returns the fields that a loader or a writer of a version takes: a condition is asked instead of the version
+    /// (`vmstate_field_exists` in `migration/vmstate.c`).
+    pub fn slots_of(&self, version: Option<u32>) -> impl Iterator<Item = &Slot> {
+        let all = self.source != Source::Dump;
+        self.slots.iter().filter(move |s| all || s.conditional || version.is_none_or(|v| s.since <= v))
+    }
+
+    /// Returns `true` for that of a PCI device, which has the state of one as its first field.
+    #[must_use]
+    pub fn is_pci(&self) -> bool {
+        let mut l = self;
+        for _ in 0..MAX_DEPTH {
+            if l.name == "PCIDevice" {
+                return true;
+            }
+            let Some(first) = l.slots.first().and_then(|s| s.inner.first()) else { break };
+            l = first;
+        }
+        false
+    }
+
     /// Returns the bytes on the wire, when all are known: of a stream with its subsections, of a dump without any.
     #[must_use]
     pub fn bytes(&self) -> Option<u64> {

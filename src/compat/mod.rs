@@ -8,9 +8,11 @@ mod align;
 mod cpreg;
 mod dump;
 mod head;
+mod known;
 mod layout;
 mod names;
 mod pvr;
+mod region;
 mod rules;
 mod sections;
 mod side;
@@ -34,7 +36,7 @@ pub struct Known {
 #[must_use]
 pub fn compare(saved: &Side, target: &Side, known: Known) -> Report {
     let mut out: Vec<Difference> = Vec::new();
-    let at_least = known.target_version.or_else(|| target_at_least(saved, target));
+    let at_least = known.target_version.or_else(|| known::target_at_least(saved, target));
     let knows_switchover = match known.target_version {
         Some(v) => Some(v >= Version::new(10, 0)),
         None => at_least.is_some_and(|v| v >= Version::new(10, 0)).then_some(true),
@@ -55,23 +57,6 @@ pub fn compare(saved: &Side, target: &Side, known: Known) -> Report {
         }
     }
     Report { question: Question::Compat, rules: RULES, differences: out, compared, faults, ..Report::default() }
-}
-
-/// Returns the oldest version that the target can be, by the machine types: one with a version exists from that version on.
-/// A target that does not have the saved machine type is refused for that.
-fn target_at_least(saved: &Side, target: &Side) -> Option<Version> {
-    let dump = target.dump.as_ref().and_then(|d| d.machine.as_ref());
-    let stream = target.stream.as_ref().and_then(StreamFacts::machine);
-    let all = [target.machine.as_ref(), stream, dump, saved.machine()];
-    all.into_iter().flatten().filter_map(|m| machine_version(m.exact())).max()
-}
-
-/// Returns the version at the end of a machine type's name, such as 10.0 of `pc-q35-10.0`; not of those that distributions
-/// make, which have numbers of their own.
-fn machine_version(name: &str) -> Option<Version> {
-    let (family, number) = name.rsplit_once('-')?;
-    let of_qemu = ["pc-i440fx", "pc-q35", "virt", "pseries", "s390-ccw-virtio"].contains(&family);
-    number.parse().ok().filter(|_| of_qemu)
 }
 
 /// Adds a finding.

@@ -99,7 +99,9 @@ fn one(
     let subject = Subject::section(section.idstr.clone(), section.instance);
     let has = |text: String| Some(Aspect::new(text, Some(section.range)));
     let version = || has(format!("version {}", section.version));
-    if target.stream.is_some() && there.is_none() {
+    // a state of devices only has no section for memory
+    let missing = |t: &StreamFacts| !(section.live && t.is_devices_only());
+    if target.stream.as_ref().is_some_and(missing) && there.is_none() {
         let (severity, what) = if NOT_ALWAYS_SENT.contains(&section.idstr.exact()) {
             (Severity::MayBreak, "the target does not send this section, but may know it")
         } else {
@@ -181,24 +183,39 @@ fn joined(known: Vec<Difference>, written: Vec<Difference>, has_counts: bool) ->
 
 /// Compares with the classes of a dump; nothing when it does not say how the section is read.
 fn by_dump(subject: &Subject, saved: &Layout, dump: &Dump, exists: bool) -> Option<Vec<Difference>> {
-    let best =
-        dump.with_vmsd(saved.name.exact()).map(|c| against(subject, saved, c, !dump.has_counts)).min_by_key(|found| {
-            let worst = found.iter().map(|d| d.severity).max();
-            (worst, found.len())
-        });
+    let classes = dump.with_vmsd(saved.name.exact()).filter(|c| may_be_of(&subject.section, c));
+    let best = classes.map(|c| against(subject, saved, c, !dump.has_counts)).min_by_key(worst);
     if best.is_some() || exists || dump.cut || is_never_dumped(saved.name.exact()) {
         return best;
     }
-    let what = format!("the target's binary has no device with the vmsd {}", saved.name);
+    let what = match dump.with_vmsd(saved.name.exact()).next() {
+        Some(c) => format!("in the target's binary, only the PCI device {} has the vmsd {}", c.name, saved.name),
+        None => format!("the target's binary has no device with the vmsd {}", saved.name),
+    };
     let mut out = Vec::new();
     let before = saved.version.map(|v| Aspect::new(format!("version {v}"), None));
     push(&mut out, &rules::SECTION_UNKNOWN, Severity::Breaks, subject.clone(), what, [before, None]);
     Some(out)
 }
 
+/// Returns `false` for the class of a PCI device and a section without a place on a bus: that of a PCI device has it in its name.
+fn may_be_of(idstr: &Name, class: &Class) -> bool {
+    idstr.exact().contains('/') || !class.layout.is_pci()
+}
+
+/// Orders what several classes of one vmsd lead to: that which fits best is the one that is meant.
+fn worst(found: &Vec<Difference>) -> (Option<Severity>, usize) {
+    (found.iter().map(|d| d.severity).max(), found.len())
+}
+
+/// What is said of a device that the target cannot migrate.
+const UNMIGRATABLE: &str = "the target's binary cannot migrate this device";
+
 fn against(subject: &Subject, saved: &Layout, class: &Class, uncounted: bool) -> Vec<Difference> {
     let mut a = Aligner { uncounted, ..Aligner::new(subject) };
-    if a.versions("", saved, &class.layout) {
+    if class.layout.unmigratable {
+        a.add(&rules::SECTION_UNKNOWN, Severity::Breaks, "", UNMIGRATABLE, [None, None]);
+    } else if a.versions("", saved, &class.layout) {
         a.layouts("", saved, &class.layout, saved.version, 0);
     }
     a.found
@@ -236,7 +253,7 @@ pub fn of_dumps(saved: &Dump, target: &Dump, out: &mut Vec<Difference>) -> Vec<S
             continue;
         };
         if there.layout.unmigratable {
-            let what = "the target's binary cannot migrate this device; it breaks where the machine has one".to_owned();
+            let what = format!("{UNMIGRATABLE}; it breaks where the machine has one");
             push(out, &rules::SECTION_UNKNOWN, Severity::MayBreak, subject, what, [None, None]);
             continue;
         }
@@ -255,15 +272,20 @@ pub fn of_dump(saved: &Dump, target: &StreamFacts, out: &mut Vec<Difference>) ->
     for t in &target.sections {
         let Some(layout) = &t.layout else { continue };
         let subject = Subject::section(t.idstr.clone(), t.instance);
-        let Some(class) = saved.with_vmsd(layout.name.exact()).next() else { continue };
-        labels.push(format!("{} ({})", t.idstr, t.instance));
         let there = Layout { version: Some(t.version), ..layout.clone() };
-        let mut a = Aligner { to_stream: true, ..Aligner::new(&subject) };
-        a.lengths[1] = t.values.lengths.clone();
-        if a.versions("", &class.layout, &there) {
-            a.layouts("", &class.layout, &there, class.layout.version, 0);
-        }
-        out.extend(a.found);
+        let of = |class: &Class| {
+            let mut a = Aligner::new(&subject);
+            a.lengths[1] = t.values.lengths.clone();
+            if a.versions("", &class.layout, &there) {
+                a.layouts("", &class.layout, &there, class.layout.version, 0);
+            }
+            a.found
+        };
+        let classes = saved.with_vmsd(layout.name.exact());
+        let classes = classes.filter(|c| !c.layout.unmigratable && may_be_of(&t.idstr, c));
+        let Some(found) = classes.map(of).min_by_key(worst) else { continue };
+        labels.push(format!("{} ({})", t.idstr, t.instance));
+        out.extend(found);
     }
     labels
 }

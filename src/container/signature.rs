@@ -33,6 +33,9 @@ const fn s(name: &'static str, at: usize, magic: &'static [u8], answer: Answer) 
     Signature { name, magic, at, answer }
 }
 
+/// What takes a stream out of a capture of the network.
+const CAPTURE: &str = "wireshark, which writes the bytes of one TCP connection to a file (Follow, as raw)";
+
 /// Every kind of file that is told apart, most specific first.
 static SIGNATURES: &[Signature] = &[
     s("QEMU migration stream", 0, b"QEVM", Answer::Stream),
@@ -48,17 +51,36 @@ static SIGNATURES: &[Signature] = &[
     s("Windows crash dump", 0, b"PAGEDU", Answer::Other("WinDbg or volatility")),
     s("DISKDUMP core", 0, b"DISKDUMP", Answer::Other("crash")),
     s("LiME memory image", 0, b"EMiL", Answer::Other("volatility")),
+    s("AVML memory image", 0, b"AVML", Answer::Other("avml-convert, then volatility")),
     s("VMware suspended state", 0, &[0xd0, 0xbe, 0xd2, 0xbe], Answer::Other("vmss2core")),
     s("VMware suspended state", 0, &[0xd1, 0xba, 0xd1, 0xba], Answer::Other("vmss2core")),
     s("VMware suspended state", 0, &[0xd2, 0xbe, 0xd2, 0xbe], Answer::Other("vmss2core")),
     s("VMware suspended state", 0, &[0xd3, 0xbe, 0xd3, 0xbe], Answer::Other("vmss2core")),
-    s("Xen domain image", 0, b"LinuxGuestRecord", Answer::Other("xl restore")),
+    s("Xen domain that xl saved", 0, b"Xen saved domain, xl format\n", Answer::Other("xl restore")),
+    s("Xen domain that libvirt saved (libxl)", 0, b"libvirt-xml\n \0 \r", Answer::Other("virsh restore on a Xen host")),
+    s("Xen domain stream (libxl)", 0, b"LibxlFmt", Answer::Other("xl restore")),
+    s("Xen domain stream (libxc)", 0, b"\xff\xff\xff\xff\xff\xff\xff\xffXENF", Answer::Other("xl restore")),
+    s("Xen domain that xend saved", 0, b"LinuxGuestRecord", Answer::Other("xm restore")),
+    s("Hyper-V saved state (.vmrs)", 0, &[0x14, 0x20, 0x28, 0x01], Answer::Other("Hyper-V, or volatility")),
     s("libvirt XML", 0, b"<domain", Answer::Other("virsh; the save image is the file that `virsh save` wrote")),
     s("TLS record: an encrypted migration", 0, &[0x16, 0x03], Answer::Other("nothing: capture without TLS")),
     s("VirtualBox saved state", 0, b"\x7fVirtualBox SavedState", Answer::Other("VBoxManage debugvm")),
     s("VirtualBox core", 0, b"\x7fVBOX", Answer::Other("VBoxManage debugvm")),
     s("VMDK disk image", 0, b"KDMV", Answer::Other("qemu-img")),
     s("VHDX disk image", 0, b"vhdxfile", Answer::Other("qemu-img")),
+    s("VHD disk image", 0, b"conectix", Answer::Other("qemu-img")),
+    s("VDI disk image", 0x40, &[0x7f, 0x10, 0xda, 0xbe], Answer::Other("qemu-img")),
+    s("VDI disk image", 0x40, &[0xbe, 0xda, 0x10, 0x7f], Answer::Other("qemu-img")),
+    s("QED disk image", 0, b"QED\0", Answer::Other("qemu-img")),
+    s("pcap capture", 0, &[0xd4, 0xc3, 0xb2, 0xa1], Answer::Other(CAPTURE)),
+    s("pcap capture", 0, &[0xa1, 0xb2, 0xc3, 0xd4], Answer::Other(CAPTURE)),
+    s("pcap capture", 0, &[0x4d, 0x3c, 0xb2, 0xa1], Answer::Other(CAPTURE)),
+    s("pcap capture", 0, &[0xa1, 0xb2, 0x3c, 0x4d], Answer::Other(CAPTURE)),
+    s("pcapng capture", 0, &[0x0a, 0x0d, 0x0d, 0x0a], Answer::Other(CAPTURE)),
+    s("zip archive", 0, b"PK\x03\x04", Answer::Other("unzip; a saved state that is in it can be read then")),
+    s("7z archive", 0, b"7z\xbc\xaf\x27\x1c", Answer::Other("7z; a saved state that is in it can be read then")),
+    s("RAR archive", 0, b"Rar!\x1a\x07", Answer::Other("unrar; a saved state that is in it can be read then")),
+    s("tar archive", 257, b"ustar", Answer::Other("tar; a saved state that is in it can be read then")),
     s("device tree blob", 0, &[0xd0, 0x0d, 0xfe, 0xed], Answer::Other("dtc")),
     s(
         "JSON text (a description, or a -dump-vmstate file?)",
@@ -153,6 +175,38 @@ mod tests {
         assert!(e.message().contains("lz4"));
         assert!(e.hint_text().unwrap().starts_with("lz4 -dc"));
         assert!(must_be_stream(b"\x7fELF\x02").unwrap_err().message().contains("ELF"));
+        for (head, name) in [
+            (&b"Xen saved domain, xl format\n \0 \r\x04\x03\x02\x01"[..], "Xen domain that xl saved"),
+            (b"libvirt-xml\n \0 \r\x02\0\0\0", "Xen domain that libvirt saved (libxl)"),
+            (b"LibxlFmt\0\0\0\x02", "Xen domain stream (libxl)"),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xffXENF\0\0\0\x02", "Xen domain stream (libxc)"),
+            (b"LinuxGuestRecord", "Xen domain that xend saved"),
+            (b"\x14\x20\x28\x01\0\0\0\0", "Hyper-V saved state (.vmrs)"),
+            (b"\xd4\xc3\xb2\xa1\x02\0\x04\0", "pcap capture"),
+            (b"\xa1\xb2\xc3\xd4\0\x02\0\x04", "pcap capture"),
+            (b"\x4d\x3c\xb2\xa1\x02\0\x04\0", "pcap capture"),
+            (b"\x0a\x0d\x0d\x0a\x1c\0\0\0", "pcapng capture"),
+            (b"conectix\0\0\0\x02", "VHD disk image"),
+            (b"vhdxfile", "VHDX disk image"),
+            (b"PK\x03\x04\x14\0", "zip archive"),
+            (b"7z\xbc\xaf\x27\x1c\0\x04", "7z archive"),
+            (b"\xd2\xbe\xd2\xbe\x08\0\0\0", "VMware suspended state"),
+            (b"\xd0\xbe\xd2\xbe\x08\0\0\0", "VMware suspended state"),
+            (b"\x7fVirtualBox SavedState V2.0\n", "VirtualBox saved state"),
+            (b"KDUMP   \x06\0\0\0", "kdump-compressed dump"),
+            (b"EMiL\x01\0\0\0", "LiME memory image"),
+            (b"PAGEDU64", "Windows crash dump"),
+            (b"PAGEDUMP", "Windows crash dump"),
+        ] {
+            let e = must_be_stream(head).unwrap_err();
+            assert_eq!(e.message(), format!("expected a migration stream, found {name}"));
+            assert!(e.hint_text().is_some_and(|h| h.starts_with("read it with ")), "{name}");
+        }
+        // what is not at the beginning
+        let tar = [&[b'x'; 257][..], b"ustar\0"].concat();
+        assert!(must_be_stream(&tar).unwrap_err().message().ends_with("found tar archive"));
+        let vdi = [&b"<<< Oracle VM VirtualBox Disk Image >>>\n"[..], &[0; 24], &[0x7f, 0x10, 0xda, 0xbe]].concat();
+        assert!(must_be_stream(&vdi).unwrap_err().message().ends_with("found VDI disk image"));
         assert!(must_be_stream(b"").unwrap_err().message().contains("empty"));
         assert!(must_be_stream(b"hello").unwrap_err().message().contains("68 65 6c 6c 6f"));
     }
