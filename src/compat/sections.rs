@@ -184,7 +184,7 @@ fn joined(known: Vec<Difference>, written: Vec<Difference>, has_counts: bool) ->
 /// Compares with the classes of a dump; nothing when it does not say how the section is read.
 fn by_dump(subject: &Subject, saved: &Layout, dump: &Dump, exists: bool) -> Option<Vec<Difference>> {
     let classes = dump.with_vmsd(saved.name.exact()).filter(|c| may_be_of(&subject.section, c));
-    let best = classes.map(|c| against(subject, saved, c, !dump.has_counts)).min_by_key(worst);
+    let best = classes.map(|c| against(subject, saved, c, !dump.has_counts)).min_by_key(|found| worst(found));
     if best.is_some() || exists || dump.cut || is_never_dumped(saved.name.exact()) {
         return best;
     }
@@ -204,7 +204,7 @@ fn may_be_of(idstr: &Name, class: &Class) -> bool {
 }
 
 /// Orders what several classes of one vmsd lead to: that which fits best is the one that is meant.
-fn worst(found: &Vec<Difference>) -> (Option<Severity>, usize) {
+fn worst(found: &[Difference]) -> (Option<Severity>, usize) {
     (found.iter().map(|d| d.severity).max(), found.len())
 }
 
@@ -283,7 +283,7 @@ pub fn of_dump(saved: &Dump, target: &StreamFacts, out: &mut Vec<Difference>) ->
         };
         let classes = saved.with_vmsd(layout.name.exact());
         let classes = classes.filter(|c| !c.layout.unmigratable && may_be_of(&t.idstr, c));
-        let Some(found) = classes.map(of).min_by_key(worst) else { continue };
+        let Some(found) = classes.map(of).min_by_key(|found| worst(found)) else { continue };
         labels.push(format!("{} ({})", t.idstr, t.instance));
         out.extend(found);
     }
