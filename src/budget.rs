@@ -31,14 +31,14 @@ struct Inner {
 }
 
 impl Default for Budget {
-    /// Makes a budget that grows with the input, up to half of the memory that is available.
+    /// Creates a budget that grows with the input, up to half of the memory that is available.
     fn default() -> Self {
         Self::with(available().map_or(u64::MAX, |n| n / 2), false)
     }
 }
 
 impl Budget {
-    /// Makes a budget of so many bytes, whatever the input's size is.
+    /// Creates a budget of so many bytes, whatever the input's size is.
     #[must_use]
     pub fn of(bytes: u64) -> Self {
         Self::with(bytes, true)
@@ -70,7 +70,7 @@ impl Budget {
         self.limit().saturating_sub(self.0.used.load(Ordering::Relaxed))
     }
 
-    /// Makes an empty charge; `what` names the thing in errors.
+    /// Creates an empty charge; `what` names the thing in errors.
     #[must_use]
     pub fn charge(&self, what: &'static str) -> Charge {
         Charge { budget: self.clone(), what, bytes: 0 }
@@ -132,7 +132,7 @@ impl Charge {
 }
 
 impl Clone for Charge {
-    /// Makes an empty charge on the same budget: what is copied is charged by who copies.
+    /// Creates an empty charge on the same budget: what is copied is charged by who copies.
     fn clone(&self) -> Self {
         self.budget.charge(self.what)
     }
@@ -146,7 +146,7 @@ impl Drop for Charge {
     }
 }
 
-/// Makes an empty buffer with room for so many bytes.
+/// Creates an empty buffer with room for so many bytes.
 ///
 /// # Errors
 /// `LimitExceeded` when the system refuses the memory.

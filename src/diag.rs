@@ -99,7 +99,7 @@ impl Diagnostics {
         self.dropped
     }
 
-    /// Tells whether anything is missing from the result.
+    /// Returns whether anything is missing from the result.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.errors > 0

@@ -73,7 +73,7 @@ fn printable(text: impl Into<String>) -> String {
 }
 
 impl Error {
-    /// Makes an error without a position.
+    /// Creates an error without a position.
     #[cold]
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
@@ -88,21 +88,21 @@ impl Error {
         }))
     }
 
-    /// Makes a [`ErrorKind::Corrupt`] error at a stream offset.
+    /// Creates a [`ErrorKind::Corrupt`] error at a stream offset.
     #[cold]
     #[must_use]
     pub fn corrupt(at: StreamOffset, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Corrupt, message).at(at)
     }
 
-    /// Makes a [`ErrorKind::Truncated`] error at a stream offset.
+    /// Creates a [`ErrorKind::Truncated`] error at a stream offset.
     #[cold]
     #[must_use]
     pub fn truncated(at: StreamOffset, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Truncated, message).at(at)
     }
 
-    /// Makes an [`ErrorKind::Io`] error with its cause.
+    /// Creates an [`ErrorKind::Io`] error with its cause.
     #[cold]
     #[must_use]
     pub fn io(message: impl Into<String>, cause: std::io::Error) -> Self {

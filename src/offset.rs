@@ -51,13 +51,13 @@ pub struct StreamRange {
 }
 
 impl StreamRange {
-    /// Makes the range from `start` up to `end`; an `end` before `start` gives an empty range.
+    /// Creates the range from `start` up to `end`; an `end` before `start` gives an empty range.
     #[must_use]
     pub fn new(start: u64, end: u64) -> Self {
         Self { start: StreamOffset(start), end: StreamOffset(end.max(start)) }
     }
 
-    /// Makes the range of `len` bytes from `start`.
+    /// Creates the range of `len` bytes from `start`.
     #[must_use]
     pub const fn with_len(start: u64, len: u64) -> Self {
         Self { start: StreamOffset(start), end: StreamOffset(start.saturating_add(len)) }
@@ -69,7 +69,7 @@ impl StreamRange {
         self.end.0.saturating_sub(self.start.0)
     }
 
-    /// Tells whether the range holds no byte.
+    /// Returns whether the range holds no byte.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0

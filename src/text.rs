@@ -20,13 +20,13 @@ use serde::{Serialize, Serializer};
 pub struct Name(Arc<str>);
 
 impl Name {
-    /// Makes a name of text.
+    /// Creates a name of text.
     #[must_use]
     pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 
-    /// Makes a name of bytes; those that are not UTF-8 come out as replacement characters.
+    /// Creates a name of bytes; those that are not UTF-8 come out as replacement characters.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(String::from_utf8_lossy(bytes).into())
@@ -44,7 +44,7 @@ impl Name {
         &self.0
     }
 
-    /// Tells whether there is no text.
+    /// Returns whether there is no text.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -56,25 +56,25 @@ impl Name {
         self.0.len()
     }
 
-    /// Tells whether the text begins so.
+    /// Returns whether the text begins so.
     #[must_use]
     pub fn starts_with(&self, head: &str) -> bool {
         self.0.starts_with(head)
     }
 
-    /// Tells whether the text ends so.
+    /// Returns whether the text ends so.
     #[must_use]
     pub fn ends_with(&self, tail: &str) -> bool {
         self.0.ends_with(tail)
     }
 
-    /// Tells whether the text ends with another.
+    /// Returns whether the text ends with another.
     #[must_use]
     pub fn ends_with_name(&self, tail: &Self) -> bool {
         self.0.ends_with(&*tail.0)
     }
 
-    /// Tells whether this is somewhere in the text.
+    /// Returns whether this is somewhere in the text.
     #[must_use]
     pub fn contains(&self, part: &str) -> bool {
         self.0.contains(part)
@@ -270,7 +270,7 @@ fn escape(text: &str, backslashes: bool) -> Cow<'_, str> {
     out.into()
 }
 
-/// Tells whether a character shows itself and does nothing else.
+/// Returns whether a character shows itself and does nothing else.
 ///
 /// The standard library's `Debug` knows control and format characters (bidi controls and zero-width ones among them), line and paragraph
 /// separators, spaces other than the usual one, private use and what is not assigned. Not visible either are the characters that

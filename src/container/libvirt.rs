@@ -85,7 +85,7 @@ impl LibvirtImage {
     }
 }
 
-/// Tells whether a file begins like a save image.
+/// Returns whether a file begins like a save image.
 pub(super) fn is_libvirt(head: &[u8]) -> bool {
     head.starts_with(MAGIC_WHOLE) || head.starts_with(MAGIC_PART)
 }

@@ -102,7 +102,7 @@ pub struct Settings {
 }
 
 impl Container {
-    /// Makes a container of a bare stream.
+    /// Creates a container of a bare stream.
     #[must_use]
     pub fn raw(source: Arc<dyn Source>) -> Self {
         let budget = Budget::default();
@@ -206,7 +206,7 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Container> {
 /// Opens a reader that cannot seek.
 ///
 /// # Errors
-/// As [`open`].
+/// Same as [`open`].
 pub fn from_reader(reader: Box<dyn Read + Send>, settings: &Settings) -> Result<Container> {
     let reader = Box::new(Credited { inner: reader, budget: settings.budget.clone() });
     let way = Way { settings, offset: settings.offset, layers: vec![Layer::Pipe] };
@@ -383,7 +383,7 @@ impl Read for Rest {
     }
 }
 
-/// Tells whether a file can be read from any place, and again.
+/// Returns whether a file can be read from any place, and again.
 #[cfg(unix)]
 pub fn is_seekable(meta: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::FileTypeExt;
@@ -391,7 +391,7 @@ pub fn is_seekable(meta: &std::fs::Metadata) -> bool {
     t.is_file() || t.is_block_device()
 }
 
-/// Tells whether a file can be read from any place, and again.
+/// Returns whether a file can be read from any place, and again.
 #[cfg(not(unix))]
 pub fn is_seekable(meta: &std::fs::Metadata) -> bool {
     meta.is_file()

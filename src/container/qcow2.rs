@@ -94,7 +94,7 @@ impl Geometry {
     }
 }
 
-/// Tells whether a file begins like an image of version 2 or later; the first version has no snapshots and is no kin.
+/// Returns whether a file begins like an image of version 2 or later; the first version has no snapshots and is no kin.
 pub(super) fn is_qcow2(head: &[u8]) -> bool {
     head.starts_with(MAGIC) && !head.starts_with(b"QFI\xfb\0\0\0\x01")
 }

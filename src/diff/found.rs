@@ -49,7 +49,7 @@ impl Side {
         }
     }
 
-    /// Tells whether one more value needs no text: it repeats the one before it, or is one of those that are not printed.
+    /// Returns whether one more value needs no text: it repeats the one before it, or is one of those that are not printed.
     fn can_count(&self, repeats: bool) -> bool {
         repeats || self.more > 0
     }
@@ -95,7 +95,7 @@ impl Raw {
         self
     }
 
-    /// Tells whether two findings of neighbouring elements are of one kind, at the same place in the element.
+    /// Returns whether two findings of neighbouring elements are of one kind, at the same place in the element.
     fn joins(&self, next: &Self) -> bool {
         self.rule == next.rule && self.path == next.path
     }

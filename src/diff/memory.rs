@@ -170,7 +170,7 @@ fn one(a: &BlockHashes, b: &BlockHashes, page: u64, report: &mut Report) -> Resu
     Ok(())
 }
 
-/// Makes the differences of a block; the first says how the whole block stands.
+/// Creates the differences of a block; the first says how the whole block stands.
 fn listed(name: &str, ranges: &[Range], more: u64, page: u64, counts: &str) -> Vec<Difference> {
     let mut out = Vec::new();
     for (fate, first, last) in ranges {

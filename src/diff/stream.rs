@@ -13,7 +13,7 @@ use crate::ram::RamBlock;
 use crate::stream::CommandRecord;
 use crate::value::bytes_text;
 
-/// Makes a difference.
+/// Creates a difference.
 pub fn differs(
     rule: &'static Rule,
     subject: Subject,

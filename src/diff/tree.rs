@@ -252,7 +252,7 @@ fn is_single(s: &Step) -> bool {
     matches!(s, Step::Before(_) | Step::After(_))
 }
 
-/// Tells whether one field may be the other under another name.
+/// Returns whether one field may be the other under another name.
 fn interchangeable(a: &Node, b: &Node) -> bool {
     let vmsd = |n: &Node| n.record().map(|r| r.vmsd.clone());
     a.ty == b.ty

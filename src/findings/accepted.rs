@@ -183,7 +183,7 @@ fn entry(raw: RawEntry, place: Place, text: &str, file: &str) -> Result<Entry> {
     })
 }
 
-/// Makes the error of a place in a file.
+/// Creates the error of a place in a file.
 fn wrong(text: &str, file: &str, span: Option<Range<usize>>, what: &str) -> Error {
     let what = what.trim().replace('\n', ", ");
     let place = span.map_or_else(|| file.to_owned(), |s| format!("{file}:{}", line(text, s.start)));

@@ -51,7 +51,7 @@ impl Severity {
         }
     }
 
-    /// Tells whether one such difference, when it is not accepted, makes the answer no (exit status 1).
+    /// Returns whether one such difference, when it is not accepted, makes the answer no (exit status 1).
     #[must_use]
     pub const fn fails(self) -> bool {
         matches!(self, Self::Breaks | Self::Differs)
@@ -71,13 +71,13 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Makes the subject of a whole section.
+    /// Creates the subject of a whole section.
     #[must_use]
     pub fn section(name: impl Into<Name>, instance: u32) -> Self {
         Self { section: name.into(), instance: Some(instance), field: String::new() }
     }
 
-    /// Makes the subject of something that is no section.
+    /// Creates the subject of something that is no section.
     #[must_use]
     pub fn part(name: impl Into<Name>, field: impl Into<String>) -> Self {
         Self { section: name.into(), instance: None, field: field.into() }
@@ -89,7 +89,7 @@ impl Subject {
         Self { field: field.into(), ..self.clone() }
     }
 
-    /// Tells whether a pattern means this subject: it is matched against the text with the instance (`cpu (1) > env.tsc`)
+    /// Returns whether a pattern means this subject: it is matched against the text with the instance (`cpu (1) > env.tsc`)
     /// and without (`cpu > env.tsc`, which so means every instance). A pattern that ends at a section or a structure means
     /// all that is below it.
     #[must_use]
@@ -172,7 +172,7 @@ pub struct Aspect {
 }
 
 impl Aspect {
-    /// Makes an aspect without a path of its own.
+    /// Creates an aspect without a path of its own.
     #[must_use]
     pub fn new(text: impl Into<String>, range: Option<StreamRange>) -> Self {
         Self { path: None, text: text.into(), range }
@@ -236,7 +236,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Tells whether the answer is no.
+    /// Returns whether the answer is no.
     #[must_use]
     pub fn fails(&self) -> bool {
         self.differences.iter().any(|d| d.severity.fails())

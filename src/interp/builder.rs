@@ -110,7 +110,7 @@ impl<'a> Builder<'a> {
     /// Looks at the next `n` bytes.
     ///
     /// # Errors
-    /// `Truncated` when there are fewer; so for all the readers below.
+    /// `Truncated` when there are fewer; this holds for all readers below.
     pub fn peek(&self, n: usize) -> Result<&'a [u8]> {
         self.reader.peek(n)
     }
@@ -164,7 +164,7 @@ impl<'a> Builder<'a> {
         self.framed(name, "struct", 0, "", None, f, |r| Value::Array(r.fields))
     }
 
-    /// As [`Builder::group`], for a vmsd with a name and a version that QEMU writes without describing it.
+    /// Same as [`Builder::group`], for a vmsd with a name and a version that QEMU writes without describing it.
     ///
     /// # Errors
     /// Those of `f`; the nodes it made before stay in the tree.

@@ -37,7 +37,7 @@ pub struct MappedRam {
 }
 
 impl MappedRam {
-    /// Tells whether `x-ignore-shared` left the block out.
+    /// Returns whether `x-ignore-shared` left the block out.
     #[must_use]
     pub fn is_absent(&self) -> bool {
         self.bitmap_offset.0 == 0 && self.pages_offset.0 == 0

@@ -126,12 +126,12 @@ pub trait PageSink {
         Ok(())
     }
 
-    /// Tells whether pages are wanted at all; otherwise the bitmap of a mapped-ram file is not read.
+    /// Returns whether pages are wanted at all; otherwise the bitmap of a mapped-ram file is not read.
     fn wants_pages(&self) -> bool {
         true
     }
 
-    /// Tells whether the content of a page record is wanted; it is not even read otherwise.
+    /// Returns whether the content of a page record is wanted; it is not even read otherwise.
     fn wants(&self, _at: PageAt, _form: Form) -> bool {
         true
     }

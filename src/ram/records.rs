@@ -43,7 +43,7 @@ pub struct RamReader {
 }
 
 impl RamReader {
-    /// Makes a reader for one stream.
+    /// Creates a reader for one stream.
     #[must_use]
     pub fn new(ctx: RamContext, machine: Option<Name>) -> Self {
         Self {

@@ -74,14 +74,14 @@ impl BlockStats {
 }
 
 impl PageStats {
-    /// Makes a sink that has counted nothing.
+    /// Creates a sink that has counted nothing.
     #[must_use]
     pub fn new(budget: &Budget) -> Self {
         let (blocks, bad) = (Vec::new(), Vec::new());
         Self { budget: budget.clone(), blocks, target_page: 1, verify: true, bad, bad_count: 0 }
     }
 
-    /// Makes a sink that reads no page at all.
+    /// Creates a sink that reads no page at all.
     #[must_use]
     pub fn counting(budget: &Budget) -> Self {
         Self { verify: false, ..Self::new(budget) }

@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
         Self { text, at, levels: 0, string_at: at, mended: None, refuses: None }
     }
 
-    /// As [`Reader::new`], but an object that begins in such a way inside the value, or inside a string of it, is a fault.
+    /// Same as [`Reader::new`], but an object that begins in such a way inside the value, or inside a string of it, is a fault.
     pub(crate) fn refusing(text: &'a [u8], at: usize, refuses: fn(&[u8], usize) -> bool) -> Self {
         Self { refuses: Some(refuses), ..Self::new(text, at) }
     }
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         Self::new(self.text, at).string().unwrap_or_default()
     }
 
-    /// Tells whether only a comma and white space are between two offsets.
+    /// Returns whether only a comma and white space are between two offsets.
     pub(crate) fn is_between(&self, from: usize, to: usize) -> bool {
         let between = self.text.get(from..to).unwrap_or_default();
         between.iter().all(|b| matches!(b, b',' | b' ' | b'\n' | b'\r' | b'\t'))
@@ -366,7 +366,7 @@ impl<'a> Reader<'a> {
         rest.get(..n).unwrap_or_default()
     }
 
-    /// Tells whether what follows the quote here is what follows a string.
+    /// Returns whether what follows the quote here is what follows a string.
     fn ends_string(&self) -> bool {
         let rest = self.text.get(self.at.saturating_add(1)..).unwrap_or_default();
         let next = rest.iter().find(|b| !matches!(b, b' ' | b'\n' | b'\r' | b'\t'));

@@ -64,7 +64,7 @@ fn next_device(text: &[u8], from: usize) -> Option<usize> {
 /// How far the beginning of a device is looked at: a section's name has 255 bytes at most.
 const LOOK: usize = 600;
 
-/// Tells whether an object begins like a device's, the only one with the name first and the instance id second.
+/// Returns whether an object begins like a device's, the only one with the name first and the instance id second.
 fn begins_device(text: &[u8], at: usize) -> bool {
     let rest = text.get(at..).unwrap_or_default();
     let look = rest.get(..LOOK).unwrap_or(rest);

@@ -124,7 +124,7 @@ impl BlockHashes {
     /// Pages of a chunk.
     pub const CHUNK: u64 = GROUP as u64;
 
-    /// Makes the hashes of a block of which nothing was sent; `charge` is what they may use, `tmpdir` where the rest goes.
+    /// Creates the hashes of a block of which nothing was sent; `charge` is what they may use, `tmpdir` where the rest goes.
     #[must_use]
     pub fn new(name: &Name, len: u64, charge: Charge, tmpdir: Option<PathBuf>) -> Self {
         Self {

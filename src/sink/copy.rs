@@ -55,7 +55,7 @@ fn read_up_to_end(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(done)
 }
 
-/// Makes a range zero: a hole where the file system can, zeros elsewhere.
+/// Fills a range with zeros: a hole where the file system can, zeros elsewhere.
 pub(super) fn zero(file: &File, at: u64, bytes: u64) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {

@@ -66,14 +66,14 @@ impl GuestPages {
         }
     }
 
-    /// Makes a sink that keeps every page, as long as the budget allows it, and 65,536 at most: for an input that cannot be read
+    /// Creates a sink that keeps every page, as long as the budget allows it, and 65,536 at most: for an input that cannot be read
     /// twice. [`GuestPages::place_by`] makes it readable.
     #[must_use]
     pub fn every(budget: &Budget) -> Self {
         Self { every: true, ..Self::new(Vec::new(), Facts::default(), budget) }
     }
 
-    /// Tells whether pages are missing because there were too many.
+    /// Returns whether pages are missing because there were too many.
     #[must_use]
     pub fn is_truncated(&self) -> bool {
         self.truncated

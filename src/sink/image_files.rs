@@ -67,7 +67,7 @@ pub struct Finished {
 }
 
 impl ImageFiles {
-    /// Makes an empty set.
+    /// Creates an empty set.
     #[must_use]
     pub fn new(rules: FileRules) -> Self {
         Self { rules, files: Vec::new(), by_path: HashMap::new() }
@@ -93,7 +93,7 @@ impl ImageFiles {
     /// Creates an output for [`super::PageImages`]. Only the first of them are held open.
     ///
     /// # Errors
-    /// As [`ImageFiles::create`].
+    /// Same as [`ImageFiles::create`].
     pub fn create_image(&mut self, path: &Path, len: u64) -> Result<ImageFile> {
         let file = self.create(path, len)?;
         let open = (self.files.len() <= MAX_OPEN).then_some(file);
@@ -120,7 +120,7 @@ impl ImageFiles {
         }
     }
 
-    /// Tells whether a file may come to be at `path`.
+    /// Returns whether a file may come to be at `path`.
     ///
     /// # Errors
     /// `Io` when it exists and may not be overwritten.

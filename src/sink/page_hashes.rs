@@ -41,7 +41,7 @@ pub struct PageHashes {
 }
 
 impl PageHashes {
-    /// Makes a sink that has hashed nothing; what the budget does not allow goes to a file in `tmpdir`.
+    /// Creates a sink that has hashed nothing; what the budget does not allow goes to a file in `tmpdir`.
     #[must_use]
     pub fn new(budget: &Budget, tmpdir: Option<PathBuf>) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl PageHashes {
         Self { keep: Some(keep), differences, charge: self.charge, ..Self::new(&self.budget, self.tmpdir) }
     }
 
-    /// Tells whether a second walk is needed.
+    /// Returns whether a second walk is needed.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         self.keep.is_none() && !self.differences.is_empty()

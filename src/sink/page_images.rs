@@ -79,7 +79,7 @@ pub struct Report {
 }
 
 impl<'p> PageImages<'p> {
-    /// Makes a sink that asks `planner` once the blocks are known.
+    /// Creates a sink that asks `planner` once the blocks are known.
     #[must_use]
     pub fn new(planner: Planner<'p>, budget: &Budget) -> Self {
         Self {
@@ -217,7 +217,7 @@ pub(super) fn unreadable(e: std::io::Error, at: u64) -> Error {
     }
 }
 
-/// Tells whether all bytes are zero, in a way that compilers turn into wide comparisons.
+/// Returns whether all bytes are zero, in a way that compilers turn into wide comparisons.
 #[must_use]
 pub(super) fn is_zero(data: &[u8]) -> bool {
     let mut chunks = data.chunks_exact(128);

@@ -64,7 +64,7 @@ impl Walker<'_> {
         described
     }
 
-    /// Tells whether all is as it should be for a description that ends the source, but for the record type.
+    /// Returns whether all is as it should be for a description that ends the source, but for the record type.
     fn is_description_but_for_its_mark(&mut self) -> Result<bool> {
         let at = self.c.offset();
         let Ok(head) = self.c.peek(6).map(<[u8]>::to_vec) else { return Ok(false) };

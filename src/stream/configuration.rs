@@ -34,7 +34,7 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Tells whether a capability is listed.
+    /// Returns whether a capability is listed.
     #[must_use]
     pub fn has_capability(&self, name: &str) -> bool {
         self.capabilities.iter().any(|c| c == name)

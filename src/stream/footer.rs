@@ -22,7 +22,7 @@ enum Found {
 }
 
 impl Walker<'_> {
-    /// Tells whether a payload can end at `end`.
+    /// Returns whether a payload can end at `end`.
     pub(super) fn ends_here(&mut self, end: StreamOffset, id: u32) -> Result<bool> {
         let back = self.c.offset();
         if self.c.source().size().is_some_and(|s| end.0 > s) {

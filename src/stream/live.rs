@@ -52,6 +52,6 @@ pub struct LiveKind {
     pub matches: fn(idstr: &str) -> bool,
     /// The versions of the section that the reader knows.
     pub versions: &'static [u32],
-    /// Makes a reader for one section.
+    /// Creates a reader for one section.
     pub make: fn() -> Box<dyn LiveSection>,
 }

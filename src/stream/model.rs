@@ -49,7 +49,7 @@ pub struct Context {
 
 /// Reads payloads that no description covers.
 pub trait Payloads {
-    /// Tells whether there is a reader for the section, and makes it ready.
+    /// Returns whether there is a reader for the section, and makes it ready.
     fn open(&mut self, c: &mut Cursor<'_>, header: &SectionHeader, context: &Context, found: &mut Diagnostics) -> bool;
 
     /// Reads one payload and leaves the cursor on the first byte after it.

@@ -49,7 +49,7 @@ impl Walker<'_> {
         Ok(true)
     }
 
-    /// Tells whether the configuration section is as long as described (QEMU 8.2 and later describe it).
+    /// Returns whether the configuration section is as long as described (QEMU 8.2 and later describe it).
     fn configuration_agrees(&self, d: &Description) -> bool {
         match (&d.schema.configuration, &self.out.configuration) {
             // the type is not described
@@ -160,7 +160,7 @@ impl Walker<'_> {
         Ok(starts)
     }
 
-    /// Tells whether the footer of a live section stands before `at`; a device section that is not described does not.
+    /// Returns whether the footer of a live section stands before `at`; a device section that is not described does not.
     fn follows_live_section(&mut self, at: StreamOffset) -> Result<bool> {
         if self.out.footers != Some(true) {
             return Ok(true);
@@ -173,7 +173,7 @@ impl Walker<'_> {
     }
 }
 
-/// Tells whether the bytes are the magic and the version of a stream.
+/// Returns whether the bytes are the magic and the version of a stream.
 pub(super) fn head_of_a_stream(bytes: &[u8]) -> bool {
     bytes.strip_prefix(&MAGIC).is_some_and(|b| b.starts_with(&VERSION.to_be_bytes()))
 }

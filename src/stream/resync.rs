@@ -67,7 +67,7 @@ pub(super) fn payload_end(
     }
 }
 
-/// Tells whether a record seems to begin at `at`, behind a footer or where there are none.
+/// Returns whether a record seems to begin at `at`, behind a footer or where there are none.
 pub(super) fn record_at(source: &dyn Source, at: StreamOffset, known: &Known<'_>, behind_footer: bool) -> Result<bool> {
     let mut buf = [0; LOOKAHEAD];
     let n =
@@ -87,7 +87,7 @@ fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(b.try_into().ok()?))
 }
 
-/// Tells whether a record can begin here; `behind_footer` accepts what would be too little evidence alone.
+/// Returns whether a record can begin here; `behind_footer` accepts what would be too little evidence alone.
 fn plausible(bytes: &[u8], last: bool, known: &Known<'_>, behind_footer: bool) -> bool {
     let Some(&kind) = bytes.first() else { return last && behind_footer };
     match RecordType(kind) {
@@ -114,7 +114,7 @@ fn plausible(bytes: &[u8], last: bool, known: &Known<'_>, behind_footer: bool) -
     }
 }
 
-/// Tells whether the JSON behind an EOF byte, a type and a length begins as QEMU begins it.
+/// Returns whether the JSON behind an EOF byte, a type and a length begins as QEMU begins it.
 pub(super) fn begins_description(bytes: &[u8], last: bool) -> bool {
     const LOOK: usize = 70;
     let text = bytes.get(6..bytes.len().min(LOOK)).unwrap_or_default();
@@ -128,7 +128,7 @@ pub(super) fn begins_description(bytes: &[u8], last: bool) -> bool {
     }
 }
 
-/// Tells whether what there is of a section header, which the end of the source cuts, looks like one.
+/// Returns whether what there is of a section header, which the end of the source cuts, looks like one.
 fn is_cut_name(bytes: &[u8]) -> bool {
     bytes
         .get(6..)
@@ -142,7 +142,7 @@ fn is_name_byte(c: &u8) -> bool {
     c.is_ascii_graphic() || *c == b' '
 }
 
-/// Tells whether a section header begins here; nothing when the bytes end before it does.
+/// Returns whether a section header begins here; nothing when the bytes end before it does.
 fn plausible_header(bytes: &[u8], known: &Known<'_>) -> Option<bool> {
     let full = bytes.first() == Some(&RecordType::FULL.0);
     let id = be32(bytes, 1)?;

@@ -47,7 +47,7 @@ fn io(e: std::io::Error, at: u64) -> Error {
 /// to another stream, which lies in this one's guest memory. Bytes below `floor` are not looked at.
 ///
 /// # Errors
-/// `Io`.
+/// `Io` when reading fails.
 pub fn find_description(source: &dyn Source, size: u64, floor: u64) -> Result<Option<AtTheEnd>> {
     let size_here = size.saturating_sub(floor);
     let mut look = FIRST_LOOK.min(size_here);
@@ -90,7 +90,7 @@ pub fn find_description(source: &dyn Source, size: u64, floor: u64) -> Result<Op
     }
 }
 
-/// Tells whether an EOF byte, a description record and its JSON seem to begin at `i`.
+/// Returns whether an EOF byte, a description record and its JSON seem to begin at `i`.
 fn is_candidate(bytes: &[u8], i: usize) -> bool {
     bytes.get(i..i.saturating_add(2)) == Some(&[RecordType::EOF.0, RecordType::VMDESCRIPTION.0])
         && bytes.get(i.saturating_add(6)) == Some(&b'{')
@@ -119,7 +119,7 @@ fn parse_at(bytes: &[u8], i: usize, from: u64) -> Option<Description> {
 /// no description, or ends before its length says.
 ///
 /// # Errors
-/// `Io`.
+/// `Io` when reading fails.
 pub(super) fn read_at(source: &dyn Source, at: StreamOffset, work: &mut u64) -> Result<Option<Description>> {
     let mut head = [0; RECORD_HEAD];
     let n = source.read_full(at.0, &mut head).map_err(|e| io(e, at.0))?;
@@ -163,7 +163,7 @@ pub(super) struct Chain {
 /// `patient`, a section whose header is not found is passed over.
 ///
 /// # Errors
-/// `Io`.
+/// `Io` when reading fails.
 pub(super) fn chain(
     source: &dyn Source,
     eof: StreamOffset,
@@ -231,7 +231,7 @@ fn footer_id(source: &dyn Source, end: u64) -> Result<Option<u32>> {
     Ok((n == 5 && mark == RecordType::FOOTER.0).then_some(u32::from_be_bytes(id)))
 }
 
-/// Tells whether the bytes are the header of the device's section, with the footer's id where there is one.
+/// Returns whether the bytes are the header of the device's section, with the footer's id where there is one.
 fn is_header(bytes: &[u8], d: &DeviceSchema, footer: Option<u32>) -> bool {
     let n = d.idstr.len();
     let Some(head) = bytes.get(..6) else { return false };

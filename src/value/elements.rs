@@ -61,7 +61,7 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// Tells whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.len() == 0
@@ -93,13 +93,13 @@ impl<'a> Elements<'a> {
         Iter { elements: self, left: 0..self.len().min(n) }
     }
 
-    /// Tells whether both are packed with one layout, so that equal bytes are equal elements.
+    /// Returns whether both are packed with one layout, so that equal bytes are equal elements.
     #[must_use]
     pub fn has_layout_of(self, other: Self) -> bool {
         matches!((self, other), (Self::Packed(p, _), Self::Packed(q, _)) if p.has_layout_of(q))
     }
 
-    /// Tells whether two elements hold the same, wherever they are.
+    /// Returns whether two elements hold the same, wherever they are.
     #[must_use]
     pub fn alike(self, i: usize, other: Self, j: usize) -> bool {
         match (self, other) {
@@ -161,19 +161,19 @@ impl DoubleEndedIterator for Iter<'_> {
 impl ExactSizeIterator for Iter<'_> {}
 
 impl Node {
-    /// Tells whether the node is an array or a list.
+    /// Returns whether the node is an array or a list.
     #[must_use]
     pub fn is_array(&self) -> bool {
         matches!(self.value, Value::Array(_) | Value::Packed(_))
     }
 
-    /// Tells whether the type is that of a list or a tree.
+    /// Returns whether the type is that of a list or a tree.
     #[must_use]
     pub fn is_list(&self) -> bool {
         matches!(self.ty.layout(), Some(Layout::List | Layout::Tree))
     }
 
-    /// Tells whether two nodes hold the same under the same names, wherever they are in the stream.
+    /// Returns whether two nodes hold the same under the same names, wherever they are in the stream.
     #[must_use]
     pub fn holds_same(&self, other: &Self) -> bool {
         let all = |a: &[Self], b: &[Self]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.holds_same(b));

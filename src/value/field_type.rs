@@ -28,7 +28,7 @@ pub enum Layout {
     Struct,
     /// Elements, each behind a byte 1; a byte 0 ends the list.
     List,
-    /// As [`Layout::List`], behind a 32-bit count, with a key before each value.
+    /// Same as [`Layout::List`], behind a 32-bit count, with a key before each value.
     Tree,
     /// A length byte and that many characters.
     CountedText,

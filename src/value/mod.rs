@@ -99,7 +99,7 @@ impl Record {
 }
 
 impl Node {
-    /// Makes a node.
+    /// Creates a node.
     #[must_use]
     pub fn new(name: impl Into<Name>, ty: FieldType, range: StreamRange, value: Value) -> Self {
         Self { name: name.into(), ty, range, value, problem: None }

@@ -39,7 +39,7 @@ impl Packed {
         self.blob.len().checked_div(self.width).unwrap_or_default()
     }
 
-    /// Tells whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -69,7 +69,7 @@ impl Packed {
         each.saturating_mul(self.len() as u64)
     }
 
-    /// Makes an element of an array that begins at `base` of the stream.
+    /// Creates an element of an array that begins at `base` of the stream.
     pub(super) fn make(&self, i: usize, base: u64) -> Option<Node> {
         let at = i.checked_mul(self.width).filter(|_| i < self.len())?;
         Some(make(&self.layout, &self.blob, at, base.saturating_add(at as u64)))
@@ -116,7 +116,7 @@ impl Packed {
         self.width == other.width && (Arc::ptr_eq(&self.layout, &other.layout) || self.layout == other.layout)
     }
 
-    /// Tells whether two elements of one layout hold the same.
+    /// Returns whether two elements of one layout hold the same.
     pub(super) fn alike(&self, i: usize, other: &Self, j: usize) -> bool {
         self.bytes(i) == other.bytes(j)
             || (self.loose && matches!((self.make(i, 0), other.make(j, 0)), (Some(a), Some(b)) if a.holds_same(&b)))
@@ -174,7 +174,7 @@ fn layout_of(n: &Node, start: u64, loose: &mut bool) -> Option<Node> {
     Some(Node { name: n.name.clone(), ty: n.ty.clone(), range, value, problem: None })
 }
 
-/// Makes a node of a layout; the element begins at `at` of the bytes and at `base` of the stream.
+/// Creates a node of a layout; the element begins at `at` of the bytes and at `base` of the stream.
 fn make(layout: &Node, blob: &Blob, at: usize, base: u64) -> Node {
     let n = usize::try_from(layout.range.len()).unwrap_or_default();
     let from = at.saturating_add(usize::try_from(layout.range.start.0).unwrap_or(usize::MAX));

@@ -16,7 +16,7 @@ pub struct FieldPath {
 }
 
 impl FieldPath {
-    /// Makes a pattern.
+    /// Creates a pattern.
     #[must_use]
     pub fn new(pattern: &str) -> Self {
         Self { pattern: pattern.replace(" > ", ".") }
@@ -33,7 +33,7 @@ impl FieldPath {
         out
     }
 
-    /// As [`FieldPath::select`], but calls `f` with one after the other, until it returns `false`.
+    /// Same as [`FieldPath::select`], but calls `f` with one after the other, until it returns `false`.
     pub fn visit(&self, root: &Node, f: &mut dyn FnMut(&str, &Node) -> bool) -> bool {
         self.below(root, "", f)
     }

@@ -118,7 +118,7 @@ impl<'a> Cursor<'a> {
     /// Returns the next `n` bytes (at most 256 KiB) and moves past them.
     ///
     /// # Errors
-    /// As [`Cursor::peek`].
+    /// Same as [`Cursor::peek`].
     pub fn take(&mut self, n: usize) -> Result<&[u8]> {
         self.peek(n)?;
         let have = usize::try_from(self.pos.wrapping_sub(self.window_start)).unwrap_or(usize::MAX);
@@ -154,7 +154,7 @@ impl<'a> Cursor<'a> {
     /// Returns the next `n` bytes in a buffer of their own, or fewer where the source ends before.
     ///
     /// # Errors
-    /// `Io`.
+    /// `Io` when reading fails.
     pub fn take_up_to(&mut self, n: u64) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         let mut left = usize::try_from(n).unwrap_or(usize::MAX);
@@ -196,10 +196,10 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Tells whether the source has ended at this position.
+    /// Returns whether the source has ended at this position.
     ///
     /// # Errors
-    /// `Io`.
+    /// `Io` when reading fails.
     pub fn at_end(&mut self) -> Result<bool> {
         match self.peek(1) {
             Ok(_) => Ok(false),
@@ -211,7 +211,7 @@ impl<'a> Cursor<'a> {
     /// Reads one byte.
     ///
     /// # Errors
-    /// As [`Cursor::peek`]; so for all the readers below.
+    /// Same as [`Cursor::peek`]; this holds for all readers below.
     pub fn u8(&mut self) -> Result<u8> {
         Ok(self.take(1)?.first().copied().unwrap_or_default())
     }
@@ -219,7 +219,7 @@ impl<'a> Cursor<'a> {
     /// Looks at the next byte without moving.
     ///
     /// # Errors
-    /// As [`Cursor::peek`].
+    /// Same as [`Cursor::peek`].
     pub fn peek_u8(&mut self) -> Result<u8> {
         Ok(self.peek(1)?.first().copied().unwrap_or_default())
     }
@@ -227,7 +227,7 @@ impl<'a> Cursor<'a> {
     /// Reads a big-endian 16-bit integer.
     ///
     /// # Errors
-    /// As [`Cursor::peek`].
+    /// Same as [`Cursor::peek`].
     pub fn be16(&mut self) -> Result<u16> {
         Ok(BigEndian::read_u16(self.take(2)?))
     }
@@ -235,7 +235,7 @@ impl<'a> Cursor<'a> {
     /// Reads a big-endian 32-bit integer.
     ///
     /// # Errors
-    /// As [`Cursor::peek`].
+    /// Same as [`Cursor::peek`].
     pub fn be32(&mut self) -> Result<u32> {
         Ok(BigEndian::read_u32(self.take(4)?))
     }
@@ -243,7 +243,7 @@ impl<'a> Cursor<'a> {
     /// Reads a big-endian 64-bit integer.
     ///
     /// # Errors
-    /// As [`Cursor::peek`].
+    /// Same as [`Cursor::peek`].
     #[inline]
     pub fn be64(&mut self) -> Result<u64> {
         Ok(BigEndian::read_u64(self.take(8)?))
@@ -253,7 +253,7 @@ impl<'a> Cursor<'a> {
     /// UTF-8 come out as replacement characters.
     ///
     /// # Errors
-    /// As [`Cursor::peek`].
+    /// Same as [`Cursor::peek`].
     pub fn counted_str(&mut self) -> Result<Name> {
         let n = usize::from(self.u8()?);
         Ok(Name::from_bytes(self.take(n)?))

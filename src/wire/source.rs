@@ -14,7 +14,7 @@ pub trait Source: Send + Sync {
     /// Reads from `offset` into `buf` and returns how many bytes were read; 0 only at the end (or for an empty `buf`).
     ///
     /// # Errors
-    /// The system's own, and `Unsupported` for bytes of a pipe that were released.
+    /// The system's errors, and `Unsupported` for bytes of a pipe that were released.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
     /// Returns the number of bytes, or `None` while a pipe's end has not been seen.
@@ -23,7 +23,7 @@ pub trait Source: Send + Sync {
     /// Promises not to read below `offset` again.
     fn release(&self, _offset: u64) {}
 
-    /// Tells whether released bytes are gone.
+    /// Returns whether released bytes are gone.
     fn is_transient(&self) -> bool {
         false
     }
@@ -47,7 +47,7 @@ pub trait Source: Send + Sync {
     /// Reads a pipe up to its end, keeping what is read, and returns the size.
     ///
     /// # Errors
-    /// The system's own, and `OutOfMemory` when the pipe holds more than may be kept.
+    /// The system's errors, and `OutOfMemory` when the pipe holds more than may be kept.
     fn exhaust(&self) -> io::Result<u64> {
         self.size().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
     }
@@ -55,7 +55,7 @@ pub trait Source: Send + Sync {
     /// Reads a pipe up to its end without keeping what comes behind `from`, and returns the size.
     ///
     /// # Errors
-    /// The system's own.
+    /// The system's errors.
     fn drain(&self, _from: u64) -> io::Result<u64> {
         self.exhaust()
     }
@@ -63,7 +63,7 @@ pub trait Source: Send + Sync {
     /// Fills `buf` from `offset` as far as the source goes and returns the number of bytes.
     ///
     /// # Errors
-    /// As [`Source::read_at`].
+    /// Same as [`Source::read_at`].
     fn read_full(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|r| !r.is_empty()) {
@@ -95,7 +95,7 @@ impl FileSource {
     /// Wraps a seekable file whose stream begins `base` bytes in.
     ///
     /// # Errors
-    /// The system's own, and `InvalidInput` when the file is shorter than `base`.
+    /// The system's errors, and `InvalidInput` when the file is shorter than `base`.
     pub fn new(mut file: File, base: u64) -> io::Result<Self> {
         // the time comes first, so that a change in between is seen
         let modified = modified(&file);

@@ -107,7 +107,7 @@ pub fn decode_part(vmsd: &str, instance: u32, root: &Node) -> Option<Group> {
     Some(group)
 }
 
-/// Tells whether [`decode_part`] knows a section.
+/// Returns whether [`decode_part`] knows a section.
 #[must_use]
 pub fn is_part(vmsd: &str) -> bool {
     interrupts::is_known(vmsd) || clocks::is_known(vmsd)

@@ -13,7 +13,7 @@ pub struct Number {
 }
 
 impl Number {
-    /// Makes a number of up to 64 bits; what is above its width is cut.
+    /// Creates a number of up to 64 bits; what is above its width is cut.
     #[must_use]
     pub fn new(value: u64, bits: u32) -> Self {
         let mask = match 1_u64.checked_shl(bits) {
@@ -23,7 +23,7 @@ impl Number {
         Self { bits, words: vec![value & mask] }
     }
 
-    /// Makes a number of words, the least significant one first.
+    /// Creates a number of words, the least significant one first.
     #[must_use]
     pub fn wide(bits: u32, words: Vec<u64>) -> Self {
         Self { bits, words }
@@ -35,7 +35,7 @@ impl Number {
         self.words.first().copied().unwrap_or(0)
     }
 
-    /// Tells whether a bit is set.
+    /// Returns whether a bit is set.
     #[must_use]
     pub fn bit(&self, n: u32) -> bool {
         self.field(n, 1) != 0
@@ -125,7 +125,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// Makes an empty group.
+    /// Creates an empty group.
     #[must_use]
     pub fn new(id: &'static str, title: &'static str, form: Form) -> Self {
         Self { id, title, instance: None, form, detail: false, registers: Vec::new() }

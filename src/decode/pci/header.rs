@@ -55,7 +55,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Tells whether anything passes.
+    /// Returns whether anything passes.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.base <= self.limit

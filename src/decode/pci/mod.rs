@@ -126,7 +126,7 @@ impl Device {
         names(self.status.into(), classes::STATUS)
     }
 
-    /// Tells whether a pattern matches a name of the device: its address, with or without domain, its path, section,
+    /// Returns whether a pattern matches a name of the device: its address, with or without domain, its path, section,
     /// vmsd or identity.
     #[must_use]
     pub fn matches(&self, glob: &str) -> bool {

@@ -126,13 +126,13 @@ impl Device {
         features::on(self.kind.id, self.features, self.features_high)
     }
 
-    /// Tells whether a feature was negotiated.
+    /// Returns whether a feature was negotiated.
     #[must_use]
     pub fn has(&self, bit: u32) -> bool {
         bit < 64 && self.features.wrapping_shr(bit) & 1 != 0
     }
 
-    /// Tells whether a pattern matches a name of the device: kind, place, section or vmsd.
+    /// Returns whether a pattern matches a name of the device: kind, place, section or vmsd.
     #[must_use]
     pub fn matches(&self, glob: &str) -> bool {
         let path = self.section.exact().rsplit_once('/').map_or("", |(p, _)| p);

@@ -49,7 +49,7 @@ pub struct Packed {
 }
 
 impl Queue {
-    /// Tells whether the driver set it up.
+    /// Returns whether the driver set it up.
     #[must_use]
     pub const fn is_configured(&self) -> bool {
         self.desc != 0
@@ -184,7 +184,7 @@ fn name(kind: u16, index: usize, count: usize) -> String {
     }
 }
 
-/// Tells whether a queue of this name is for buffers that the device fills at its own time. The statistics of a balloon are one
+/// Returns whether a queue of this name is for buffers that the device fills at its own time. The statistics of a balloon are one
 /// that it keeps until it is asked.
 fn takes_buffers(name: &str) -> bool {
     matches!(name, "event" | "statistics" | "control receive") || name.starts_with("receive")

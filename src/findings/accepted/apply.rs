@@ -76,7 +76,7 @@ impl Accepted {
 }
 
 impl Entry {
-    /// Tells whether the entry is about a difference, whatever the day and the versions.
+    /// Returns whether the entry is about a difference, whatever the day and the versions.
     #[must_use]
     pub fn matches(&self, d: &Difference) -> bool {
         let side = |wanted: &Option<String>, side: &Option<Aspect>| {

@@ -9,7 +9,7 @@ use super::{Accepted, Entry, Fate};
 use crate::findings::{Difference, Report, Subject, accepted};
 
 impl Accepted {
-    /// Makes an entry for everything that counts in a report, with a reason that is still to be given.
+    /// Creates an entry for everything that counts in a report, with a reason that is still to be given.
     #[must_use]
     pub fn from_report(report: &Report) -> Self {
         let own = [&accepted::ACCEPTED_EXPIRED, &accepted::ACCEPTED_VERSION_UNKNOWN, &accepted::ACCEPTED_UNUSED];
@@ -51,7 +51,7 @@ impl fmt::Display for Accepted {
 }
 
 impl Entry {
-    /// Makes the entry that accepts one difference and no other change of the same value.
+    /// Creates the entry that accepts one difference and no other change of the same value.
     #[must_use]
     pub fn of(d: &Difference) -> Self {
         Self {

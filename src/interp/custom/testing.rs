@@ -35,7 +35,7 @@ pub(super) fn decode(ty: &str, bytes: &[u8]) -> Node {
     decode_in("test", ty, bytes)
 }
 
-/// As [`decode`], in a section of this name.
+/// Same as [`decode`], in a section of this name.
 pub(super) fn decode_in(idstr: &str, ty: &str, bytes: &[u8]) -> Node {
     let d = section(idstr, Vec::new(), ty, bytes, bytes.len());
     assert!(d.errors.is_empty(), "{:?}", d.errors);
@@ -48,7 +48,7 @@ pub(super) fn fails(ty: &str, bytes: &[u8], why: &str) -> Node {
     fails_in("test", ty, bytes, why)
 }
 
-/// As [`fails`], in a section of this name.
+/// Same as [`fails`], in a section of this name.
 pub(super) fn fails_in(idstr: &str, ty: &str, bytes: &[u8], why: &str) -> Node {
     let d = section(idstr, Vec::new(), ty, bytes, bytes.len());
     assert_eq!(d.errors.len(), 1, "{:?}", d.errors);

@@ -67,7 +67,7 @@ fn length(data: &[u8]) -> Option<usize> {
     framing.checked_add(body).filter(|n| *n <= data.len())
 }
 
-/// Tells whether subsections fill `data` to its end.
+/// Returns whether subsections fill `data` to its end.
 fn fills(mut data: &[u8]) -> bool {
     for _ in 0..MAX_CHAIN {
         if data.is_empty() {
@@ -97,7 +97,7 @@ pub(super) fn starts(data: &[u8]) -> Vec<usize> {
     out
 }
 
-/// Tells whether the host offers packed rings, which only the subsections say.
+/// Returns whether the host offers packed rings, which only the subsections say.
 pub(super) fn offers_packed(data: &[u8]) -> bool {
     const NAME: &[u8] = b"\x05\x18virtio/packed_virtqueues";
     data.windows(NAME.len()).any(|w| w == NAME)
