@@ -7,15 +7,15 @@ use std::fmt;
 use crate::offset::{FileOffset, StreamOffset};
 use crate::text::line;
 
-/// What sort of obstacle an [`Error`] is.
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The operating system refused an operation on a file.
     Io,
-    /// The input is something else than saved machine state.
+    /// The input is not saved machine state.
     NotASaveImage,
-    /// The input is what it should be, but of a kind that cannot be read.
+    /// The input is recognised, but its format or feature cannot be read.
     Unsupported,
     /// The input ends before the thing that was being read.
     Truncated,
@@ -46,7 +46,7 @@ impl ErrorKind {
     }
 }
 
-/// An operation that cannot go on: one word wide, with offset, path and cause.
+/// An operation that failed: message, offset, path and cause, in one boxed word.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -63,7 +63,7 @@ struct Inner {
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Returns text on one line in which everything is visible; names from the input are so already.
+/// Returns text on one line with invisible characters escaped; names from the input are already escaped.
 fn printable(text: impl Into<String>) -> String {
     let text = text.into();
     match line(&text) {
@@ -132,7 +132,7 @@ impl Error {
         self
     }
 
-    /// Adds what the user can try.
+    /// Adds what the user can do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(printable(hint));
@@ -145,31 +145,31 @@ impl Error {
         self.hint("--max-memory raises the limit")
     }
 
-    /// Returns what sort of obstacle this is.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns the text without position and path.
+    /// Returns the message without position and path.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// Returns where in the stream it happened.
+    /// Returns the stream offset, if known.
     #[must_use]
     pub fn stream_offset(&self) -> Option<StreamOffset> {
         self.0.stream
     }
 
-    /// Returns where in the file it happened.
+    /// Returns the file offset, if known.
     #[must_use]
     pub fn file_offset(&self) -> Option<FileOffset> {
         self.0.file
     }
 
-    /// Returns the path, outermost frame first, or nothing when there is none.
+    /// Returns the path, outermost frame first, or `None` if there is none.
     #[must_use]
     pub fn path(&self) -> Option<String> {
         if self.0.path.is_empty() {
@@ -178,7 +178,7 @@ impl Error {
         Some(self.0.path.iter().rev().map(String::as_str).collect::<Vec<_>>().join(" > "))
     }
 
-    /// Returns what the user can try.
+    /// Returns what the user can do about it.
     #[must_use]
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()

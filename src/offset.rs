@@ -1,4 +1,4 @@
-//! Positions, each in a type of its own, so that an offset into the stream never indexes the file or guest memory.
+//! Positions, each in a type of its own, so that a stream offset cannot be used to index the file or guest memory.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ macro_rules! offset {
         }
 
         impl $name {
-            /// Returns the position `bytes` further on, or the last position there is.
+            /// Returns the position `bytes` further on, saturating at the largest offset.
             #[must_use]
             pub const fn plus(self, bytes: u64) -> Self {
                 Self(self.0.saturating_add(bytes))
@@ -46,7 +46,7 @@ offset!(
 pub struct StreamRange {
     /// The first byte.
     pub start: StreamOffset,
-    /// One past the last byte; never below `start`.
+    /// One past the last byte; never less than `start`.
     pub end: StreamOffset,
 }
 

@@ -5,7 +5,7 @@ use byteorder::{BigEndian, ByteOrder};
 use crate::error::{Error, Result};
 use crate::offset::{StreamOffset, StreamRange};
 
-/// A slice of a section and a position in it; knows where in the stream the slice begins.
+/// A slice of a section with a read position; knows the stream offset at which the slice begins.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     data: &'a [u8],
@@ -32,13 +32,13 @@ impl<'a> Reader<'a> {
         self.pos
     }
 
-    /// Returns how many bytes are left.
+    /// Returns the number of bytes left.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.data.len().saturating_sub(self.pos)
     }
 
-    /// Returns the range from a position that [`Reader::offset`] gave up to here.
+    /// Returns the range from a position returned by [`Reader::offset`] to the current one.
     #[must_use]
     pub fn since(&self, start: StreamOffset) -> StreamRange {
         StreamRange::new(start.0, self.offset().0)
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
         match n {
             0 => Ok(0),
             1..=8 => Ok(BigEndian::read_uint(self.take(n)?, n)),
-            _ => Err(Error::corrupt(at, format!("integer of {n} bytes, expected 8 at most"))),
+            _ => Err(Error::corrupt(at, format!("expected an integer of at most 8 bytes, found {n} bytes"))),
         }
     }
 
@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
         match n {
             0 => Ok(0),
             1..=8 => Ok(BigEndian::read_int(self.take(n)?, n)),
-            _ => Err(Error::corrupt(at, format!("integer of {n} bytes, expected 8 at most"))),
+            _ => Err(Error::corrupt(at, format!("expected an integer of at most 8 bytes, found {n} bytes"))),
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use crate::limits::{MAX_PIPE_BYTES, MAX_PIPE_MEMORY};
 
-/// Bytes at positions. Offsets are those of the stream: 0 is its first byte.
+/// Random access to bytes. Offsets are those of the stream: 0 is its first byte.
 pub trait Source: Send + Sync {
     /// Reads from `offset` into `buf` and returns how many bytes were read; 0 only at the end (or for an empty `buf`).
     ///
@@ -17,13 +17,13 @@ pub trait Source: Send + Sync {
     /// The system's errors, and `Unsupported` for bytes of a pipe that were released.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Returns the number of bytes, or `None` while a pipe's end has not been seen.
+    /// Returns the number of bytes, or `None` for a pipe whose end has not been reached.
     fn size(&self) -> Option<u64>;
 
     /// Promises not to read below `offset` again.
     fn release(&self, _offset: u64) {}
 
-    /// Returns whether released bytes are gone.
+    /// Returns whether released bytes can no longer be read.
     fn is_transient(&self) -> bool {
         false
     }
@@ -33,13 +33,13 @@ pub trait Source: Send + Sync {
         0
     }
 
-    /// Returns the file behind the source, and where in it the source begins, for those who copy inside the kernel.
+    /// Returns the underlying file and the position of the source in it, for copying inside the kernel.
     fn as_file(&self) -> Option<(&File, u64)> {
         None
     }
 
-    /// Says why an answer from this source cannot be trusted: a read has failed, however the reader took it, or somebody
-    /// writes to the file.
+    /// Returns why results from this source cannot be trusted: a read failed, even if the reader ignored it, or the
+    /// file is being written to.
     fn trouble(&self) -> Option<String> {
         None
     }
@@ -52,7 +52,7 @@ pub trait Source: Send + Sync {
         self.size().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
     }
 
-    /// Reads a pipe up to its end without keeping what comes behind `from`, and returns the size.
+    /// Reads a pipe up to its end without keeping bytes from `from` onwards, and returns the size.
     ///
     /// # Errors
     /// The system's errors.
@@ -60,7 +60,7 @@ pub trait Source: Send + Sync {
         self.exhaust()
     }
 
-    /// Fills `buf` from `offset` as far as the source goes and returns the number of bytes.
+    /// Fills `buf` from `offset` as far as the source goes and returns the number of bytes read.
     ///
     /// # Errors
     /// Same as [`Source::read_at`].
@@ -79,7 +79,8 @@ pub trait Source: Send + Sync {
 
 /// A file, read with positioned reads from a base offset onwards.
 ///
-/// Its size is that when it was opened. A byte below it that the file does not have any more is an error, and no end.
+/// Its size is the size when it was opened. If the file later ends before that, reading the missing bytes is an
+/// error, not an end.
 #[derive(Debug)]
 pub struct FileSource {
     file: File,
@@ -104,7 +105,7 @@ impl FileSource {
         Ok(Self { file, base, size, modified, failed: OnceLock::new() })
     }
 
-    /// Returns what the first read that failed gave.
+    /// Returns the error of the first failed read.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         self.failed.get().map(String::as_str)
@@ -115,7 +116,7 @@ impl FileSource {
         e
     }
 
-    /// The error for bytes that were there when the file was opened.
+    /// The error for bytes that existed when the file was opened.
     fn shorter(&self) -> io::Error {
         let before = self.base.saturating_add(self.size);
         let now = self.file.metadata().map_or_else(|_| "fewer".to_owned(), |m| m.len().to_string());
@@ -155,7 +156,7 @@ impl Source for FileSource {
         let meta = self.file.metadata().ok()?;
         let size = self.base.saturating_add(self.size);
         if meta.len() != size {
-            return Some(format!("the file had {size} bytes when it was opened, and now has {}", meta.len()));
+            return Some(format!("the file had {size} bytes when it was openedbut has {} now", meta.len()));
         }
         let same = meta.modified().is_ok_and(|now| now == before);
         (!same).then(|| "the file was written to while it was read".to_owned())
@@ -203,23 +204,23 @@ impl Source for MemorySource {
     }
 }
 
-/// A pipe: read once, forwards; what was not released stays for a second look.
+/// A pipe: read once, forwards; bytes that were not released can be read again.
 ///
-/// What stays is what lies between the released offset and the furthest byte that was asked for, and never more than
-/// [`MAX_PIPE_BYTES`]. Up to [`MAX_PIPE_MEMORY`] of it are in memory, the rest in a temporary file without a name.
+/// Kept are the bytes between the released offset and the furthest byte requested, at most [`MAX_PIPE_BYTES`]. Up to
+/// [`MAX_PIPE_MEMORY`] of them are in memory, the rest in an unnamed temporary file.
 pub struct PipeSource {
     state: Mutex<Pipe>,
 }
 
 struct Pipe {
     input: Box<dyn Read + Send>,
-    /// Pieces of [`CHUNK`] bytes in order, but for the last, which may be shorter; the first begins at `start`.
+    /// Pieces of [`CHUNK`] bytes in order; only the last may be shorter. The first begins at `start`.
     chunks: VecDeque<Chunk>,
     start: u64,
     /// One past the last byte that was read from the pipe.
     end: u64,
     ended: bool,
-    /// The error of the input. It stays: the next read may succeed, and what it gives has another place.
+    /// The input's error. It is permanent: if a later read succeeded, its bytes would have the wrong position.
     failed: Option<io::Error>,
     in_memory: u64,
     spilt: Option<File>,
@@ -228,7 +229,7 @@ struct Pipe {
 
 enum Chunk {
     Memory(Vec<u8>),
-    /// Bytes that stand in the temporary file, where they stood in the pipe.
+    /// Bytes in the temporary file, at their offset in the pipe.
     Spilt(usize),
 }
 
@@ -241,12 +242,12 @@ impl Chunk {
     }
 }
 
-/// Returns an error once more.
+/// Returns a copy of an error.
 fn again(e: &io::Error) -> io::Error {
     e.raw_os_error().map_or_else(|| io::Error::new(e.kind(), e.to_string()), io::Error::from_raw_os_error)
 }
 
-/// As much as a pipe holds.
+/// The capacity of a pipe.
 const CHUNK: usize = 64 << 10;
 
 impl PipeSource {
@@ -268,7 +269,7 @@ impl PipeSource {
         }
     }
 
-    /// Says where a temporary file goes, if one is needed.
+    /// Sets the directory for a temporary file, if one is needed.
     #[must_use]
     pub fn with_tmpdir(self, dir: Option<PathBuf>) -> Self {
         self.lock().tmpdir = dir;
@@ -292,7 +293,7 @@ impl Pipe {
         if self.end.saturating_sub(self.start) >= MAX_PIPE_BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::OutOfMemory,
-                "the pipe holds more device state than may be kept; save it to a file and read that",
+                "the pipe holds more device state than may be kept; save the stream to a file and run the command on that",
             ));
         }
         let mut chunk = vec![0; CHUNK];
@@ -353,7 +354,7 @@ impl Source for PipeSource {
         if offset < p.start {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "this part of the pipe has gone by; save the stream to a file for a question that looks twice",
+                "these bytes were already discarded from the pipe; save the stream to a file and run the command on that",
             ));
         }
         let skip = usize::try_from(offset.saturating_sub(p.start)).unwrap_or(usize::MAX);
@@ -395,7 +396,7 @@ impl Source for PipeSource {
                 p.in_memory = p.in_memory.saturating_sub(gone.len() as u64);
             }
         }
-        // the disk gets its space back once nothing there is needed
+        // the disk space is freed once none of it is needed
         if p.spilt.is_some() && p.chunks.iter().all(|c| matches!(c, Chunk::Memory(_))) {
             p.spilt = None;
         }
