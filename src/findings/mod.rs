@@ -31,7 +31,7 @@ use crate::value::matches_glob;
 pub enum Severity {
     /// The target loads the stream all the same.
     Harmless,
-    /// The target may refuse the stream: it depends on the guest's state, or on what neither input tells.
+    /// The target may refuse the stream, depending on the guest's state or on facts that neither input gives.
     MayBreak,
     /// The target refuses the stream, or loads something else than was saved.
     Breaks,
@@ -63,7 +63,7 @@ impl Severity {
 pub struct Subject {
     /// The section's name, or `configuration`, `commands`, `ram`, `stream`.
     pub section: Name,
-    /// The section's instance id; nothing for what is no section.
+    /// The section's instance id; `None` if the subject is not a section.
     pub instance: Option<u32>,
     /// The path of the field as `state --field` takes it, with index ranges (`regs[3..5]`, both ends included) for
     /// neighbours that differ alike, and byte ranges (`config[0x04..0x05]`) in buffers; empty for the section itself.
@@ -165,7 +165,7 @@ impl fmt::Display for Subject {
 pub struct Aspect {
     /// The path there, where it is another than the subject's.
     pub path: Option<String>,
-    /// What stands there: a value, a version, a layout, as text on one line.
+    /// Its content: a value, a version, a layout, as text on one line.
     pub text: String,
     /// Where in the stream, when the input is one.
     pub range: Option<StreamRange>,
@@ -190,7 +190,7 @@ pub struct Difference {
     pub subject: Subject,
     /// What differs and what follows from it, a sentence without the subject, lower case, no full stop.
     pub message: String,
-    /// The first input's side; nothing when it has nothing there.
+    /// The first input's side; `None` if the first input lacks it.
     pub before: Option<Aspect>,
     /// The second input's side.
     pub after: Option<Aspect>,

@@ -24,7 +24,7 @@ pub trait LiveSection {
 /// Something learned about a live section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
-    /// A stable name in snake case, with the unit where there is one.
+    /// A stable name in snake case, with the unit if there is one.
     pub name: &'static str,
     /// The value.
     pub value: FactValue,

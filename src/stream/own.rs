@@ -63,7 +63,7 @@ impl Walker<'_> {
 
     /// Finds this stream's description when the walk is at a device section that begins at `start`.
     ///
-    /// Files and pipes are treated alike: from here on forwards, nothing but device state lies before the description.
+    /// Files and pipes are treated alike: from here on, only device state precedes the description.
     pub(super) fn find_own_description(&mut self, start: StreamOffset) -> Result<()> {
         let now = if self.live.is_empty() { Searched::BeforeLive } else { Searched::AfterLive };
         if self.proven || self.searched == Searched::AfterLive || self.searched == now {

@@ -1,4 +1,4 @@
-//! Finding the end of a payload that nothing describes: by its footer, or by the header that comes next.
+//! Finds the end of a payload that nothing describes: by its footer, or by the next record's header.
 
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ pub(super) struct Known<'a> {
 }
 
 const WINDOW: usize = 64 << 10;
-/// More than the longest thing that is looked at behind a candidate: a section header with a name of 255 bytes.
+/// More than the longest item checked after a candidate: a section header with a name of 255 bytes.
 const LOOKAHEAD: usize = 512;
 
 /// Returns where the payload that begins at `from` ends.
@@ -191,7 +191,8 @@ mod tests {
         assert_eq!(end(&[9, 9, 0], None), Some(2), "the end of the records is the last byte of the file");
     }
 
-    /// pc-i440fx and pseries 2.2 and older have neither footers nor a description, and payloads with any bytes.
+    /// pc-i440fx and pseries 2.2 and older have neither footers nor a description, and their payloads may contain any
+    /// bytes.
     #[test]
     fn a_brace_behind_0_and_6_is_no_description() {
         let b = b"\0\x06\x40\0\0\0{\x01\x02\x03\x04\0\0\0\x06\x05timer\0\0\0\0\0\0\0\x02";

@@ -9,14 +9,14 @@ use crate::offset::{StreamOffset, StreamRange};
 use crate::schema::{self, DeviceSchema, Schema};
 use crate::wire::Source;
 
-/// The description as it stands in a stream.
+/// The description in a stream.
 #[derive(Clone, Debug)]
 pub struct Description {
     /// The record: type, length, JSON.
     pub record: StreamRange,
     /// The bytes of the JSON: those of the record but its head, or more where the record's length is wrong.
     pub text: StreamRange,
-    /// What it says.
+    /// Its content.
     pub schema: Schema,
 }
 
@@ -41,10 +41,10 @@ fn io(e: std::io::Error, at: u64) -> Error {
     Error::io("cannot read the stream", e).at(StreamOffset(at))
 }
 
-/// Finds the description: the record behind the EOF byte whose length leads to a closing brace, and that parses.
+/// Finds the description: a record after the EOF byte whose length leads to a closing brace, and that parses.
 ///
-/// Only zeros, such as the padding of a block device, may lie behind it: a description further inside the file may belong
-/// to another stream, which lies in this one's guest memory. Bytes below `floor` are not looked at.
+/// Only zeros, such as the padding of a block device, may follow it: a description further inside the file may belong
+/// to another stream, stored in this one's guest memory. Bytes below `floor` are not searched.
 ///
 /// # Errors
 /// `Io` when reading fails.
@@ -115,8 +115,8 @@ fn parse_at(bytes: &[u8], i: usize, from: u64) -> Option<Description> {
     Some(Description { record, text, schema })
 }
 
-/// Reads the description whose record begins at `at`; `work` counts the bytes that are parsed. Returns `None` for what is
-/// no description, or ends before its length says.
+/// Reads the description whose record begins at `at`; `work` counts the bytes that are parsed. Returns `None` if it
+/// is not a description, or ends before its length.
 ///
 /// # Errors
 /// `Io` when reading fails.
@@ -156,11 +156,12 @@ pub(super) struct Chain {
     pub(super) side_by_side: bool,
 }
 
-/// Finds the sections of these devices, which stand side by side right before the EOF byte at `eof` and not below `floor`.
+/// Finds the sections of these devices, which are adjacent to each other and end right before the EOF byte at `eof`;
+/// none begins below `floor`.
 ///
-/// Goes backwards: the length of a section is known from the description, so its header must stand that far before its
-/// end. Where the description is wrong about a length, the header, which is known but for two numbers, is searched. With
-/// `patient`, a section whose header is not found is passed over.
+/// Goes backwards: the description gives a section's length, so its header must be that far before its end. If the
+/// description has a wrong length, the header is searched for; all of it but two numbers is known. With `patient`, a
+/// section whose header is not found is skipped.
 ///
 /// # Errors
 /// `Io` when reading fails.
