@@ -92,7 +92,7 @@ impl LiveSection for StorageAttributes {
                         "storage-attributes-incomplete",
                         Some(StreamRange::with_len(at.0, 8)),
                         None,
-                        "the saving side could not read all storage attributes",
+                        "the source could not read all storage attributes",
                     );
                 }
                 DONE => {

@@ -1,6 +1,6 @@
 //! Description and bytes in, tree out.
 //!
-//! Every field of a description has a size, so a field that cannot be decoded costs only itself: it becomes
+//! Every field of a description has a size, so a field that cannot be decoded does not affect others: it becomes
 //! [`Value::Opaque`] with the reason, and the next field is read where it begins.
 #![cfg_attr(
     not(test),

@@ -49,7 +49,7 @@ use crate::offset::{RamOffset, StreamOffset};
 use crate::text::Name;
 use crate::wire::Source;
 
-/// Where a page record stands and which page it is about.
+/// The position of a page record, and the page it contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageAt {
     /// The index of the block in the list of blocks.
@@ -60,7 +60,7 @@ pub struct PageAt {
     pub stream: StreamOffset,
 }
 
-/// What a record says of a page. The slice is empty when the sink does not want it.
+/// The content of a page record. The slice is empty if the sink does not request the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Page<'a> {
@@ -92,11 +92,12 @@ pub struct BlockList<'a> {
     pub blocks: &'a [RamBlock],
     /// The target page size in bytes.
     pub target_page: u64,
-    /// The machine type, where the stream says it.
+    /// The machine type, if the stream gives it.
     pub machine: Option<&'a Name>,
 }
 
-/// Takes pages in the order of the stream. A page may come many times and in any order; the last one counts.
+/// Receives pages in the order of the stream. A page may occur many times and in any order; the last occurrence
+/// counts.
 pub trait PageSink {
     /// Takes one page record.
     ///

@@ -103,7 +103,7 @@ impl PageStats {
     fn check(&mut self, at: PageAt, page: Page<'_>, new: bool) {
         let size = usize::try_from(self.target_page).unwrap_or(4096);
         let result = match page {
-            Page::Xbzrle(_) if new => Err("XBZRLE: a difference to a page that was never sent".to_owned()),
+            Page::Xbzrle(_) if new => Err("XBZRLE: delta for a page that was not sent before".to_owned()),
             Page::Xbzrle(d) if self.verify => apply_xbzrle(d, &mut vec![0; size]),
             Page::Compressed(z) if self.verify => inflate(&mut flate2::Decompress::new(true), z, size).map(drop),
             _ => return,

@@ -29,7 +29,7 @@ impl Builder<'_> {
                     packed.set(array);
                     match end {
                         Some(true) => return Ok(()),
-                        // the next one is cut, and reading it says so
+                        // the next one is truncated, and reading it reports that
                         Some(false) => return one(b),
                         None => {}
                     }
@@ -43,8 +43,8 @@ impl Builder<'_> {
         })
     }
 
-    /// Packs the element that was read, which began at `start`, and takes those that follow it, as many as there are;
-    /// tells whether that was all of them.
+    /// Packs the element that was read, which began at `start`, together with as many of the following ones as
+    /// possible; returns whether those were all.
     fn pack(&mut self, start: usize, count: usize) -> (Option<Packed>, Option<bool>) {
         let [first] = self.fields.as_slice() else { return (None, None) };
         let Ok(width) = usize::try_from(first.range.len()) else { return (None, None) };

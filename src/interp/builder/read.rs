@@ -83,8 +83,8 @@ impl<'a> Builder<'a> {
         Ok(v)
     }
 
-    /// Reads a 32-bit or 64-bit integer in the byte order of the host that wrote the stream, of which the caller knows
-    /// whether it is little-endian; the type says which it was.
+    /// Reads a 32-bit or 64-bit integer in the byte order of the host that wrote the stream, which the caller must
+    /// know; the type records the byte order.
     ///
     /// # Errors
     /// Same as [`Builder::u8`].

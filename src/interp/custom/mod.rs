@@ -20,7 +20,7 @@ pub struct FieldContext<'a> {
     pub size: usize,
 }
 
-/// A reader: takes all bytes of the builder. What it leaves over becomes opaque with a note.
+/// A reader: consumes all bytes of the builder. Any left over become opaque, with a note.
 pub type Read = fn(&mut Builder<'_>, &FieldContext<'_>) -> Result<()>;
 
 /// A row of [`CUSTOM`].

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 1 | s8: 1 a request to start again, 2 one to go on with, 0 the end |
 //! | 16, 4, 4 | CDB, tag, lun |
-//! | … | the host adapter's part: virtio-scsi writes be32 queue and the element, others nothing |
+//! | … | the host adapter's part: virtio-scsi writes be32 queue and the element, others write no bytes |
 //! | … | the device's part, below |
 //!
 //! A disk (`scsi_disk_save_request` in `hw/scsi/scsi-disk.c`) writes be64 sector, be32 sector_count, be32 buflen, and with a
@@ -123,7 +123,7 @@ fn to_device(cdb: &[u8]) -> bool {
         0x3d, 0x3f, 0x40, 0x41, 0x42, 0x4c, 0x55, 0x5d, 0x5f, 0x89, 0x8a, 0x8e, 0x8f, 0x93, 0xa4, 0xaa, 0xae, 0xaf,
         0xb0, 0xb1, 0xb2, 0xb6, 0xbf,
     ];
-    /// In the ATA commands that are passed through a bit says it.
+    /// In ATA pass-through commands, a bit gives the direction.
     const FROM_DEVICE: u8 = 0x08;
     match cdb {
         [0x85 | 0xa1, _, flags, ..] => flags & FROM_DEVICE == 0,
