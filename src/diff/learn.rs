@@ -1,4 +1,4 @@
-//! What changes by itself: learned from states of one machine between which nothing happened that matters.
+//! Differences that occur on their own: learned from states of one machine between which nothing relevant happened.
 //!
 //! What differs among them is noise. The baseline is a list of accepted differences: fields whole, buffers by aligned words of four
 //! bytes, arrays by the range of elements seen, lists whole when their length varies.
@@ -83,7 +83,7 @@ impl Baseline {
     /// Returns the baseline as accepted differences.
     #[must_use]
     pub fn finish(self, states: usize) -> Accepted {
-        let reason = format!("changes by itself: learned from {states} states");
+        let reason = format!("changes on its own: learned from {states} states");
         let mut entries: Vec<Entry> = Vec::new();
         let mut add = |path: String, rule: Option<&str>| {
             let mut e = Entry::default();

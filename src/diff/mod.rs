@@ -1,8 +1,8 @@
 //! What changed between two states.
 //!
-//! Sections are matched by name and instance, structures inside them by the descriptions, fields by name: what a state
-//! means is compared, not where it stands. See [`compare`] for the devices, [`memory`] for the pages and [`learn`] for
-//! what changes by itself.
+//! Sections are matched by name and instance, structures inside them by the descriptions, fields by name: the
+//! comparison covers what a state means, not the position of its parts. See [`compare`] for the devices, [`memory`]
+//! for the pages and [`learn`] for what changes by itself.
 #![cfg_attr(
     not(test),
     deny(

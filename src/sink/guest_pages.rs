@@ -117,7 +117,7 @@ impl GuestPages {
         let zeros = vec![0; usize::try_from(self.target_page).unwrap_or(0)];
         let mut at = address;
         while out.len() < len {
-            let (block, offset) = self.place(at).ok_or_else(|| format!("no memory is known at {at:#x}"))?;
+            let (block, offset) = self.place(at).ok_or_else(|| format!("no RAM block is known at {at:#x}"))?;
             let within = offset.checked_rem(self.target_page).unwrap_or(0);
             let key = (block, offset.saturating_sub(within));
             let page = match self.pages.get(&key) {
@@ -129,14 +129,14 @@ impl GuestPages {
                 }
                 Some(Kept::Bad(why)) => return Err(format!("the page at {at:#x} cannot be decoded: {why}")),
                 Some(Kept::Unsent) => return Err(format!("the page at {at:#x} is not in the stream")),
-                None if self.truncated => return Err(format!("more than {MAX_PAGES} pages are asked for")),
+                None if self.truncated => return Err(format!("more than {MAX_PAGES} pages were requested")),
                 None => return Err(format!("the page at {at:#x} was not collected")),
             };
             let from = usize::try_from(within).unwrap_or(usize::MAX);
             let piece = page.get(from..).unwrap_or_default();
             let piece = piece.get(..len.saturating_sub(out.len())).unwrap_or(piece);
             if piece.is_empty() {
-                return Err(format!("the page at {at:#x} is cut"));
+                return Err(format!("the page at {at:#x} is truncated"));
             }
             out.extend_from_slice(piece);
             at = at.checked_add(piece.len() as u64).ok_or("an address beyond 64 bits")?;
@@ -243,7 +243,7 @@ impl PageSink for GuestPages {
             let mut content = vec![0; size];
             let n = source.read_full(at, &mut content).map_err(|e| unreadable(e, at))?;
             if n < size {
-                return Err(Error::new(ErrorKind::Truncated, "a page of mapped-ram is cut").at(run.at));
+                return Err(Error::new(ErrorKind::Truncated, "a mapped-ram page is truncated").at(run.at));
             }
             *kept = Kept::Content(content);
         }

@@ -77,11 +77,11 @@ impl fmt::Display for Number {
 pub struct Register {
     /// Its name.
     pub name: Cow<'static, str>,
-    /// Its value; nothing for one that only has parts.
+    /// Its value; `None` for a register that only has parts.
     pub value: Option<Number>,
-    /// Parts of it that stand for themselves, such as a segment's base.
+    /// Parts with a meaning of their own, such as a segment's base.
     pub parts: Vec<(&'static str, Number)>,
-    /// What it says in words; may be empty.
+    /// Its value in words; may be empty.
     pub says: String,
     /// Whether it is a count of things rather than a register.
     pub count: bool,
@@ -101,7 +101,7 @@ impl Register {
 pub enum Form {
     /// As many registers in a line as fit.
     Grid,
-    /// One in a line, with what it says.
+    /// One per line, with its meaning.
     Rows,
     /// One in a line, with its parts in columns.
     Table,
@@ -143,14 +143,14 @@ impl Group {
         self.put(name, value, String::new());
     }
 
-    /// Adds a register with what it says.
+    /// Adds a register with its meaning in words.
     pub fn put(&mut self, name: impl Into<Cow<'static, str>>, value: Option<Number>, says: String) {
         if value.is_some() {
             self.registers.push(Register { name: name.into(), value, parts: Vec::new(), says, count: false });
         }
     }
 
-    /// Adds a register and asks for words.
+    /// Adds a register and calls a function for its meaning in words.
     pub fn says(
         &mut self,
         name: impl Into<Cow<'static, str>>,
@@ -171,7 +171,7 @@ impl Group {
         self.registers.push(Register { name: name.into(), value: None, parts, says, count: false });
     }
 
-    /// Adds what was counted.
+    /// Adds a count.
     pub fn count(&mut self, name: &'static str, n: u64, says: String) {
         let value = Some(Number::new(n, 32));
         self.registers.push(Register { name: name.into(), value, parts: Vec::new(), says, count: true });

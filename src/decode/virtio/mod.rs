@@ -28,12 +28,12 @@ use crate::value::{Node, matches_glob};
 pub enum Transport {
     /// PCI.
     Pci {
-        /// The address; nothing where the section's name does not say.
+        /// The address; `None` if the section's name does not give it.
         address: Option<pci::Address>,
     },
     /// Memory-mapped registers.
     Mmio {
-        /// Where they are; nothing where the section's name does not say.
+        /// The first address; `None` if the section's name does not give it.
         base: Option<u64>,
     },
     /// A channel of s390x.
@@ -80,7 +80,7 @@ pub struct Device {
     pub features: u64,
     /// The negotiated features 64 to 127, which newer versions of QEMU save.
     pub features_high: u64,
-    /// Bits that the host offers for sure, since it saves what goes with them.
+    /// Bits that the host certainly offers, since the stream contains the related state.
     pub offered: Vec<u32>,
     /// Whether configuration space and rings are big-endian.
     pub big_endian: bool,
@@ -96,9 +96,9 @@ pub struct Device {
     pub queues: Vec<Queue>,
     /// Whether the device said that the driver did something wrong, and stopped.
     pub broken: bool,
-    /// Whether the device was started, where the stream says.
+    /// Whether the device was started, if the stream gives it.
     pub started: Option<bool>,
-    /// Whether the device is unplugged for the guest, where the stream says.
+    /// Whether the device is unplugged for the guest, if the stream gives it.
     pub disabled: Option<bool>,
 }
 
@@ -155,7 +155,7 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// Begins; the machine type tells the byte order of a guest, which legacy devices follow.
+    /// Starts empty; the guest's byte order, which legacy devices use, is derived from the machine type.
     #[must_use]
     pub fn new(machine: Option<&Name>) -> Self {
         const BIG: [&str; 10] = [
@@ -185,7 +185,7 @@ impl Devices {
         });
     }
 
-    /// Returns them in the order of the stream; `pci` knows the numbers of buses behind bridges.
+    /// Returns the devices in stream order; `pci` gives the numbers of buses after bridges.
     #[must_use]
     pub fn finish(mut self, pci: &[pci::Device]) -> Vec<Device> {
         for d in &mut self.found {
@@ -262,7 +262,7 @@ fn transport(idstr: &str, proxy: &Node) -> Transport {
     Transport::Ccw { number: path.trim_start_matches('/').into(), revision }
 }
 
-/// The section's name says what it is; a name that is not known is asked of the transport.
+/// Returns the device type from the section's name, or from the transport if the name is unknown.
 fn kind(section: &Section<'_>, proxy: &Node) -> Kind {
     let own = section.idstr.exact().rsplit('/').next().unwrap_or_default();
     let by_name = || kinds::by_name(own).or_else(|| kinds::by_name(section.vmsd.exact()));

@@ -36,7 +36,7 @@ fn pci(express: bool, vectors: u8) -> Vec<u8> {
     v
 }
 
-/// Status to queues; `size_tail` bytes follow each queue's size, and its index.
+/// Status to queues; `align` adds bytes after each queue's size, `vector` after its index.
 fn common(features: u32, queues: &[u32], align: bool, vector: bool) -> Vec<u8> {
     let mut v = vec![0x0f, 0, 0, 1];
     v.extend(be(&[features, 3]));
