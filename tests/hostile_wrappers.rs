@@ -196,7 +196,7 @@ fn wrappers_in_wrappers_without_end() {
     for (b, pipe) in [(&b, false), (&b, true), (&l, false), (&l, true)] {
         let o = run(b, pipe, INFO);
         civil("ten wrappers", &o, &[2]);
-        assert!(said(&o).contains("wrappers around each other"), "{}", said(&o));
+        assert!(said(&o).contains("nested wrappers"), "{}", said(&o));
     }
 }
 

@@ -155,9 +155,9 @@ fn what_libvirt_says_is_shown() {
 #[test]
 fn the_bytes_of_the_body_have_the_last_word() {
     for (format, body, told) in [
-        (1, stream(), "the libvirt header says gzip, the body is raw"),
-        (0, pack("xz", &stream()), "the libvirt header says raw, the body is xz"),
-        (9, stream(), "the libvirt header says unknown (9), the body is raw"),
+        (1, stream(), "the libvirt header gives the format gzip, but the body is raw"),
+        (0, pack("xz", &stream()), "the libvirt header gives the format raw, but the body is xz"),
+        (9, stream(), "the libvirt header gives the format unknown (9), but the body is raw"),
     ] {
         let image = Header { format, ..Header::default() }.around(&body);
         same("another format", &image, &[]);
@@ -322,7 +322,7 @@ fn qcow2_snapshots_are_chosen() {
     let twice = Qcow2 { snapshots: vec![("1", b"a", stream()), ("2", b"a", stream())], ..Qcow2::default() };
     same("by id", &twice.bytes(), &["--snapshot", "2"]);
     let o = run(&twice.bytes(), false, &[STATE, &["--snapshot", "a"]].concat());
-    assert!(said(&o).contains("2 snapshots are called"), "{}", said(&o));
+    assert!(said(&o).contains("2 snapshots are named"), "{}", said(&o));
     let o = run(&Qcow2::default().bytes(), false, STATE);
     assert_eq!(o.status.code(), Some(2));
     assert!(said(&o).contains("without internal snapshots") && said(&o).contains("qemu-img convert"), "{}", said(&o));

@@ -227,7 +227,7 @@ mod tests {
         apply(&m, &mut r);
         let left: Vec<&str> = r.differences.iter().map(|d| d.subject.field.as_str()).collect();
         assert_eq!(left, ["c[0x07..0x08]", "r[5..6]", "u"]);
-        assert_eq!(r.accepted[0].1, "changes by itself: learned from 3 states");
+        assert_eq!(r.accepted[0].1, "changes on its own: learned from 3 states");
         let mut other = report(&[(&rules::FIELD_SIZE, "t")]);
         apply(&m, &mut other);
         assert_eq!(other.differences.len(), 1, "only the value may change");

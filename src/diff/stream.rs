@@ -77,7 +77,7 @@ fn configuration(a: &SaveImage, b: &SaveImage, report: &mut Report) {
     let (rx, ry) = (x.node.range, y.node.range);
     if x.machine != y.machine {
         let (before, after) = (aspect(Some(x.machine.to_string()), rx), aspect(Some(y.machine.to_string()), ry));
-        out.push(differs(&rules::MACHINE, part("machine"), "the machine type is another", before, after));
+        out.push(differs(&rules::MACHINE, part("machine"), "the machine type differs", before, after));
     }
     if x.target_page_bits != y.target_page_bits {
         let text = |bits: Option<u32>| bits.map(|b| format!("{b} bits"));

@@ -249,7 +249,7 @@ mod tests {
         let missing = fault("\n\n[[accept]]\npath = 'a'\n");
         assert!(missing.contains("missing field `reason`") && missing.ends_with("(in a.toml:3)"), "{missing}");
         let empty = fault("[[accept]]\npath = 'a'\nreason = ' '\n");
-        assert!(empty.contains("expected a text for `reason`, found an empty one (in a.toml:3)"), "{empty}");
+        assert!(empty.contains("expected text for `reason`, found an empty string (in a.toml:3)"), "{empty}");
         let path = fault("[[accept]]\nreason = 'a'\npath = ''\n");
         assert!(path.contains("`path`") && path.ends_with("(in a.toml:3)"), "{path}");
         let other = fault("[[accepted]]\npath = 'a'\n");

@@ -537,6 +537,6 @@ mod tests {
     fn a_fault_has_its_place() {
         let e = ends("{\n  \"a\": 1,\n  b}").unwrap_err();
         assert_eq!(e.shown(b"{\n  \"a\": 1,\n  b}"), "expected a key at line 3 column 3");
-        assert_eq!(ends("{\"a\": \"x").unwrap_err(), Fault { at: 8, what: "the text ends too early" });
+        assert_eq!(ends("{\"a\": \"x").unwrap_err(), Fault { at: 8, what: "the text ends unexpectedly" });
     }
 }

@@ -327,7 +327,7 @@ mod tests {
     fn circles_and_strays_end() {
         let c = config(&[(0x34, &[0x40]), (0x40, &[9, 0x44]), (0x44, &[9, 0x40])]);
         let (got, wrong) = list(Registers::little(&c));
-        assert_eq!((got.len(), wrong.unwrap().contains("circle")), (2, true));
+        assert_eq!((got.len(), wrong.unwrap().contains("loops")), (2, true));
         let c = config(&[(0x34, &[0x10])]);
         assert!(list(Registers::little(&c)).1.unwrap().contains("0x10"));
         let c = config(&[(0x34, &[0xfc]), (0xfc, &[1, 0])]);
@@ -339,7 +339,7 @@ mod tests {
         let c = config(&[(0x100, &[1, 0, 2, 0x15]), (0x150, &[3, 0, 1, 0x10])]);
         let (got, wrong) = extended(Registers::little(&c));
         assert_eq!(got[1], ExtendedCapability { offset: 0x150, id: 3, version: 1 });
-        assert!(wrong.unwrap().contains("circle"));
+        assert!(wrong.unwrap().contains("loops"));
         assert_eq!(extended(Registers::little(&c[..256])), (vec![], None));
         let c = config(&[(0x100, &[1, 0, 2, 0xff])]);
         assert!(extended(Registers::little(&c)).1.is_none());

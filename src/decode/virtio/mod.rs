@@ -33,7 +33,7 @@ pub enum Transport {
     },
     /// Memory-mapped registers.
     Mmio {
-        /// The first address; `None` if the section's name does not give it.
+        /// The base address; `None` if the section's name does not give it.
         base: Option<u64>,
     },
     /// A channel of s390x.

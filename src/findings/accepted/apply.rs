@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(told(&r), (vec!["field-value", "field-value", "section-missing", "accepted-expired"], 0));
         let last = r.differences.last().unwrap();
         assert_eq!(last.subject.to_string(), "accepted > a.toml:1");
-        assert_eq!(last.message, "the entry for cpu expired on 2026-06-02 and accepts nothing any more");
+        assert_eq!(last.message, "the entry for cpu expired on 2026-06-02 and is no longer applied");
         assert_eq!(last.severity, Severity::Harmless);
         assert_eq!(fates, [Fate::Expired]);
         // another entry has taken its place
@@ -275,7 +275,7 @@ mod tests {
         let strict = Conditions { strict: true, ..conditions() };
         let (r, fates) = applied(&(entry("path = 'x'") + &entry("path = 'y'\nlearned = true")), &strict);
         assert_eq!(told(&r).0, ["field-value", "field-value", "section-missing", "accepted-unused"]);
-        assert_eq!(r.differences[3].message, "the entry for x matches nothing any more");
+        assert_eq!(r.differences[3].message, "the entry for x no longer matches anything");
         assert!(r.fails() && fates == [Fate::Unused, Fate::Learned]);
         // two that mean the same are both of use
         let (r, fates) = applied(&entry("path = 'cpu'").repeat(2), &strict);

@@ -61,7 +61,7 @@ mod tests {
         let n = decode("GByteArray", &[0, 0, 0, 2, 7, 8]);
         assert_eq!(n.child("data").unwrap().as_bytes(), Some(&[7, 8][..]));
         fails("GByteArray", &[0, 0, 0, 3, 7, 8], "before the end");
-        fails("GByteArray", &[0, 0, 0, 1, 7, 8], "left over");
+        fails("GByteArray", &[0, 0, 0, 1, 7, 8], "were not used");
     }
 
     #[test]

@@ -184,7 +184,7 @@ fn an_unknown_device_part_costs_only_itself() {
     let n = fails_in("0000:00:02.0/virtio-novelty", "virtio", &blob(0, &[1, 2, 3], &started()), "found 3 bytes");
     assert!(n.child("virtio/started").is_some());
     assert_eq!(n.child("device").unwrap().range.len(), 3);
-    let n = fails_in("0000:00:02.0/virtio-balloon", "virtio", &blob(0, &[0; 9], &started()), "left over");
+    let n = fails_in("0000:00:02.0/virtio-balloon", "virtio", &blob(0, &[0; 9], &started()), "were not used");
     assert_eq!(n.child("device").unwrap().child("num_pages").unwrap().as_u64(), Some(0));
 }
 
