@@ -58,8 +58,8 @@ pub const MAX_LAST_LOOK: u64 = 16 << 20;
 /// sizes do not lead to it.
 pub const MAX_HEADER_SEARCH: u64 = 64 << 20;
 
-/// Device sections whose headers may be missing when the sections are sought from the end; each costs two searches of
-/// [`MAX_HEADER_SEARCH`] bytes.
+/// Device sections whose headers may be missing when the sections are searched for from the end; each costs two
+/// searches of [`MAX_HEADER_SEARCH`] bytes.
 pub const MAX_LOST_HEADERS: usize = 8;
 
 /// RAMBlocks in one block list. QEMU guests have 1 to some 300 (256 memory slots and the ROMs).
@@ -78,7 +78,7 @@ pub const MAX_DIFFERENCES: usize = 100_000;
 /// Diagnostics that are kept; further ones are only counted.
 pub const MAX_DIAGNOSTICS: usize = 1_000;
 
-/// Bytes that a stream read from a pipe may hold beside RAM pages: the device sections and the description.
+/// Bytes that a stream read from a pipe may hold apart from RAM pages: the device sections and the description.
 pub const MAX_PIPE_BYTES: u64 = 2 << 30;
 
 /// How much of that is in memory; the rest is in a temporary file.

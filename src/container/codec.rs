@@ -1,6 +1,6 @@
 //! Compressed inputs: one of the codecs that libvirt and `migrate "exec:gzip …"` use, unpacked in a second thread.
 //!
-//! The output is a pipe: read once, forwards. Several members or frames behind each other are one input.
+//! The output is a pipe: read once, forwards. Consecutive members or frames are one input.
 
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

@@ -140,7 +140,7 @@ pub fn buffer(c: &Comparer<'_>, a: &Node, x: &[u8], b: &Node, y: &[u8], out: &mu
     }
 }
 
-/// Returns bytes in hexadecimal, as long as they are few: zeros beside others are best seen as digits.
+/// Returns a few bytes in hexadecimal; zeros among other bytes are easiest to see as digits.
 fn hex(bytes: &[u8]) -> String {
     if bytes.len() > SOME_BYTES {
         return match bytes.first() {

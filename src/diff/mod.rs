@@ -39,7 +39,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Returns whether a section, or a part of the stream beside the sections, is compared; `vmsd` may be empty.
+    /// Returns whether a section, or another part of the stream, is compared; `vmsd` may be empty.
     #[must_use]
     pub fn wants(&self, name: &str, vmsd: &str) -> bool {
         let hit = |g: &String| matches_glob(g, name) || (!vmsd.is_empty() && matches_glob(g, vmsd));

@@ -40,7 +40,7 @@ pub fn faults(input: Input<'_>, report: &mut Report) {
     }
 }
 
-/// Compares all that is beside the sections.
+/// Compares everything except the sections.
 pub fn compare(a: &SaveImage, b: &SaveImage, options: &Options, report: &mut Report) {
     if options.wants("configuration", "") {
         configuration(a, b, report);

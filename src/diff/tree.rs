@@ -1,4 +1,4 @@
-//! Two trees of a section beside each other.
+//! Compares two trees of a section.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::findings::sequence::{Step, align};
 use crate::text::Name;
 use crate::value::{Node, Record, Value};
 
-/// Fields between two that match, among which renamed ones are sought, on each side.
+/// Fields between two matching ones that are searched for renamed ones, on each side.
 const MAX_RENAMED: usize = 64;
 
 /// Compares trees of one section.

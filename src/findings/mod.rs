@@ -58,7 +58,7 @@ impl Severity {
     }
 }
 
-/// What a difference is about: a section, a field of it, or something beside the sections.
+/// The subject of a difference: a section, a field of it, or another part of the stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject {
     /// The section's name, or `configuration`, `commands`, `ram`, `stream`.

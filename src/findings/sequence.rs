@@ -1,4 +1,4 @@
-//! Two sequences of names beside each other: what is in both, what is in one, what has moved.
+//! Compares two sequences of names: items in both, in only one, and moved ones.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -18,7 +18,7 @@ pub enum Step {
     After(usize),
 }
 
-/// The longest common subsequence is sought in a field of this many cells at most; longer sequences are matched by
+/// The longest common subsequence is computed in a table of this many cells at most; longer sequences are matched by
 /// name and occurrence, which gives the same result unless a name repeats.
 const MAX_CELLS: usize = 1 << 22;
 

@@ -25,7 +25,7 @@ mod vfio;
 
 use crate::stream::{Fact, FactValue, LiveKind};
 
-/// Every live handler that is known beside `ram`.
+/// Every known live handler except `ram`.
 pub static HANDLERS: &[LiveKind] = &[
     LiveKind {
         what: "hash page table",

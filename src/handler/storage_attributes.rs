@@ -56,7 +56,7 @@ fn split(word: u64) -> Option<(u64, u64)> {
     }
 }
 
-/// Returns whether the payload goes on after DONE; the head of this file says how.
+/// Returns whether the payload continues after DONE; see the head of this file.
 fn goes_on_after_done(c: &mut Cursor<'_>) -> Result<bool> {
     if c.peek_u8()? != 0 {
         return Ok(false);

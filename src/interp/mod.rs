@@ -44,7 +44,7 @@ pub fn decode_device(schema: &DeviceSchema, payload: &Blob, base: StreamOffset) 
     decode_device_within(schema, payload, base, usize::MAX)
 }
 
-/// Same as [`decode_device`], in so many bytes of memory at most: where they do not suffice, the rest of the section is opaque.
+/// Same as [`decode_device`], but limited in memory: if the limit is reached, the rest of the section is opaque.
 #[must_use]
 pub fn decode_device_within(schema: &DeviceSchema, payload: &Blob, base: StreamOffset, memory: usize) -> Decoded {
     let nodes = memory.checked_div(NODE_BYTES).unwrap_or_default();

@@ -134,9 +134,9 @@ pub fn layout(machine: Option<&Name>, blocks: &[RamBlock], facts: &Facts) -> Res
     Ok(out)
 }
 
-/// A PC with one block that belongs to nothing else has one DIMM plugged in, and the first one goes to the beginning
-/// of the region for devices: the next whole GiB behind all memory and 4 GiB (`pc_memory_init` in `hw/i386/pc.c`).
-/// With more than one, their order is unknown.
+/// A PC with one block that has no other use has one DIMM plugged in, and the first DIMM is placed at the start of
+/// the device memory region: the next whole GiB after all memory and 4 GiB (`pc_memory_init` in `hw/i386/pc.c`). With
+/// more than one, their order is unknown.
 fn place_dimm(out: &mut Layout, blocks: &[RamBlock]) {
     let free: Vec<usize> = (0..out.unplaced.len())
         .filter(|n| out.unplaced.get(*n).is_some_and(|(_, why)| *why == NOT_IN_THE_STREAM))
@@ -247,8 +247,8 @@ fn numbered_name(name: &str) -> Option<(&str, u64)> {
     Some((stem, name.get(stem.len()..)?.parse().ok()?))
 }
 
-/// Blocks that devices and boards make beside main memory: ROMs, flash, video memory, fw_cfg files, and whatever has a
-/// device's path in its name.
+/// Blocks that devices and boards create besides main memory: ROMs, flash, video memory, fw_cfg files, and whatever
+/// has a device's path in its name.
 fn belongs_to_a_device(name: &str) -> bool {
     let path = name.strip_prefix("/objects/").is_none() && name.contains('/');
     path || [

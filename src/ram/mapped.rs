@@ -1,9 +1,8 @@
 //! mapped-ram: which pages of a block are in the file, and where.
 //!
-//! Bit i of the bitmap says whether page i is there; the file's bytes for a clear bit may be left from an earlier
-//! pass over memory and mean nothing. The bitmap is an array of the writing host's `unsigned long`, so on a
-//! big-endian host the bytes of each word are reversed; nothing in the file says which (`ram_save_file_bmap` in
-//! `migration/ram.c`).
+//! Bit i of the bitmap is set if page i is present; the file's bytes for a clear bit may be stale data from an
+//! earlier pass over memory. The bitmap is an array of the writing host's `unsigned long`, so on a big-endian host
+//! the bytes of each word are reversed; nothing in the file says which (`ram_save_file_bmap` in `migration/ram.c`).
 
 use super::{MappedRam, RamBlock};
 use crate::error::{Error, Result};

@@ -49,7 +49,9 @@ pub fn read_damaged(text: &[u8]) -> Option<Schema> {
         result
     })?;
     let mut schema = c.finish().ok()?;
-    schema.remarks.push(format!("the description is damaged; only {} of the devices could be read", schema.devices.len()));
+    schema
+        .remarks
+        .push(format!("the description is damaged; only {} of the devices could be read", schema.devices.len()));
     schema.remarks.extend(mended(text, first));
     Some(schema)
 }

@@ -17,10 +17,10 @@ pub(crate) struct Names {
     types: HashSet<ByName>,
 }
 
-/// What an allocation takes beside its bytes.
+/// The overhead of an allocation.
 const ALLOCATION: usize = 16;
 
-/// What a name takes beside its bytes: the allocation, the counts in it, and its place in a table.
+/// The overhead of a name: the allocation, its counts, and its place in a table.
 const NAME_IN_TABLE: usize = 64;
 
 /// A type that is found by its name.

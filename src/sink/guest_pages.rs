@@ -14,7 +14,7 @@ use crate::wire::Source;
 /// Pages that are kept at most: 1 GiB of 4 KiB pages would be four times that.
 pub const MAX_PAGES: usize = 65_536;
 
-/// What a page needs beside its content.
+/// The overhead of a page.
 const PAGE_ENTRY: u64 = 100;
 
 /// What is known of a page.

@@ -8,7 +8,7 @@ use crate::wire::Cursor;
 
 /// `QEVM`.
 pub const MAGIC: [u8; 4] = *b"QEVM";
-/// `QCPR`: the small stream beside a CPR transfer.
+/// `QCPR`: the small separate stream of a CPR transfer.
 const MAGIC_CPR: [u8; 4] = *b"QCPR";
 /// A multifd channel.
 const MAGIC_MULTIFD: [u8; 4] = [0x11, 0x22, 0x33, 0x44];

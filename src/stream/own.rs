@@ -159,7 +159,7 @@ impl Walker<'_> {
     }
 }
 
-/// Returns whether an EOF byte, the head of a description and the beginning of its JSON seem to stand here.
+/// Returns whether an EOF byte, the head of a description and the beginning of its JSON seem to be here.
 fn is_candidate(bytes: &[u8], last: bool) -> bool {
     bytes.starts_with(&[RecordType::EOF.0, RecordType::VMDESCRIPTION.0])
         && bytes.get(BEFORE_JSON) == Some(&b'{')

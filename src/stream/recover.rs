@@ -160,7 +160,8 @@ impl Walker<'_> {
         Ok(starts)
     }
 
-    /// Returns whether the footer of a live section stands before `at`; a device section that is not described does not.
+    /// Returns whether `at` follows the footer of a live section; a device section without a description does not
+    /// count.
     fn follows_live_section(&mut self, at: StreamOffset) -> Result<bool> {
         if self.out.footers != Some(true) {
             return Ok(true);

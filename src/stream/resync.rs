@@ -67,7 +67,7 @@ pub(super) fn payload_end(
     }
 }
 
-/// Returns whether a record seems to begin at `at`, behind a footer or where there are none.
+/// Returns whether a record seems to begin at `at`, after a footer or in a stream without footers.
 pub(super) fn record_at(source: &dyn Source, at: StreamOffset, known: &Known<'_>, behind_footer: bool) -> Result<bool> {
     let mut buf = [0; LOOKAHEAD];
     let n =
@@ -114,7 +114,7 @@ fn plausible(bytes: &[u8], last: bool, known: &Known<'_>, behind_footer: bool) -
     }
 }
 
-/// Returns whether the JSON behind an EOF byte, a type and a length begins as QEMU begins it.
+/// Returns whether the JSON after an EOF byte, a type and a length begins as QEMU begins it.
 pub(super) fn begins_description(bytes: &[u8], last: bool) -> bool {
     const LOOK: usize = 70;
     let text = bytes.get(6..bytes.len().min(LOOK)).unwrap_or_default();
@@ -142,7 +142,7 @@ fn is_name_byte(c: &u8) -> bool {
     c.is_ascii_graphic() || *c == b' '
 }
 
-/// Returns whether a section header begins here; nothing when the bytes end before it does.
+/// Returns whether a section header begins here; `None` if the bytes end before it does.
 fn plausible_header(bytes: &[u8], known: &Known<'_>) -> Option<bool> {
     let full = bytes.first() == Some(&RecordType::FULL.0);
     let id = be32(bytes, 1)?;

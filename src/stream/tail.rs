@@ -232,7 +232,7 @@ fn footer_id(source: &dyn Source, end: u64) -> Result<Option<u32>> {
     Ok((n == 5 && mark == RecordType::FOOTER.0).then_some(u32::from_be_bytes(id)))
 }
 
-/// Returns whether the bytes are the header of the device's section, with the footer's id where there is one.
+/// Returns whether the bytes are the header of the device's section, with the footer's id if there is one.
 fn is_header(bytes: &[u8], d: &DeviceSchema, footer: Option<u32>) -> bool {
     let n = d.idstr.len();
     let Some(head) = bytes.get(..6) else { return false };

@@ -40,7 +40,7 @@ pub(super) struct Walker<'a> {
     pub(super) ids: HashSet<u32>,
     /// Whether the walk has tried to go to the device sections.
     pub(super) jumped: bool,
-    /// The device sections as they are found from the end, once they were sought.
+    /// The device sections found by searching from the end, once that was done.
     pub(super) chain: Option<Vec<StreamOffset>>,
     /// A description at the end of the source that has not yet been proved to belong to this stream.
     pub(super) at_the_end: Option<Arc<AtTheEnd>>,

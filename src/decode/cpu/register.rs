@@ -88,7 +88,7 @@ pub struct Register {
 }
 
 impl Register {
-    /// Returns the value as people read it: a count in decimal, anything else in hexadecimal.
+    /// Returns the value as text: a count in decimal, anything else in hexadecimal.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         let v = self.value.as_ref()?;

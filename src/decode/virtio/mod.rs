@@ -1,9 +1,9 @@
 //! Virtio devices over PCI, MMIO and channels, from the field `virtio` of their sections.
 //!
-//! The stream has what the driver chose and what the device keeps in mind: status, negotiated features, configuration
-//! space, and for each queue its place and how far the device has read it (`virtio_save` in `hw/virtio/virtio.c`).
-//! How far the driver is, and what the device gave back, stands in guest memory: [`rings`].
-//! Features that the host offers are not saved; some follow from the presence of a subsection.
+//! The stream contains the driver's choices and the device's state: status, negotiated features, configuration space,
+//! and for each queue its place and how far the device has read it (`virtio_save` in `hw/virtio/virtio.c`). How far
+//! the driver is, and what the device gave back, stands in guest memory: [`rings`]. Features that the host offers are
+//! not saved; some follow from the presence of a subsection.
 
 mod config;
 mod features;
@@ -90,7 +90,7 @@ pub struct Device {
     pub config: Vec<u8>,
     /// Its fields.
     pub config_fields: Vec<ConfigField>,
-    /// What it remembers beside it, such as a network device's addresses.
+    /// Further state of the device, such as a network device's addresses.
     pub own_fields: Vec<ConfigField>,
     /// The queues that the device has.
     pub queues: Vec<Queue>,

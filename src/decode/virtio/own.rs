@@ -1,4 +1,4 @@
-//! What a device remembers by itself, beside its configuration space: field `device` of the blob.
+//! The device's own state apart from its configuration space: field `device` of the blob.
 
 use std::borrow::Cow;
 

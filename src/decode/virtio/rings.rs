@@ -15,7 +15,7 @@ pub trait Memory {
 /// What is found in the rings of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ring {
-    /// Two rings of indices beside the descriptors.
+    /// Two rings of indices and a table of descriptors.
     Split(Split),
     /// One ring of descriptors.
     Packed(PackedRing),

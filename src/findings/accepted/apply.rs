@@ -5,7 +5,7 @@ use toml::value::Date;
 use super::{ACCEPTED_EXPIRED, ACCEPTED_UNUSED, ACCEPTED_VERSION_UNKNOWN, Accepted, Entry, Requirement, Version};
 use crate::findings::{Aspect, Difference, Report, Rule, Severity, Subject};
 
-/// What the entries are judged by, beside the differences.
+/// What entries are judged by, apart from the differences.
 #[derive(Clone, Copy, Debug)]
 pub struct Conditions {
     /// The version of QEMU that wrote the first input, where it is known.

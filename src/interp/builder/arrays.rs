@@ -63,8 +63,8 @@ impl Builder<'_> {
         self.blob_start.saturating_add(self.reader.position())
     }
 
-    /// Makes nodes of the elements of a packed array, unless the section may not have so many; all other nodes are left as
-    /// they are. Tells whether the node is none that is packed.
+    /// Makes nodes from the elements of a packed array, unless that exceeds the section's limit; other nodes are
+    /// unchanged. Returns whether the node is not packed afterwards.
     pub(in crate::interp) fn unpack_one(&self, node: &mut Node) -> bool {
         let Value::Packed(p) = &node.value else { return true };
         let nodes = p.nodes_of_one().saturating_mul(p.len());

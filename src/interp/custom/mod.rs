@@ -12,7 +12,7 @@ mod scsi;
 mod usb_redir;
 mod virtio;
 
-/// What a reader may know about the field beside its bytes.
+/// What a reader may know about the field apart from its bytes.
 pub struct FieldContext<'a> {
     /// The field's description.
     pub field: &'a Field,
