@@ -31,6 +31,8 @@ static BANNED: &[&str] = &[
 
 /// Files not corrected yet. Remove a file from this list when it is.
 static NOT_YET: &[&str] = &[
+    // quotes the output of `src/cli/open.rs`
+    "README.md",
     "src/cli/check.rs",
     "src/cli/diff.rs",
     "src/cli/extract.rs",
