@@ -103,7 +103,7 @@ fn a_wrong_checksum_is_noticed() {
         b[at..at + 40].iter_mut().for_each(|b| *b ^= 0x55);
         let o = run(&b, false, STATE);
         assert!(matches!(o.status.code(), Some(2 | 3)), "{}", said(&o));
-        assert!(said(&o).contains("lzop data is cut or damaged"), "{}", said(&o));
+        assert!(said(&o).contains("lzop data is truncated or damaged"), "{}", said(&o));
     }
 }
 
@@ -338,7 +338,7 @@ fn qcow2_that_is_not_read_says_why() {
     };
     for (what, image, told) in [
         ("encrypted", with(32, &2_u32.to_be_bytes()), "encrypted"),
-        ("data elsewhere", with(72, &4_u64.to_be_bytes()), "in another file"),
+        ("data elsewhere", with(72, &4_u64.to_be_bytes()), "in an external file"),
         ("a feature of the future", with(72, &(1_u64 << 17).to_be_bytes()), "feature bit 17"),
         ("version 4", with(4, &4_u32.to_be_bytes()), "expected 2 or 3, found 4"),
         ("version 1", with(4, &1_u32.to_be_bytes()), "version 1, which has no snapshots"),

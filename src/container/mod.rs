@@ -165,7 +165,7 @@ impl Container {
                         out.push(format!("the libvirt header gives the format {says}, but the body is {found}"));
                     }
                     if !image.complete {
-                        out.push("the save image is incomplete: libvirt marked it as partial".to_owned());
+                        out.push("the save image is unfinished: libvirt marked it as partial".to_owned());
                     }
                 }
                 _ => {}

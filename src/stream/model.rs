@@ -79,7 +79,7 @@ pub enum EndFound {
     Footer,
     /// By searching the next plausible header: a guess.
     NextHeader,
-    /// Not at all: the stream is cut or damaged here.
+    /// Not at all: the stream is truncated or damaged here.
     Nowhere,
 }
 
