@@ -1,19 +1,19 @@
 //! How much memory the input may make the process use.
 //!
-//! What an input asks for (page sets, hashes of pages, device sections, descriptions) is charged here before it is
-//! allocated, so that a small file cannot ask for much, and a refusal is an error and not an abort. The budget is a
-//! constant and the bytes of the input that were read so far, but never more than what the machine has to spare; a
-//! limit that the user gives replaces both.
+//! Page sets, page hashes, device sections, descriptions and other data whose size the input decides are charged here
+//! before they are allocated. A small file therefore cannot use much memory, and a refusal is an error rather than an
+//! abort. The budget is a constant plus the bytes of the input read so far, capped by the memory that the machine can
+//! spare; a limit that the user sets replaces both.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
 
-/// What any input may use: page sets of a dense guest of 1 TiB, or the device state of a large machine.
+/// What any input may use: enough for the page sets of a dense 1 TiB guest, or the device state of a large machine.
 const BASE: u64 = 96 << 20;
 
-/// What each byte of the input adds: a device section is held once.
+/// What each byte of the input adds: a device section is held in memory once.
 const PER_BYTE: u64 = 1;
 
 /// A budget in bytes, shared by everything that reads one or several inputs.
@@ -22,23 +22,23 @@ pub struct Budget(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// What the user said, or what the machine has to spare.
+    /// The user's limit, or what the machine can spare.
     ceiling: u64,
-    /// Whether the ceiling holds whatever the input's size is.
+    /// Whether the ceiling applies regardless of the input's size.
     fixed: bool,
     read: AtomicU64,
     used: AtomicU64,
 }
 
 impl Default for Budget {
-    /// Makes a budget that grows with the input, up to half of the memory that is available.
+    /// Creates a budget that grows with the input, up to half of the memory that is available.
     fn default() -> Self {
         Self::with(available().map_or(u64::MAX, |n| n / 2), false)
     }
 }
 
 impl Budget {
-    /// Makes a budget of so many bytes, whatever the input's size is.
+    /// Creates a budget of `bytes`, regardless of the input's size.
     #[must_use]
     pub fn of(bytes: u64) -> Self {
         Self::with(bytes, true)
@@ -48,13 +48,13 @@ impl Budget {
         Self(Arc::new(Inner { ceiling, fixed, read: AtomicU64::new(0), used: AtomicU64::new(0) }))
     }
 
-    /// Takes note that bytes of an input were read, or can be read.
+    /// Records that `bytes` of an input were read, or can be read.
     pub fn credit(&self, bytes: u64) {
         let add = |n: u64| Some(n.saturating_add(bytes));
         let _ = self.0.read.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
-    /// Returns the limit in bytes as it is now.
+    /// Returns the current limit in bytes.
     #[must_use]
     pub fn limit(&self) -> u64 {
         if self.0.fixed {
@@ -64,13 +64,13 @@ impl Budget {
         BASE.saturating_add(read.saturating_mul(PER_BYTE)).min(self.0.ceiling)
     }
 
-    /// Returns how many bytes are left.
+    /// Returns the number of bytes left.
     #[must_use]
     pub fn room(&self) -> u64 {
         self.limit().saturating_sub(self.0.used.load(Ordering::Relaxed))
     }
 
-    /// Makes an empty charge; `what` names the thing in errors.
+    /// Creates an empty charge; `what` names the thing in errors.
     #[must_use]
     pub fn charge(&self, what: &'static str) -> Charge {
         Charge { budget: self.clone(), what, bytes: 0 }
@@ -79,7 +79,7 @@ impl Budget {
     /// Charges bytes.
     ///
     /// # Errors
-    /// `LimitExceeded` when they are more than what is left.
+    /// `LimitExceeded` when fewer than `bytes` are left.
     pub fn take(&self, bytes: u64, what: &'static str) -> Result<Charge> {
         let mut c = self.charge(what);
         c.set(bytes)?;
@@ -87,7 +87,7 @@ impl Budget {
     }
 }
 
-/// Bytes that are in use; given back when it is dropped.
+/// Bytes in use; returned to the budget on drop.
 #[derive(Debug)]
 pub struct Charge {
     budget: Budget,
@@ -96,10 +96,10 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Changes the charge to so many bytes.
+    /// Changes the charge to `bytes`.
     ///
     /// # Errors
-    /// `LimitExceeded` when they are more than what is left; the charge is as before then.
+    /// `LimitExceeded` when fewer bytes are left; the charge is then unchanged.
     pub fn set(&mut self, bytes: u64) -> Result<()> {
         let limit = self.budget.limit();
         let (old, what) = (self.bytes, self.what);
@@ -115,7 +115,7 @@ impl Charge {
             Err(used) => Err(Error::new(
                 ErrorKind::LimitExceeded,
                 format!(
-                    "{what} need {} of memory, and the limit for this input is {}",
+                    "{what} need {} of memory, but the limit for this input is {}",
                     mib(used.saturating_sub(old).saturating_add(bytes)),
                     mib(limit)
                 ),
@@ -124,7 +124,7 @@ impl Charge {
         }
     }
 
-    /// Returns the bytes that are charged.
+    /// Returns the number of bytes charged.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -132,7 +132,7 @@ impl Charge {
 }
 
 impl Clone for Charge {
-    /// Makes an empty charge on the same budget: what is copied is charged by who copies.
+    /// Creates an empty charge on the same budget; the code that copies the data must charge for it.
     fn clone(&self) -> Self {
         self.budget.charge(self.what)
     }
@@ -146,14 +146,14 @@ impl Drop for Charge {
     }
 }
 
-/// Makes an empty buffer with room for so many bytes.
+/// Creates an empty buffer with room for `bytes`.
 ///
 /// # Errors
 /// `LimitExceeded` when the system refuses the memory.
 pub fn reserve(bytes: usize, what: &str) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     out.try_reserve_exact(bytes).map_err(|_| {
-        Error::new(ErrorKind::LimitExceeded, format!("the system refuses {} of memory for {what}", mib(bytes as u64)))
+        Error::new(ErrorKind::LimitExceeded, format!("the system refused {} of memory for {what}", mib(bytes as u64)))
     })?;
     Ok(out)
 }
@@ -166,8 +166,8 @@ fn mib(bytes: u64) -> String {
     }
 }
 
-/// Returns the bytes that the machine can spare: what is free, less where a limit of the process or of its control group
-/// is lower. `None` where the system does not say.
+/// Returns the bytes that the machine can spare: free memory, or less if a limit of the process or its control group
+/// is lower. `None` if the system does not report it.
 fn available() -> Option<u64> {
     let mut least = field(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?.checked_mul(1 << 10)?;
     if let Some(n) = std::fs::read_to_string("/proc/self/limits").ok().and_then(|t| field(&t, "Max address space")) {
@@ -182,7 +182,7 @@ fn available() -> Option<u64> {
     Some(least)
 }
 
-/// Returns the first number after a name in a text of lines.
+/// Returns the first number after a name in line-based text.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|l| l.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()

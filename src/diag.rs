@@ -1,16 +1,16 @@
-//! Findings that did not stop the work: severity, stable code, place, words.
+//! Findings that did not stop the work: severity, stable code, place and message.
 
 use crate::error::Error;
 use crate::limits::MAX_DIAGNOSTICS;
 use crate::offset::StreamRange;
 
-/// How much a [`Diagnostic`] weighs.
+/// The severity of a [`Diagnostic`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Level {
-    /// Worth knowing; nothing is missing.
+    /// Worth knowing; the result is complete.
     Note,
-    /// Something unusual that was got round; the result is complete.
+    /// Something unusual was worked around; the result is complete.
     Warning,
     /// Something is missing from the result.
     Error,
@@ -31,13 +31,13 @@ impl Level {
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How much it weighs.
+    /// Its severity.
     pub level: Level,
-    /// A stable word for machines, such as `vmdesc-size`.
+    /// A stable code for machines, such as `vmdesc-size`.
     pub code: &'static str,
-    /// The bytes it is about, where there are any.
+    /// The bytes it is about, if any.
     pub range: Option<StreamRange>,
-    /// The section, or the path inside it, where there is one.
+    /// The section, or the path inside it, if any.
     pub path: Option<String>,
     /// What was found.
     pub message: String,
@@ -76,7 +76,7 @@ impl Diagnostics {
         self.push(Diagnostic { level, code, range, path: path.map(str::to_owned), message: message.into() });
     }
 
-    /// Adds an error that was survived.
+    /// Adds an error after which the work went on.
     pub fn survived(&mut self, code: &'static str, e: &Error) {
         self.push(Diagnostic {
             level: Level::Error,
@@ -87,7 +87,7 @@ impl Diagnostics {
         });
     }
 
-    /// Returns the findings in the order in which they came.
+    /// Returns the findings in the order in which they were added.
     #[must_use]
     pub fn list(&self) -> &[Diagnostic] {
         &self.list
@@ -99,7 +99,7 @@ impl Diagnostics {
         self.dropped
     }
 
-    /// Tells whether anything is missing from the result.
+    /// Returns whether anything is missing from the result.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.errors > 0

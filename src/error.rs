@@ -7,15 +7,15 @@ use std::fmt;
 use crate::offset::{FileOffset, StreamOffset};
 use crate::text::{Name, line};
 
-/// What sort of obstacle an [`Error`] is.
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The operating system refused an operation on a file.
     Io,
-    /// The input is something else than saved machine state.
+    /// The input is not saved machine state.
     NotASaveImage,
-    /// The input is what it should be, but of a kind that cannot be read.
+    /// The input is recognised, but its format or feature cannot be read.
     Unsupported,
     /// The input does not hold what was asked for, such as a page that was not sent.
     Missing,
@@ -119,7 +119,7 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// An operation that cannot go on: one word wide, with offset, path and cause.
+/// An operation that failed: message, offset, path and cause, in one boxed word.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -136,7 +136,7 @@ struct Inner {
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Returns text on one line in which everything is visible; names from the input are so already.
+/// Returns text on one line with invisible characters escaped; names from the input are already escaped.
 fn printable(text: impl Into<String>) -> String {
     let text = text.into();
     match line(&text) {
@@ -146,7 +146,7 @@ fn printable(text: impl Into<String>) -> String {
 }
 
 impl Error {
-    /// Makes an error without a position.
+    /// Creates an error without a position.
     #[cold]
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
@@ -161,21 +161,21 @@ impl Error {
         }))
     }
 
-    /// Makes a [`ErrorKind::Corrupt`] error at a stream offset.
+    /// Creates a [`ErrorKind::Corrupt`] error at a stream offset.
     #[cold]
     #[must_use]
     pub fn corrupt(at: StreamOffset, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Corrupt, message).at(at)
     }
 
-    /// Makes a [`ErrorKind::Truncated`] error at a stream offset.
+    /// Creates a [`ErrorKind::Truncated`] error at a stream offset.
     #[cold]
     #[must_use]
     pub fn truncated(at: StreamOffset, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Truncated, message).at(at)
     }
 
-    /// Makes an [`ErrorKind::Io`] error with its cause.
+    /// Creates an [`ErrorKind::Io`] error with its cause.
     #[cold]
     #[must_use]
     pub fn io(message: impl Into<String>, cause: std::io::Error) -> Self {
@@ -205,38 +205,38 @@ impl Error {
         self
     }
 
-    /// Adds what the user can try.
+    /// Adds what the user can do about it.
     #[must_use]
     pub fn hint(mut self, remedy: impl Into<Remedy>) -> Self {
         self.0.remedy = Some(remedy.into());
         self
     }
 
-    /// Returns what sort of obstacle this is.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns the text without position and path.
+    /// Returns the message without position and path.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// Returns where in the stream it happened.
+    /// Returns the stream offset, if known.
     #[must_use]
     pub fn stream_offset(&self) -> Option<StreamOffset> {
         self.0.stream
     }
 
-    /// Returns where in the file it happened.
+    /// Returns the file offset, if known.
     #[must_use]
     pub fn file_offset(&self) -> Option<FileOffset> {
         self.0.file
     }
 
-    /// Returns the path, outermost frame first, or nothing when there is none.
+    /// Returns the path, outermost frame first, or `None` if there is none.
     #[must_use]
     pub fn path(&self) -> Option<String> {
         if self.0.path.is_empty() {
@@ -245,7 +245,7 @@ impl Error {
         Some(self.0.path.iter().rev().map(String::as_str).collect::<Vec<_>>().join(" > "))
     }
 
-    /// Returns what the user can try.
+    /// Returns what the user can do about it.
     #[must_use]
     pub fn remedy(&self) -> Option<&Remedy> {
         self.0.remedy.as_ref()

@@ -11,7 +11,7 @@ macro_rules! named {
         impl $name {
             $($(#[$vdoc])* pub const $konst: Self = Self($value);)*
 
-            /// Returns QEMU's name, or nothing for a number that is not known.
+            /// Returns QEMU's name, or `None` for an unknown number.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {
@@ -69,9 +69,9 @@ named! {
         POSTCOPY_ADVISE = 3 => "POSTCOPY_ADVISE",
         /// Tells the destination to listen for page faults.
         POSTCOPY_LISTEN = 4 => "POSTCOPY_LISTEN",
-        /// Tells the destination to run.
+        /// Tells the destination to run the guest.
         POSTCOPY_RUN = 5 => "POSTCOPY_RUN",
-        /// Lists ranges of pages that were sent and are stale.
+        /// Lists ranges of pages that were sent but have since changed.
         POSTCOPY_RAM_DISCARD = 6 => "POSTCOPY_RAM_DISCARD",
         /// A package of sections and commands.
         PACKAGED = 7 => "PACKAGED",
@@ -90,7 +90,7 @@ named! {
 pub mod ram_flag {
     /// Obsolete since 2009: a zlib blob follows.
     pub const FULL: u64 = 0x001;
-    /// One fill byte stands for the page.
+    /// One fill byte represents the page.
     pub const ZERO: u64 = 0x002;
     /// The block list.
     pub const MEM_SIZE: u64 = 0x004;
@@ -98,11 +98,11 @@ pub mod ram_flag {
     pub const PAGE: u64 = 0x008;
     /// The end of this section's payload.
     pub const EOS: u64 = 0x010;
-    /// The same block as the page before; no name.
+    /// The page is in the same block as the one before; no block name follows.
     pub const CONTINUE: u64 = 0x020;
-    /// A difference to the page's last content.
+    /// An XBZRLE delta against the page's previous content.
     pub const XBZRLE: u64 = 0x040;
-    /// RDMA: the data goes another way.
+    /// RDMA: the data is transferred separately.
     pub const HOOK: u64 = 0x080;
     /// The page, compressed by zlib (QEMU 2.4 to 9.0).
     pub const COMPRESS_PAGE: u64 = 0x100;
@@ -110,14 +110,14 @@ pub mod ram_flag {
     pub const MULTIFD_FLUSH: u64 = 0x200;
 }
 
-/// The byte that stands for a NULL pointer in an array of pointers (`migration/vmstate-types.c`, `put_nullptr`).
+/// The byte that represents a NULL pointer in an array of pointers (`migration/vmstate-types.c`, `put_nullptr`).
 pub const NULL_POINTER: u8 = 0x30;
-/// The byte that stands before an element that is there (QEMU 11.x).
+/// The byte that precedes a non-NULL element (QEMU 11.x).
 pub const VALID_POINTER: u8 = 0x31;
 
 impl Command {
-    /// Returns the length of the payload of a command that has one length only (`mig_cmd_args` in
-    /// `migration/savevm.c`); QEMU refuses any other.
+    /// Returns the payload length of a command that has a fixed one (`mig_cmd_args` in `migration/savevm.c`); QEMU
+    /// refuses any other length.
     #[must_use]
     pub const fn payload_len(self) -> Option<u16> {
         match self.0 {

@@ -1,4 +1,4 @@
-//! Positions, each in a type of its own, so that an offset into the stream never indexes the file or guest memory.
+//! Positions, each in a type of its own, so that a stream offset cannot be used to index the file or guest memory.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ macro_rules! offset {
         }
 
         impl $name {
-            /// Returns the position `bytes` further on, or the last position there is.
+            /// Returns the position `bytes` further on, saturating at the largest offset.
             #[must_use]
             pub const fn plus(self, bytes: u64) -> Self {
                 Self(self.0.saturating_add(bytes))
@@ -46,18 +46,18 @@ offset!(
 pub struct StreamRange {
     /// The first byte.
     pub start: StreamOffset,
-    /// One past the last byte; never below `start`.
+    /// One past the last byte; never less than `start`.
     pub end: StreamOffset,
 }
 
 impl StreamRange {
-    /// Makes the range from `start` up to `end`; an `end` before `start` gives an empty range.
+    /// Creates the range from `start` up to `end`; an `end` before `start` gives an empty range.
     #[must_use]
     pub fn new(start: u64, end: u64) -> Self {
         Self { start: StreamOffset(start), end: StreamOffset(end.max(start)) }
     }
 
-    /// Makes the range of `len` bytes from `start`.
+    /// Creates the range of `len` bytes from `start`.
     #[must_use]
     pub const fn with_len(start: u64, len: u64) -> Self {
         Self { start: StreamOffset(start), end: StreamOffset(start.saturating_add(len)) }
@@ -69,7 +69,7 @@ impl StreamRange {
         self.end.0.saturating_sub(self.start.0)
     }
 
-    /// Tells whether the range holds no byte.
+    /// Returns whether the range holds no byte.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,8 +1,8 @@
-//! Text from the input, which may hold what a terminal, a log or a CI runner obeys.
+//! Text from the input, which may contain control sequences for a terminal, a log or a CI runner.
 //!
-//! [`Name`] is the only form in which such text is kept. Its `Display` and `Debug` print nothing but visible characters;
-//! whoever needs the text itself, to compare or to write JSON, asks for it with [`Name::exact`]. `tests/layering.rs` holds
-//! the list of places in `render` and `cli` that may.
+//! [`Name`] is the only form in which such text is kept. Its `Display` and `Debug` print only visible characters.
+//! Code that needs the text itself, to compare it or to write JSON, calls [`Name::exact`]. `tests/layering.rs` lists
+//! the places in `render` and `cli` that may do so.
 //!
 //! A character that is not visible is written as `\u{1b}`, its number in hexadecimal, line ends and tabs too. A backslash stays, except
 //! that one before `u{` is written as `\u{5c}`: so no two texts look the same, and Windows paths stay readable. The marks by which CI runners know
@@ -20,31 +20,31 @@ use serde::{Serialize, Serializer};
 pub struct Name(Arc<str>);
 
 impl Name {
-    /// Makes a name of text.
+    /// Creates a name from text.
     #[must_use]
     pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 
-    /// Makes a name of bytes; those that are not UTF-8 come out as replacement characters.
+    /// Creates a name from bytes; invalid UTF-8 becomes replacement characters.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(String::from_utf8_lossy(bytes).into())
     }
 
-    /// Returns the name without text.
+    /// Returns the empty name.
     #[must_use]
     pub fn empty() -> &'static Self {
         &EMPTY
     }
 
-    /// Returns the text itself, which must not be printed.
+    /// Returns the text itself, which must not be printed unescaped.
     #[must_use]
     pub fn exact(&self) -> &str {
         &self.0
     }
 
-    /// Tells whether there is no text.
+    /// Returns whether the text is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -56,44 +56,44 @@ impl Name {
         self.0.len()
     }
 
-    /// Tells whether the text begins so.
+    /// Returns whether the text starts with `head`.
     #[must_use]
     pub fn starts_with(&self, head: &str) -> bool {
         self.0.starts_with(head)
     }
 
-    /// Tells whether the text ends so.
+    /// Returns whether the text ends with `tail`.
     #[must_use]
     pub fn ends_with(&self, tail: &str) -> bool {
         self.0.ends_with(tail)
     }
 
-    /// Tells whether the text ends with another.
+    /// Returns whether the text ends with another name.
     #[must_use]
     pub fn ends_with_name(&self, tail: &Self) -> bool {
         self.0.ends_with(&*tail.0)
     }
 
-    /// Tells whether this is somewhere in the text.
+    /// Returns whether the text contains `part`.
     #[must_use]
     pub fn contains(&self, part: &str) -> bool {
         self.0.contains(part)
     }
 
-    /// Returns what follows the last separator; all of it where there is none.
+    /// Returns the text after the last separator, or all of it if there is none.
     #[must_use]
     pub fn last_of(&self, separator: char) -> Self {
         self.0.rsplit(separator).next().unwrap_or_default().into()
     }
 
-    /// Returns the text without its beginning, where it begins so.
+    /// Returns the text without the prefix `head`, or `None` if it does not start with that.
     #[must_use]
     pub fn strip_prefix(&self, head: &str) -> Option<Self> {
         self.0.strip_prefix(head).map(Self::from)
     }
 }
 
-/// The name that is none.
+/// The empty name.
 static EMPTY: LazyLock<Name> = LazyLock::new(|| Name("".into()));
 
 impl Default for Name {
@@ -109,7 +109,7 @@ impl fmt::Display for Name {
 }
 
 impl fmt::Debug for Name {
-    /// Writes the text in quotation marks; one inside has a backslash before it.
+    /// Writes the text in quotation marks; a quotation mark inside is preceded by a backslash.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&quoted(&self.0))
     }
@@ -175,7 +175,7 @@ impl PartialEq<Name> for &str {
     }
 }
 
-/// Returns text that is on its way to a line of output in a form that can be printed.
+/// Returns text in a printable form, for a line of output.
 #[must_use]
 pub fn escaped(text: &str) -> Cow<'_, str> {
     escape(text, true)
@@ -195,15 +195,16 @@ pub fn quoted(text: &str) -> String {
     out
 }
 
-/// Returns a line that was put together, parts of it escaped already, without what is still invisible in it.
+/// Returns an assembled line, whose parts may already be escaped, with any remaining invisible characters escaped.
 ///
-/// This is the net below [`Name`]: it finds something only in text of the system or of a library that quotes the input.
+/// This is a second safeguard after [`Name`]: it changes only text of the system or of a library that quotes the
+/// input.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, false)
 }
 
-/// Returns lines that were put together, as [`line()`] does; their ends are kept.
+/// Escapes assembled lines as [`line()`] does; line ends are kept.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
     if text.lines().all(|l| matches!(line(l), Cow::Borrowed(_))) && !text.contains('\r') {
@@ -212,7 +213,8 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n").into()
 }
 
-/// Returns XML in which what is not visible is a character reference, which a parser reads as the same; line ends and tabs stay.
+/// Returns XML in which invisible characters are character references, which a parser reads as the same text; line
+/// ends and tabs stay.
 #[must_use]
 pub fn xml(text: &Name) -> String {
     let mut out = String::with_capacity(text.len());
@@ -226,13 +228,13 @@ pub fn xml(text: &Name) -> String {
     out
 }
 
-/// Returns names as a list for a sentence: `a, b, c`.
+/// Returns names as a comma-separated list: `a, b, c`.
 #[must_use]
 pub fn list<'n>(names: impl IntoIterator<Item = &'n Name>) -> String {
     names.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns a path as it can be printed; names of files may hold anything but a slash.
+/// Returns a path in printable form; file names may contain any character but a slash.
 #[must_use]
 pub fn shown(path: impl AsRef<Path>) -> Name {
     Name(path.as_ref().to_string_lossy().into())
@@ -270,7 +272,7 @@ fn escape(text: &str, backslashes: bool) -> Cow<'_, str> {
     out.into()
 }
 
-/// Tells whether a character shows itself and does nothing else.
+/// Returns whether a character is visible and has no other effect.
 ///
 /// The standard library's `Debug` knows control and format characters (bidi controls and zero-width ones among them), line and paragraph
 /// separators, spaces other than the usual one, private use and what is not assigned. Not visible either are the characters that
@@ -283,7 +285,7 @@ pub fn is_visible(c: char) -> bool {
     let ignorable = matches!(c,
         '\u{034f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}'
         | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}');
-    // behind a letter, since a combining mark is escaped only where it has nothing to combine with
+    // tested after a letter, since a combining mark is escaped only when it has nothing to combine with
     let mut room = [b'a', 0, 0, 0, 0];
     let (_, tail) = room.split_at_mut(1);
     let end = c.encode_utf8(tail).len().saturating_add(1);

@@ -32,7 +32,7 @@ fn problems(said: &str) -> Vec<&str> {
 #[test]
 fn what_no_qemu_loads_is_not_sound() {
     for (name, why) in [
-        ("chk-described-no-section", "is described but has no section"),
+        ("chk-described-no-section", "is in the description but has no section"),
         ("chk-dup-block", "two RAM blocks are called"),
         ("chk-no-ram", "no ram section"),
         ("chk-ram-never-ends", "no END"),

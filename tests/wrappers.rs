@@ -103,7 +103,7 @@ fn a_wrong_checksum_is_noticed() {
         b[at..at + 40].iter_mut().for_each(|b| *b ^= 0x55);
         let o = run(&b, false, STATE);
         assert!(matches!(o.status.code(), Some(2 | 3)), "{}", said(&o));
-        assert!(said(&o).contains("lzop data is cut or damaged"), "{}", said(&o));
+        assert!(said(&o).contains("lzop data is truncated or damaged"), "{}", said(&o));
     }
 }
 
@@ -155,9 +155,9 @@ fn what_libvirt_says_is_shown() {
 #[test]
 fn the_bytes_of_the_body_have_the_last_word() {
     for (format, body, told) in [
-        (1, stream(), "the libvirt header says gzip, the body is raw"),
-        (0, pack("xz", &stream()), "the libvirt header says raw, the body is xz"),
-        (9, stream(), "the libvirt header says unknown (9), the body is raw"),
+        (1, stream(), "the libvirt header gives the format gzip, but the body is raw"),
+        (0, pack("xz", &stream()), "the libvirt header gives the format raw, but the body is xz"),
+        (9, stream(), "the libvirt header gives the format unknown (9), but the body is raw"),
     ] {
         let image = Header { format, ..Header::default() }.around(&body);
         same("another format", &image, &[]);
@@ -322,7 +322,7 @@ fn qcow2_snapshots_are_chosen() {
     let twice = Qcow2 { snapshots: vec![("1", b"a", stream()), ("2", b"a", stream())], ..Qcow2::default() };
     same("by id", &twice.bytes(), &["--snapshot", "2"]);
     let o = run(&twice.bytes(), false, &[STATE, &["--snapshot", "a"]].concat());
-    assert!(said(&o).contains("2 snapshots are called"), "{}", said(&o));
+    assert!(said(&o).contains("2 snapshots are named"), "{}", said(&o));
     let o = run(&Qcow2::default().bytes(), false, STATE);
     assert_eq!(o.status.code(), Some(2));
     assert!(said(&o).contains("without internal snapshots") && said(&o).contains("qemu-img convert"), "{}", said(&o));
@@ -338,7 +338,7 @@ fn qcow2_that_is_not_read_says_why() {
     };
     for (what, image, told) in [
         ("encrypted", with(32, &2_u32.to_be_bytes()), "encrypted"),
-        ("data elsewhere", with(72, &4_u64.to_be_bytes()), "in another file"),
+        ("data elsewhere", with(72, &4_u64.to_be_bytes()), "in an external file"),
         ("a feature of the future", with(72, &(1_u64 << 17).to_be_bytes()), "feature bit 17"),
         ("version 4", with(4, &4_u32.to_be_bytes()), "expected 2 or 3, found 4"),
         ("version 1", with(4, &1_u32.to_be_bytes()), "version 1, which has no snapshots"),

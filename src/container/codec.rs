@@ -1,6 +1,6 @@
 //! Compressed inputs: one of the codecs that libvirt and `migrate "exec:gzip …"` use, unpacked in a second thread.
 //!
-//! What comes out is a pipe: read once, forwards. Several members or frames behind each other are one input.
+//! The output is a pipe: read once, forwards. Consecutive members or frames are one input.
 
 #[cfg(feature = "xz")]
 use std::io::BufRead;
@@ -13,8 +13,8 @@ use liblzma::stream::{Action, CONCATENATED, Status, Stream};
 
 use super::lzop::LzopReader;
 
-/// The largest window of zstd data: 128 MiB, what `zstd --long` and `-19 --ultra` write and what the tool itself reads without
-/// being asked.
+/// The largest window of zstd data: 128 MiB, which `zstd --long` and `-19 --ultra` write and the zstd tool reads by
+/// default.
 #[cfg(feature = "zstd")]
 const MAX_ZSTD_LOG: u32 = 27;
 /// The memory that xz data may ask for. `xz -9` needs 65 MiB.
@@ -81,7 +81,7 @@ impl Codec {
             #[cfg(feature = "zstd")]
             Self::Zstd => {
                 let mut d = zstd::Decoder::new(input)?;
-                // the window is memory; `zstd --long=31` asks for 2 GiB of it
+                // the window is held in memory; `zstd --long=31` needs 2 GiB
                 d.window_log_max(MAX_ZSTD_LOG)?;
                 Box::new(d)
             }
@@ -95,7 +95,7 @@ impl Codec {
 }
 
 #[cfg(feature = "xz")]
-/// Unpacks xz. What stands in front of damaged data, or of rubbish behind the end, is given out before the error is.
+/// Unpacks xz. Data before damaged data, or before garbage after the end, is returned before the error.
 struct XzReader {
     input: io::BufReader<Box<dyn Read + Send>>,
     stream: Stream,
@@ -129,12 +129,12 @@ impl Read for XzReader {
     }
 }
 
-/// What became of the unpacking; shared with the thread that does it.
+/// The error of the unpacking, if any; shared with the thread that unpacks.
 #[derive(Clone, Debug, Default)]
 pub struct Fault(Arc<Mutex<Option<String>>>);
 
 impl Fault {
-    /// Returns what went wrong, if something did.
+    /// Returns the error, if there was one.
     #[must_use]
     pub fn get(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -149,8 +149,8 @@ impl Fault {
 const PIECE: usize = 256 << 10;
 const QUEUE: usize = 8;
 
-/// Unpacks in a thread of its own, or while it is read where no thread can be started. Damaged data ends the output early,
-/// and `fault` then says why; an input that cannot be read is an error of the output too.
+/// Unpacks in a separate thread, or on demand if no thread can be started. Damaged data ends the output early, and
+/// `fault` then has the reason; an input that cannot be read is also an error of the output.
 pub(super) fn unpack(codec: Codec, input: Box<dyn Read + Send>, fault: &Fault) -> io::Result<Box<dyn Read + Send>> {
     let decoder = codec.decoder(input)?;
     let decoding = Decoding { codec, decoder, fault: fault.clone(), given: 0, end: None };
@@ -181,7 +181,7 @@ struct Decoding {
     codec: Codec,
     decoder: Box<dyn Read + Send>,
     fault: Fault,
-    /// Bytes that came out.
+    /// Number of bytes of output.
     given: u64,
     /// How it ended: well, or because the input could not be read.
     end: Option<io::Result<()>>,
@@ -202,7 +202,7 @@ impl Read for Decoding {
                 Err(e) => {
                     let at = self.given.saturating_add(n as u64);
                     let name = self.codec.name();
-                    let mut what = format!("the {name} data is cut or damaged behind {at} bytes of output: {e}");
+                    let mut what = format!("the {name} data is truncated or damaged after {at} bytes of output: {e}");
                     if self.codec == Codec::Zstd && what.contains("memory") {
                         what += "; unpack it with `zstd -dc --long=31` and read that";
                     }
@@ -219,7 +219,7 @@ impl Read for Decoding {
     }
 }
 
-/// Sends pieces until the end, or until nobody listens any more because the question has been answered.
+/// Sends pieces until the end, or until the receiver is gone.
 fn pump(mut decoding: Decoding, to: &SyncSender<io::Result<Vec<u8>>>) {
     loop {
         let mut piece = vec![0; PIECE];

@@ -28,7 +28,7 @@ const MAX_XML: u64 = 16 << 20;
 pub(super) const MAGIC_WHOLE: &[u8; 16] = b"LibvirtQemudSave";
 pub(super) const MAGIC_PART: &[u8; 16] = b"LibvirtQemudPart";
 
-/// What a libvirt save image says beside the stream.
+/// Information in a libvirt save image apart from the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LibvirtImage {
     /// Whether the image was finished.
@@ -37,7 +37,7 @@ pub struct LibvirtImage {
     pub big_endian: bool,
     /// The version of the header.
     pub version: u32,
-    /// Whether the guest is to run when it is restored.
+    /// Whether the guest will run after it is restored.
     pub was_running: bool,
     /// The number of the encoding.
     pub format: u32,
@@ -45,7 +45,7 @@ pub struct LibvirtImage {
     pub xml: Name,
     /// The XML of the cookie.
     pub cookie: Option<Name>,
-    /// Where the stream, or what unpacks to it, begins.
+    /// Where the stream, or the compressed form of it, begins.
     pub body: u64,
 }
 
@@ -85,7 +85,7 @@ impl LibvirtImage {
     }
 }
 
-/// Tells whether a file begins like a save image.
+/// Returns whether a file begins like a save image.
 pub(super) fn is_libvirt(head: &[u8]) -> bool {
     head.starts_with(MAGIC_WHOLE) || head.starts_with(MAGIC_PART)
 }
@@ -116,14 +116,14 @@ pub(super) fn read(source: &dyn Source) -> Result<LibvirtImage> {
     let (format, cookie_at) = if version == 1 { (0, 0) } else { (word(28), u64::from(word(32))) };
     let body = HEADER.saturating_add(data_len);
     if data_len == 0 {
-        return Err(within(Error::corrupt(StreamOffset(20), "expected some bytes of XML, found a length of 0")));
+        return Err(within(Error::corrupt(StreamOffset(20), "expected XML, found a length of 0")));
     }
     let too_long =
-        || Error::truncated(StreamOffset(20), format!("XML of {data_len} bytes reaches behind the end of the file"));
+        || Error::truncated(StreamOffset(20), format!("XML of {data_len} bytes extends past the end of the file"));
     if source.size().is_some_and(|s| body > s) {
         return Err(within(too_long()));
     }
-    // the end of a pipe is known when it is there
+    // a pipe's end is not known before it is reached
     let within = |e: Error| within(if e.kind() == ErrorKind::Truncated { too_long() } else { e });
     let area = c.take_vec(data_len.min(MAX_XML), MAX_XML, "XML").map_err(within)?;
     // a hostile length must not make a pipe keep it all

@@ -8,11 +8,11 @@
 //! | 4, \[4\] | flags; filter, with flag 0x800 |
 //! | 4, 4, \[4\] | mode; time; its high half, from 0x0940 |
 //! | 1 + n | name |
-//! | 4 | checksum of the header behind the magic: CRC-32 with flag 0x1000, Adler-32 without |
+//! | 4 | checksum of the header after the magic: CRC-32 with flag 0x1000, Adler-32 without |
 //! | \[4 + n + 4\] | an extra field and its checksum, with flag 0x40 |
 //!
-//! Then blocks: be32 length unpacked (0 ends the member), be32 length packed, the checksums that the flags tell, data; data
-//! as long as unpacked is not packed.
+//! Then blocks: be32 length unpacked (0 ends the member), be32 length packed, the checksums selected by the flags,
+//! data; data as long as unpacked is not packed.
 
 use std::io::{self, Read};
 
@@ -69,9 +69,9 @@ impl LzopReader {
                 Err(e) => return Err(e),
             }
         }
-        // what follows a member and is none is not ours
+        // data after a member that is not another member is not part of the input
         if n < magic.len() || magic != MAGIC {
-            return if self.flags.is_none() { Err(bad("no lzop header")) } else { Ok(false) };
+            return if self.flags.is_none() { Err(bad("expected an lzop header")) } else { Ok(false) };
         }
         let version = self.be(2)?;
         self.be(2)?;
@@ -81,14 +81,14 @@ impl LzopReader {
         }
         let method = self.be(1)?;
         if !(1..=3).contains(&method) {
-            return Err(bad(format!("lzop method {method}: only LZO1X is read")));
+            return Err(bad(format!("lzop method {method} is not supported, only LZO1X")));
         }
         if newer {
             self.be(1)?;
         }
         let flags = self.be(4)?;
         if flags & FILTER != 0 {
-            return Err(bad("lzop filters are not read"));
+            return Err(bad("lzop filters are not supported"));
         }
         self.be(4)?;
         self.be(4)?;
@@ -107,7 +107,7 @@ impl LzopReader {
         Ok(true)
     }
 
-    /// Reads the length that begins a block; nothing where the input ends instead.
+    /// Reads the length at the start of a block, or returns `None` if the input ends there.
     fn block_length(&mut self) -> io::Result<Option<usize>> {
         let mut first = [0];
         if let Err(e) = self.input.read_exact(&mut first) {
@@ -145,7 +145,7 @@ impl LzopReader {
                 check(ADLER32_PACKED, self)?;
                 check(CRC32_PACKED, self)?;
             }
-            // bytes are taken as they come, so that a length alone allocates nothing
+            // bytes are read as they arrive, so that a length alone allocates nothing
             let mut data = Vec::new();
             self.input.by_ref().take(packed as u64).read_to_end(&mut data)?;
             if data.len() < packed {
@@ -162,10 +162,10 @@ impl LzopReader {
                 self.block = data;
             }
             if let Some(a) = adler.filter(|a| *a != adler2::adler32_slice(&self.block)) {
-                return Err(bad(format!("lzop: expected the checksum {a:#010x} of a block, found another")));
+                return Err(bad(format!("lzop: block does not match its checksum {a:#010x}")));
             }
             if let Some(c) = crc.filter(|c| *c != crc32(&self.block)) {
-                return Err(bad(format!("lzop: expected the CRC {c:#010x} of a block, found another")));
+                return Err(bad(format!("lzop: block does not match its CRC {c:#010x}")));
             }
             return Ok(true);
         }

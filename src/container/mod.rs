@@ -1,7 +1,7 @@
 //! What a file is, by its content, and how its stream is reached.
 //!
-//! A raw stream is read in place. A libvirt save image is a header in front of one; a qcow2 snapshot maps one; a codec
-//! around any of them turns it into a pipe, which is read once. Names of files say nothing.
+//! A raw stream is read in place. A libvirt save image is a header in front of one; a qcow2 snapshot maps one; a
+//! codec around any of them turns it into a pipe, which is read once. File names are not considered.
 
 mod codec;
 mod libvirt;
@@ -61,7 +61,7 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// Returns what output calls it.
+    /// Returns its name for output.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -91,7 +91,7 @@ pub struct Settings {
 }
 
 impl Container {
-    /// Makes a container of a bare stream.
+    /// Creates a container of a bare stream.
     #[must_use]
     pub fn raw(source: Arc<dyn Source>) -> Self {
         let budget = Budget::default();
@@ -99,7 +99,7 @@ impl Container {
         Self { layers: Vec::new(), stream_start: FileOffset(0), in_place: true, source, budget }
     }
 
-    /// Returns what output calls the wrappers: `raw stream`, or their names.
+    /// Returns the names of the wrappers for output, or `raw stream`.
     #[must_use]
     pub fn name(&self) -> String {
         if self.layers.is_empty() {
@@ -120,7 +120,7 @@ impl Container {
         self.layers.iter().find_map(|l| if let Layer::Qcow2(i) = l { Some(&**i) } else { None })
     }
 
-    /// Returns what is missing from the stream because its wrapper is damaged. Whole only once the stream has
+    /// Returns what is missing from the stream because its wrapper is damaged. Complete only after the stream has
     /// been read to its end.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
@@ -133,7 +133,7 @@ impl Container {
         out
     }
 
-    /// Returns what is odd about the wrapper, and hides nothing.
+    /// Returns warnings about the wrapper.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         let mut out = Vec::new();
@@ -151,10 +151,10 @@ impl Container {
                             "unknown" => format!("unknown ({})", image.format),
                             name => name.to_owned(),
                         };
-                        out.push(format!("the libvirt header says {says}, the body is {found}"));
+                        out.push(format!("the libvirt header gives the format {says}, but the body is {found}"));
                     }
                     if !image.complete {
-                        out.push("the save image is unfinished: libvirt marks it as partial".to_owned());
+                        out.push("the save image is unfinished: libvirt marked it as partial".to_owned());
                     }
                 }
                 _ => {}
@@ -173,11 +173,11 @@ impl std::fmt::Debug for Container {
 /// Opens a file.
 ///
 /// # Errors
-/// `Io`; `NotASaveImage` and `Unsupported`, with the name of what the file is instead.
+/// `Io`; `NotASaveImage` and `Unsupported`, naming the file's actual type.
 pub fn open(path: &Path, settings: &Settings) -> Result<Container> {
     let shown = shown(path);
     let file = File::open(path).map_err(|e| Error::io(format!("cannot open {shown}"), e))?;
-    let meta = file.metadata().map_err(|e| Error::io(format!("cannot look at {shown}"), e))?;
+    let meta = file.metadata().map_err(|e| Error::io(format!("cannot stat {shown}"), e))?;
     if meta.is_dir() {
         return Err(Error::new(ErrorKind::NotASaveImage, format!("{shown}: expected a file, found a directory")));
     }
@@ -192,7 +192,7 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Container> {
 /// Opens a reader that cannot seek.
 ///
 /// # Errors
-/// As [`open`].
+/// Same as [`open`].
 pub fn from_reader(reader: Box<dyn Read + Send>, settings: &Settings) -> Result<Container> {
     let reader = Box::new(Credited { inner: reader, budget: settings.budget.clone() });
     let way = Way { settings, offset: settings.offset, layers: vec![Layer::Pipe] };
@@ -249,7 +249,7 @@ fn head_of(source: &dyn Source) -> Result<Vec<u8>> {
 /// The way inwards, wrapper by wrapper.
 struct Way<'a> {
     settings: &'a Settings,
-    /// Bytes that the user said to pass over and that have not been; they are counted behind the codecs around them.
+    /// Bytes that the user asked to skip and that have not been skipped yet, counted after the codecs around them.
     offset: u64,
     layers: Vec<Layer>,
 }
@@ -257,7 +257,7 @@ struct Way<'a> {
 impl Way<'_> {
     fn too_deep(&self) -> Result<()> {
         if self.layers.len() > MAX_LAYERS {
-            let what = format!("more than {MAX_LAYERS} wrappers around each other");
+            let what = format!("more than {MAX_LAYERS} nested wrappers");
             return Err(Error::new(ErrorKind::LimitExceeded, what));
         }
         Ok(())
@@ -267,7 +267,7 @@ impl Way<'_> {
         PipeSource::new(reader).with_tmpdir(self.settings.tmpdir.clone())
     }
 
-    /// Goes on in a file, whose bytes from `base` on are what is left to open.
+    /// Continues in a file; the bytes from `base` on are still to be opened.
     fn seekable(mut self, mut file: File, base: u64, in_place: bool) -> Result<Container> {
         self.too_deep()?;
         let failed = |e| Error::io("cannot read the input", e);
@@ -318,7 +318,7 @@ impl Way<'_> {
         self.pipe(unpacked, 0)
     }
 
-    /// Goes on in a reader that stands `base` bytes behind the beginning of its file.
+    /// Continues in a reader positioned `base` bytes after the start of its file.
     fn pipe(mut self, reader: Box<dyn Read + Send>, base: u64) -> Result<Container> {
         self.too_deep()?;
         let source = self.pipe_source(reader);
@@ -345,7 +345,7 @@ impl Way<'_> {
         Ok(Container { layers: self.layers, stream_start: FileOffset(base), in_place: false, source, budget })
     }
 
-    /// A qcow2 image needs seeking: it is copied to a temporary file, which has no name and goes with the process.
+    /// A qcow2 image needs seeking, so it is copied to an unnamed temporary file, which disappears with the process.
     fn spool(self, source: PipeSource) -> Result<Container> {
         let failed = |e| Error::io("cannot copy the input to a temporary file", e);
         let mut file = match &self.settings.tmpdir {
@@ -357,7 +357,7 @@ impl Way<'_> {
         self.seekable(file, 0, false)
     }
 
-    /// Refuses what is no stream, by its name, and says what may have gone wrong on the way to it.
+    /// Fails when the data is not a stream, naming its type and possible causes.
     fn must_be_stream(&self, head: &[u8], source: &dyn Source) -> Result<()> {
         let Err(e) = signature::must_be_stream(head) else { return Ok(()) };
         let e = match self.layers.last() {
@@ -366,12 +366,12 @@ impl Way<'_> {
             }
             _ if head.is_empty() || signature::identify(head).is_some() => e,
             _ => {
-                // --offset counts behind codecs
+                // --offset counts after codecs
                 let plain = |l: &Layer| matches!(l, Layer::Pipe | Layer::Compressed(..));
                 signature::seek_stream(e, head, source, self.layers.iter().all(plain))
             }
         };
-        // what came out of a codec may be nothing because the codec's data is damaged
+        // a codec's output may be empty because its data is damaged
         let faults = self.layers.iter().filter_map(|l| if let Layer::Compressed(_, f) = l { f.get() } else { None });
         Err(faults.fold(e, |e, f| {
             let told = Error::new(e.kind(), format!("{}: {f}", e.message()));
@@ -397,7 +397,7 @@ impl Read for Credited {
     }
 }
 
-/// Reads a pipe onwards from a position, letting go of what has been read.
+/// Reads the rest of a pipe from a position, releasing the bytes already read.
 struct Rest {
     source: PipeSource,
     at: u64,
@@ -412,7 +412,7 @@ impl Read for Rest {
     }
 }
 
-/// Tells whether a file can be read from any place, and again.
+/// Returns whether a file can be read from any place, and again.
 #[cfg(unix)]
 pub fn is_seekable(meta: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::FileTypeExt;
@@ -420,7 +420,7 @@ pub fn is_seekable(meta: &std::fs::Metadata) -> bool {
     t.is_file() || t.is_block_device()
 }
 
-/// Tells whether a file can be read from any place, and again.
+/// Returns whether a file can be read from any place, and again.
 #[cfg(not(unix))]
 pub fn is_seekable(meta: &std::fs::Metadata) -> bool {
     meta.is_file()

@@ -1,8 +1,8 @@
 //! qcow2: the state of an internal snapshot.
 //!
-//! The state is guest data behind the end of the disk, mapped by the snapshot's own L1 table: byte p of the stream is the
-//! guest offset `vm_base` + p, where `vm_base` is the disk's size at the time of the snapshot, rounded up to what one L1
-//! entry covers (`qcow2_vm_state_offset` in `block/qcow2.h`). All integers are big-endian; the layout is
+//! The state is guest data after the end of the disk, mapped by the snapshot's own L1 table: byte p of the stream is
+//! the guest offset `vm_base` + p, where `vm_base` is the disk's size at the time of the snapshot, rounded up to what
+//! one L1 entry covers (`qcow2_vm_state_offset` in `block/qcow2.h`). All integers are big-endian; the layout is
 //! `docs/interop/qcow2.txt`.
 
 mod state;
@@ -52,7 +52,7 @@ pub struct Snapshot {
     l1_entries: u32,
 }
 
-/// What an image says beside the stream.
+/// Information in a qcow2 image apart from the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Qcow2Image {
     /// The version of the format.
@@ -105,7 +105,7 @@ impl Geometry {
     }
 }
 
-/// Tells whether a file begins like an image of version 2 or later; the first version has no snapshots and is no kin.
+/// Returns whether a file begins like an image of version 2 or later; the first version has no snapshots and is no kin.
 pub(super) fn is_qcow2(head: &[u8]) -> bool {
     head.starts_with(MAGIC) && !head.starts_with(b"QFI\xfb\0\0\0\x01")
 }
@@ -160,42 +160,42 @@ pub(super) fn open(file: FileSource, wanted: Option<&str>) -> Result<(Qcow2Image
 fn check_features(features: u64, crypt: u32, remarks: &mut Vec<String>) -> Result<()> {
     let unsupported = |what: String| Err(Error::new(ErrorKind::Unsupported, what));
     if crypt != 0 {
-        return Err(Error::new(ErrorKind::Unsupported, "the qcow2 image is encrypted, its snapshots too")
+        return Err(Error::new(ErrorKind::Unsupported, "the qcow2 image is encrypted, including its snapshots")
             .hint("load the snapshot in QEMU (-loadvm NAME) and migrate it to a file"));
     }
     if features & EXTERNAL_DATA != 0 {
         return unsupported(
-            "the qcow2 image keeps its data in another file, and can have no internal snapshots".to_owned(),
+            "the qcow2 image keeps its data in an external file, so it cannot have internal snapshots".to_owned(),
         );
     }
     let unknown = features & !(DIRTY | CORRUPT | EXTERNAL_DATA | COMPRESSION_TYPE | EXTENDED_L2);
     if unknown != 0 {
-        return unsupported(format!("qcow2 feature bit {} is not known", unknown.trailing_zeros()));
+        return unsupported(format!("unknown qcow2 feature bit {}", unknown.trailing_zeros()));
     }
     if features & DIRTY != 0 {
         remarks.push(
-            "the image is marked dirty: QEMU did not close it; its reference counts are not used here".to_owned(),
+            "the image is marked dirty (QEMU did not close it); reference counts are not used here, so reading it is safe".to_owned(),
         );
     }
     if features & CORRUPT != 0 {
-        remarks.push("the image is marked corrupt; what is read may be wrong".to_owned());
+        remarks.push("the image is marked corrupt; the data read may be wrong".to_owned());
     }
     Ok(())
 }
 
 fn snapshots(file: &FileSource, at: u64, count: u32, disk: u64) -> Result<Vec<Snapshot>> {
     if count > MAX_SNAPSHOTS {
-        return Err(corrupt(60, format!("qcow2 snapshots: expected {MAX_SNAPSHOTS} at most, found {count}")));
+        return Err(corrupt(60, format!("qcow2 snapshots: expected at most {MAX_SNAPSHOTS}, found {count}")));
     }
     let mut out = Vec::new();
     let mut c = Cursor::new(file, StreamOffset(at));
     for _ in 0..count {
-        // entries begin at multiples of 8; behind the last one the file may end
+        // entries begin at multiples of 8; the file may end after the last one
         let used = c.offset().0.saturating_sub(at);
         c.seek(StreamOffset(at.saturating_add(used.next_multiple_of(8))));
         let start = c.offset().0;
         if start.saturating_sub(at) > MAX_TABLE {
-            return Err(corrupt(start, format!("qcow2 snapshot table: expected {MAX_TABLE} bytes at most")));
+            return Err(corrupt(start, format!("qcow2 snapshot table: expected at most {MAX_TABLE} bytes")));
         }
         let entry = entry(&mut c, disk).map_err(|e| match e.stream_offset() {
             Some(o) => Error::new(e.kind(), format!("qcow2 snapshot table: {}", e.message())).at_file(FileOffset(o.0)),
@@ -238,16 +238,15 @@ fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
     let none = |what: &str| Error::new(ErrorKind::NotASaveImage, what);
     if all.is_empty() {
         return Err(none("a qcow2 disk image without internal snapshots: it holds no machine state").hint(
-            "read the disk with qemu-img or qemu-nbd; `savevm NAME` in QEMU's monitor makes a snapshot with state, and `qemu-img convert` leaves all snapshots out",
+            "read the disk with qemu-img or qemu-nbd; `savevm NAME` in QEMU's monitor makes a snapshot with state, and `qemu-img convert` drops all snapshots",
         ));
     }
     let Some(w) = wanted else {
         let with: Vec<usize> = (0..all.len()).filter(|i| all.get(*i).is_some_and(|s| s.vm_state_bytes > 0)).collect();
         return match with.as_slice() {
             [one] => Ok(*one),
-            [] => Err(none("the snapshots of this qcow2 image hold no machine state, only the disk").hint(
-                "of a machine with several disks, one holds the state of a snapshot: try its other qcow2 images",
-            )),
+            [] => Err(none("the snapshots of this qcow2 image hold no machine state, only the disk")
+                .hint("if the machine has several disks, only one holds the state: try its other qcow2 images")),
             _ => Err(Error::new(
                 ErrorKind::Unsupported,
                 format!("the qcow2 image has {} snapshots with state", with.len()),
@@ -260,7 +259,7 @@ fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
         [one] => Some(*one),
         [] => all.iter().position(|s| s.id == w),
         _ => {
-            return Err(Error::new(ErrorKind::Unsupported, format!("{} snapshots are called {w:?}", named.len()))
+            return Err(Error::new(ErrorKind::Unsupported, format!("{} snapshots are named {w:?}", named.len()))
                 .hint(format!("choose one by its id: {}", list())));
         }
     };
@@ -268,7 +267,7 @@ fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
         .ok_or_else(|| none(&format!("the qcow2 image has no snapshot {w:?}")).hint(format!("it has {}", list())))?;
     if all.get(i).is_some_and(|s| s.vm_state_bytes == 0) {
         return Err(none(&format!("the snapshot {w:?} holds no machine state, only the disk"))
-            .hint("of a machine with several disks, one holds the state of a snapshot: try its other qcow2 images"));
+            .hint("if the machine has several disks, only one holds the state: try its other qcow2 images"));
     }
     Ok(i)
 }

@@ -1,4 +1,4 @@
-//! Files by their first bytes: what we read, and what others do.
+//! Identifies files by their first bytes: formats that are read, and known formats that are not.
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::wire::Source;
@@ -8,13 +8,13 @@ pub(super) const HEAD: usize = 1024;
 
 /// A kind of file and how it begins.
 pub struct Signature {
-    /// What it is called.
+    /// Its name for output.
     pub name: &'static str,
     /// The bytes.
     pub magic: &'static [u8],
-    /// Where they stand.
+    /// The offset of the signature.
     pub at: usize,
-    /// Whether we read it, and what to do if we do not.
+    /// Whether it is read, and what to do otherwise.
     pub answer: Answer,
 }
 
@@ -23,7 +23,7 @@ pub struct Signature {
 pub enum Answer {
     /// It is read.
     Stream,
-    /// It holds a stream but is not read; what to try.
+    /// It holds a stream but is not read; the string is what to try.
     NotYet(&'static str),
     /// It holds none; which tool reads it.
     Other(&'static str),
@@ -45,7 +45,7 @@ static SIGNATURES: &[Signature] = &[
     s("LUKS volume", 0, b"LUKS\xba\xbe", Answer::Other("cryptsetup, which opens it")),
     s("qcow image of version 1, which has no snapshots", 0, b"QFI\xfb\0\0\0\x01", Answer::Other("qemu-img")),
     s("Proxmox VMA archive", 0, b"VMA\0", Answer::Other("vma extract")),
-    s("ELF file (a core dump of dump-guest-memory?)", 0, b"\x7fELF", Answer::Other("gdb, crash or drgn")),
+    s("ELF file (a core dump made by dump-guest-memory?)", 0, b"\x7fELF", Answer::Other("gdb, crash or drgn")),
     s("kdump-compressed dump", 0, b"KDUMP   ", Answer::Other("crash or drgn")),
     s("flattened kdump", 0, b"makedumpfile\0", Answer::Other("makedumpfile -R, then crash")),
     s("Windows crash dump", 0, b"PAGEDU", Answer::Other("WinDbg or volatility")),
@@ -90,13 +90,22 @@ static SIGNATURES: &[Signature] = &[
     ),
 ];
 
-/// Tells what a file is by its first bytes.
+/// Identifies a file by its first bytes.
 #[must_use]
 pub fn identify(head: &[u8]) -> Option<&'static Signature> {
     SIGNATURES.iter().find(|s| head.get(s.at..).is_some_and(|h| h.starts_with(s.magic)))
 }
 
-/// Refuses, by its name, what is not a stream.
+/// Returns a name with its indefinite article; names of substances have none.
+fn with_article(name: &str) -> String {
+    match name {
+        _ if ["data", "text", "XML"].iter().any(|w| name.split(' ').any(|n| n == *w)) => name.to_owned(),
+        _ if name.starts_with(['A', 'E', 'I', 'O']) => format!("an {name}"),
+        _ => format!("a {name}"),
+    }
+}
+
+/// Fails when the file is not a stream, naming its type.
 pub(super) fn must_be_stream(head: &[u8]) -> Result<()> {
     if head.is_empty() {
         return Err(Error::new(ErrorKind::NotASaveImage, "expected a migration stream, found an empty file"));
@@ -105,13 +114,14 @@ pub(super) fn must_be_stream(head: &[u8]) -> Result<()> {
         Some(Signature { answer: Answer::Stream, .. }) => Ok(()),
         Some(Signature { name, answer: Answer::NotYet(what), .. }) => Err(Error::new(
             ErrorKind::Unsupported,
-            format!("expected a migration stream, found {name}, which is not read directly yet"),
+            format!("expected a migration stream, found {}, which cannot be read directly yet", with_article(name)),
         )
         .hint(*what)),
-        Some(Signature { name, answer: Answer::Other(tool), .. }) => {
-            Err(Error::new(ErrorKind::NotASaveImage, format!("expected a migration stream, found {name}"))
-                .hint(format!("read it with {tool}")))
-        }
+        Some(Signature { name, answer: Answer::Other(tool), .. }) => Err(Error::new(
+            ErrorKind::NotASaveImage,
+            format!("expected a migration stream, found {}", with_article(name)),
+        )
+        .hint(format!("read it with {tool}"))),
         None => {
             let shown: Vec<String> = head.iter().take(8).map(|b| format!("{b:02x}")).collect();
             Err(Error::new(
@@ -126,8 +136,8 @@ pub(super) fn must_be_stream(head: &[u8]) -> Result<()> {
 /// How much of a file is searched for a stream that does not begin with it.
 const SEARCH: u64 = 64 << 20;
 
-/// Adds to the refusal of an unknown file where in it a stream begins, if one does: QEMU's `file:PATH,offset=N` leaves what
-/// stands in front of it as it was, and nothing in the file says N.
+/// Adds to the error for an unknown file the offset at which a stream begins in it, if any: QEMU's
+/// `file:PATH,offset=N` leaves the bytes before the stream unchanged, and the file does not record N.
 pub(super) fn seek_stream(e: Error, head: &[u8], source: &dyn Source, can_offset: bool) -> Error {
     let e = if head.iter().all(|b| *b == 0) {
         Error::new(e.kind(), "expected a migration stream (QEVM), found a file that begins with zeros")

@@ -1,7 +1,7 @@
-//! As much XML as it takes to find a domain's name: one pass, no tree. The text comes from a file that may be hostile, and
-//! may have any size.
+//! A minimal XML scan for a domain's name: one pass, no tree. The text comes from a file that may be hostile and of
+//! any size.
 
-/// Returns the text of the first direct child of the root that has this tag, when it holds nothing but text.
+/// Returns the text of the first direct child of the root with this tag, if it contains only text.
 pub(super) fn child_text(xml: &str, tag: &str) -> Option<String> {
     let mut rest = xml;
     let mut depth = 0_u32;
@@ -35,14 +35,14 @@ pub(super) fn child_text(xml: &str, tag: &str) -> Option<String> {
     None
 }
 
-/// Returns what stands behind a piece that begins and ends so: nothing if it does not begin so, and nothing inside if it
-/// never ends.
+/// Returns the text after a piece delimited by `begin` and `end`: `None` if the text does not start with `begin`,
+/// `Some(None)` if `end` is missing.
 fn skip<'a>(text: &'a str, begin: &str, end: &str) -> Option<Option<&'a str>> {
     let inside = text.strip_prefix(begin)?;
     Some(inside.split_once(end).map(|(_, rest)| rest))
 }
 
-/// Finds the `>` of a tag, which may also stand in the value of an attribute.
+/// Finds the `>` of a tag; a `>` inside an attribute's value does not count.
 fn tag_end(text: &str) -> Option<usize> {
     let mut quote = None;
     for (i, b) in text.bytes().enumerate() {

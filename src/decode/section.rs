@@ -16,7 +16,7 @@ pub struct Section<'a> {
     pub root: &'a Node,
 }
 
-/// Numbers in a block of registers; what lies beyond its end reads as 0, and [`Registers::has`] tells.
+/// Numbers in a block of registers; reading beyond its end gives 0, which [`Registers::has`] detects.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Registers<'a> {
     bytes: &'a [u8],

@@ -1,4 +1,4 @@
-//! Arrays by ranges of elements, buffers by ranges of bytes, lists by what came and went.
+//! Compares arrays by ranges of elements, buffers by ranges of bytes, and lists by added and removed elements.
 
 use super::found::{Found, Joined, Raw, Side};
 use super::rules;
@@ -10,7 +10,7 @@ use crate::value::{Elements, Node, Value, bytes_text};
 const GAP: usize = 4;
 /// Bytes that are always printed as digits.
 const SOME_BYTES: usize = 16;
-/// Ranges of one buffer that are listed; the last stands for all that follow.
+/// Ranges of one buffer that are listed; the last one covers all that follow.
 const MAX_RANGES: usize = 64;
 
 /// Compares arrays or lists; one of the two may be a bare element.
@@ -32,7 +32,7 @@ pub fn compare(c: &mut Comparer<'_>, a: &Node, b: &Node, out: &mut Found) {
     }
     if x.len() != y.len() {
         let side = |n: &Node, len: usize| Some(Side::new(elements(len), n.range));
-        let message = "the array has another length";
+        let message = "the array has a different length";
         out.push(Raw::new(&rules::ARRAY_LENGTH, message, side(a, x.len()), side(b, y.len())));
     }
     let mut joined = Joined::new(out);
@@ -71,8 +71,8 @@ fn shape_of(array: &Node, first: &Node) -> Option<Side> {
     Some(Side::new(format!("{} of {}, {each} bytes each", elements(array.elements().len()), first.ty), array.range))
 }
 
-/// Compares lists: elements alike at both ends are set aside, what is between is compared in order, and what is left over
-/// on one side came or went.
+/// Compares lists: equal elements at both ends are skipped, the rest is compared in order, and elements left over on
+/// one side were added or removed.
 fn list(c: &mut Comparer<'_>, a: Elements<'_>, b: Elements<'_>, out: &mut Found) {
     let mut joined = Joined::new(out);
     if a.len() == b.len() {
@@ -105,12 +105,12 @@ fn list(c: &mut Comparer<'_>, a: Elements<'_>, b: Elements<'_>, out: &mut Found)
     };
     for (i, n) in rest(ra, na) {
         let mut f = Found::default();
-        f.push(Raw::new(&rules::ELEMENT_REMOVED, "the list has it no more", shape(&n), None));
+        f.push(Raw::new(&rules::ELEMENT_REMOVED, "the element was removed from the list", shape(&n), None));
         joined.add(i, f);
     }
     for (i, n) in rest(rb, nb) {
         let mut f = Found::default();
-        f.push(Raw::new(&rules::ELEMENT_ADDED, "the list has it in addition", None, shape(&n)));
+        f.push(Raw::new(&rules::ELEMENT_ADDED, "the element was added to the list", None, shape(&n)));
         joined.add(i, f);
     }
 }
@@ -140,7 +140,7 @@ pub fn buffer(c: &Comparer<'_>, a: &Node, x: &[u8], b: &Node, y: &[u8], out: &mu
     }
 }
 
-/// Returns bytes in hexadecimal, as long as they are few: zeros beside others are best seen as digits.
+/// Returns a few bytes in hexadecimal; zeros among other bytes are easiest to see as digits.
 fn hex(bytes: &[u8]) -> String {
     if bytes.len() > SOME_BYTES {
         return match bytes.first() {

@@ -15,7 +15,7 @@ const SOME_ASKED: usize = 4_096;
 /// Lines of meaning that are kept of a range of elements.
 const SOME_LINES: usize = 8;
 
-/// What stands on one side: a value, or those of neighbouring elements as runs of equal ones.
+/// One side's content: a value, or the values of neighbouring elements as runs of equal ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Side {
     /// The name there, when the field has another.
@@ -49,7 +49,7 @@ impl Side {
         }
     }
 
-    /// Tells whether one more value needs no text: it repeats the one before it, or is one of those that are not printed.
+    /// Returns whether one more value needs no text: it repeats the one before it, or is one of those that are not printed.
     fn can_count(&self, repeats: bool) -> bool {
         repeats || self.more > 0
     }
@@ -95,7 +95,7 @@ impl Raw {
         self
     }
 
-    /// Tells whether two findings of neighbouring elements are of one kind, at the same place in the element.
+    /// Returns whether two findings of neighbouring elements are of one kind, at the same place in the element.
     fn joins(&self, next: &Self) -> bool {
         self.rule == next.rule && self.path == next.path
     }
@@ -195,7 +195,7 @@ impl Found {
     pub fn finish(self, subject: &Subject) -> Vec<Difference> {
         let mut out: Vec<Difference> = self.list.into_iter().map(|r| r.finish(subject)).collect();
         if self.dropped > 0 {
-            let message = format!("{} more differences are not listed", self.dropped);
+            let message = format!("{} more differences not listed", self.dropped);
             let raw = Raw::new(&rules::TOO_MANY, message, None, None);
             out.push(raw.finish(subject));
         }
@@ -238,7 +238,7 @@ impl<'o> Joined<'o> {
     /// long range, or where no more findings are kept. Each side says whether the number repeats the one before it.
     pub fn count(&mut self, index: usize, before: (&Node, bool), after: (&Node, bool)) -> bool {
         let Some((first, last, group)) = &mut self.open else {
-            // a range begins, of which nothing but its number is kept
+            // a range begins, of which only the index is kept
             if self.out.list.len() >= MAX_FOUND {
                 self.open = Some((index, index, Found { list: Vec::new(), dropped: 1 }));
                 return true;

@@ -1,4 +1,4 @@
-//! What changes by itself: learned from states of one machine between which nothing happened that matters.
+//! Differences that occur on their own: learned from states of one machine between which nothing relevant happened.
 //!
 //! What differs among them is noise. The baseline is a list of accepted differences: fields whole, buffers by aligned words of four
 //! bytes, arrays by the range of elements seen, lists whole when their length varies.
@@ -83,7 +83,7 @@ impl Baseline {
     /// Returns the baseline as accepted differences.
     #[must_use]
     pub fn finish(self, states: usize) -> Accepted {
-        let reason = format!("changes by itself: learned from {states} states");
+        let reason = format!("changes on its own: learned from {states} states");
         let mut entries: Vec<Entry> = Vec::new();
         let mut add = |path: String, rule: Option<&str>| {
             let mut e = Entry::default();
@@ -227,7 +227,7 @@ mod tests {
         apply(&m, &mut r);
         let left: Vec<&str> = r.differences.iter().map(|d| d.subject.field.as_str()).collect();
         assert_eq!(left, ["c[0x07..0x08]", "r[5..6]", "u"]);
-        assert_eq!(r.accepted[0].1, "changes by itself: learned from 3 states");
+        assert_eq!(r.accepted[0].1, "changes on its own: learned from 3 states");
         let mut other = report(&[(&rules::FIELD_SIZE, "t")]);
         apply(&m, &mut other);
         assert_eq!(other.differences.len(), 1, "only the value may change");

@@ -1,7 +1,7 @@
 //! Guest memory, page by page.
 //!
-//! Both states are walked once and leave a hash of each page ([`PageHashes`]), so that nothing but the two lists of hashes
-//! stands beside each other here.
+//! Each state is walked once, which yields a hash of each page ([`PageHashes`]); only the two lists of hashes are
+//! held here at the same time.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use crate::error::Result;
 use crate::findings::{Aspect, Difference, Report, Rule, Subject};
 use crate::memory::{BlockHashes, PageHash, PageHashes};
 
-/// Ranges of one block that are listed; those behind them are counted.
+/// Ranges of one block that are listed; further ones are counted.
 const MAX_RANGES: usize = 64;
 
-/// What became of a page.
+/// The result for a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Equal,
@@ -22,7 +22,7 @@ enum Fate {
     Zeroed,
     OnlyBefore,
     OnlyAfter,
-    /// It came, but in a form that cannot be decoded.
+    /// Received, but it cannot be decoded.
     Unknown,
 }
 
@@ -50,7 +50,7 @@ impl Fate {
     }
 }
 
-/// Pages of a block by what became of them.
+/// Number of pages of a block by result.
 #[derive(Default)]
 struct Counts {
     changed: u64,
@@ -103,10 +103,10 @@ pub fn compare(a: &PageHashes, b: &PageHashes, report: &mut Report) -> Result<()
             report.faults.push(format!("{name}: {n} pages could not be decoded: {why}"));
         }
         if let Some(why) = s.ended() {
-            report.faults.push(format!("{name}: not all of its pages could be read, memory is not compared: {why}"));
+            report.faults.push(format!("{name}: not all of its pages could be read, so memory is not compared: {why}"));
         }
         if s.is_incomplete() {
-            let why = "pages that came as differences (XBZRLE) need a second walk, and standard input has but one";
+            let why = "pages sent as XBZRLE deltas need a second walk, which is impossible on standard input";
             report.faults.push(format!("{name}: {why}; they are not compared"));
         }
     }
@@ -115,7 +115,7 @@ pub fn compare(a: &PageHashes, b: &PageHashes, report: &mut Report) -> Result<()
     }
     let (x, y) = (a.target_page(), b.target_page());
     if x != y && !a.blocks().is_empty() && !b.blocks().is_empty() {
-        let why = format!("the pages of one state have {x} bytes and those of the other {y}; memory is not compared");
+        let why = format!("the page size is {x} bytes in one state and {y} in the other; memory is not compared");
         report.faults.push(why);
         return Ok(());
     }
@@ -138,7 +138,7 @@ fn one(a: &BlockHashes, b: &BlockHashes, page: u64, report: &mut Report) -> Resu
     chunks.sort_unstable();
     chunks.dedup();
     let pages = a.len.max(b.len).checked_div(page).unwrap_or_default();
-    // beyond the end of the shorter one there is nothing to compare
+    // there is nothing to compare beyond the end of the shorter one
     let end = a.len.min(b.len).checked_div(page).unwrap_or_default();
     let mut counts = Counts::default();
     let mut ranges: Vec<Range> = Vec::new();
@@ -170,7 +170,7 @@ fn one(a: &BlockHashes, b: &BlockHashes, page: u64, report: &mut Report) -> Resu
     Ok(())
 }
 
-/// Makes the differences of a block; the first says how the whole block stands.
+/// Creates the differences of a block; the first summarises the whole block.
 fn listed(name: &str, ranges: &[Range], more: u64, page: u64, counts: &str) -> Vec<Difference> {
     let mut out = Vec::new();
     for (fate, first, last) in ranges {
@@ -191,7 +191,7 @@ fn listed(name: &str, ranges: &[Range], more: u64, page: u64, counts: &str) -> V
         out.push(differs(rule, subject, format!("{pages} {word}{whole}"), before, after));
     }
     if more > 0 {
-        let message = format!("{more} more ranges of pages are not listed");
+        let message = format!("{more} more ranges of pages not listed");
         out.push(differs(&rules::RAM_CHANGED, Subject::part("ram", name), message, None, None));
     }
     out

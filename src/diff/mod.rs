@@ -1,8 +1,8 @@
 //! What changed between two states.
 //!
-//! Sections are matched by name and instance, structures inside them by the descriptions, fields by name: what a state
-//! means is compared, not where it stands. See [`compare`] for the devices, [`memory`] for the pages and [`learn`] for
-//! what changes by itself.
+//! Sections are matched by name and instance, structures inside them by the descriptions, fields by name: the
+//! comparison covers what a state means, not the position of its parts. See [`compare`] for the devices, [`memory`]
+//! for the pages and [`learn`] for what changes by itself.
 
 mod array;
 mod found;
@@ -28,7 +28,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Tells whether a section, or a part of the stream beside the sections, is compared; `vmsd` may be empty.
+    /// Returns whether a section, or another part of the stream, is compared; `vmsd` may be empty.
     #[must_use]
     pub fn wants(&self, name: &str, vmsd: &str, instance: Option<u32>) -> bool {
         let short = name.rsplit('/').next().unwrap_or_default();

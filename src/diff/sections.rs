@@ -18,7 +18,7 @@ use crate::stream::Section;
 use crate::text::Name;
 use crate::value::{Blob, FieldType, Node, Value};
 
-/// Sections of both, in the order of the first; what only the second has stands behind its neighbour there.
+/// Sections of both, in the order of the first; a section that only the second has follows its neighbour there.
 struct Pair<'a> {
     before: Option<&'a Section>,
     after: Option<&'a Section>,
@@ -54,7 +54,7 @@ pub fn compare(a: Input<'_>, b: Input<'_>, options: &Options, report: &mut Repor
     Ok(())
 }
 
-/// Returns what stands for all that is not listed.
+/// Returns the difference that covers all those not listed.
 pub fn too_many() -> Difference {
     let message = format!("more than {MAX_DIFFERENCES} differences; what follows is not compared");
     differs(&rules::TOO_MANY, Subject::part("stream", ""), message, None, None)
@@ -104,7 +104,7 @@ fn in_order<'a>(a: &[&'a Section], b: &[&'a Section], hits: &[Option<(usize, boo
     let order: Vec<usize> = hits.iter().flatten().map(|(j, _)| *j).collect();
     let mut kept = increasing(&order).into_iter();
     let kept: Vec<bool> = hits.iter().map(|h| h.is_some() && kept.next() == Some(true)).collect();
-    // which sections of the second stand still, and of which of the first they are the same
+    // which sections of the second did not move, and their counterparts in the first
     let mut of_b: Vec<Option<(usize, bool)>> = vec![None; b.len()];
     for (i, (hit, kept)) in hits.iter().zip(&kept).enumerate() {
         if let Some(place) = hit.and_then(|(j, _)| of_b.get_mut(j)) {
@@ -139,7 +139,7 @@ fn in_order<'a>(a: &[&'a Section], b: &[&'a Section], hits: &[Option<(usize, boo
     keyed.into_iter().map(|(_, p)| p).collect()
 }
 
-/// Returns for each section the nearest one before it that stands still.
+/// Returns, for each section, the nearest one before it that did not move.
 fn standing_before<'a>(all: &[&'a Section], still: &[bool]) -> Vec<Option<&'a Section>> {
     let mut last = None;
     let mut out = Vec::with_capacity(all.len());
@@ -174,18 +174,18 @@ fn frame(pair: &Pair<'_>, subject: &Subject) -> Vec<Difference> {
         let behind =
             |s: Option<&Section>| s.map_or_else(|| "first".to_owned(), |s| format!("behind {}", s.header.label()));
         let (p, q) = (behind(p), behind(q));
-        add(&rules::SECTION_MOVED, "the section stands at another place", &|s| {
+        add(&rules::SECTION_MOVED, "the section is at a different position", &|s| {
             if std::ptr::eq(s, x) { p.clone() } else { q.clone() }
         });
     }
     if pair.other_instance {
-        add(&rules::SECTION_INSTANCE, "the instance id is another", &|s| s.header.instance_id.to_string());
+        add(&rules::SECTION_INSTANCE, "the instance id differs", &|s| s.header.instance_id.to_string());
     }
     if x.header.kind != y.header.kind {
-        add(&rules::SECTION_KIND, "the section is of another kind", &|s| s.header.kind.to_string());
+        add(&rules::SECTION_KIND, "the section has a different kind", &|s| s.header.kind.to_string());
     }
     if x.header.version_id != y.header.version_id {
-        add(&rules::SECTION_VERSION, "the version is another", &|s| s.header.version_id.to_string());
+        add(&rules::SECTION_VERSION, "the version differs", &|s| s.header.version_id.to_string());
     }
     out
 }
@@ -225,7 +225,7 @@ fn contents(
                 array::buffer(c, &m, u, &n, v, out);
             } else {
                 let side = |n: &Node| Some(Side::new(n.text(false), n.range));
-                out.push(Raw::new(&rules::FIELD_SIZE, "the size is another", side(&m), side(&n)));
+                out.push(Raw::new(&rules::FIELD_SIZE, "the size differs", side(&m), side(&n)));
             }
         });
     }
@@ -239,7 +239,7 @@ fn versions(a: &Node, b: &Node, found: &mut Found) {
         && v != w
     {
         let side = |n: &Node, v: u32| Some(Side::new(v.to_string(), n.range));
-        let message = "the version in the description is another";
+        let message = "the version in the description differs";
         found.push(Raw::new(&rules::VMSD_VERSION, message, side(a, v), side(b, w)));
     }
 }

@@ -1,4 +1,5 @@
-//! What stands beside the sections: configuration, commands, footers, description, the list of RAM blocks.
+//! Compares the stream apart from its sections: configuration, commands, footers, description, the list of RAM
+//! blocks.
 
 use super::rules;
 use super::{Input, Options};
@@ -13,7 +14,7 @@ use crate::ram::RamBlock;
 use crate::stream::CommandRecord;
 use crate::value::bytes_text;
 
-/// Makes a difference.
+/// Creates a difference.
 pub fn differs(
     rule: &'static Rule,
     subject: Subject,
@@ -39,7 +40,7 @@ pub fn faults(input: Input<'_>, report: &mut Report) {
     }
 }
 
-/// Compares all that is beside the sections.
+/// Compares everything except the sections.
 pub fn compare(a: &SaveImage, b: &SaveImage, options: &Options, report: &mut Report) {
     if options.wants("configuration", "", None) {
         configuration(a, b, report);
@@ -76,12 +77,12 @@ fn configuration(a: &SaveImage, b: &SaveImage, report: &mut Report) {
     let (rx, ry) = (x.node.range, y.node.range);
     if x.machine != y.machine {
         let (before, after) = (aspect(Some(x.machine.to_string()), rx), aspect(Some(y.machine.to_string()), ry));
-        out.push(differs(&rules::MACHINE, part("machine"), "the machine type is another", before, after));
+        out.push(differs(&rules::MACHINE, part("machine"), "the machine type differs", before, after));
     }
     if x.target_page_bits != y.target_page_bits {
         let text = |bits: Option<u32>| bits.map(|b| format!("{b} bits"));
         let (before, after) = (aspect(text(x.target_page_bits), rx), aspect(text(y.target_page_bits), ry));
-        let message = "the size of a target page is another";
+        let message = "the size of a target page differs";
         out.push(differs(&rules::TARGET_PAGE, part("target_page_bits"), message, before, after));
     }
     let (cx, cy) = (&x.capabilities, &y.capabilities);
@@ -101,8 +102,8 @@ fn configuration(a: &SaveImage, b: &SaveImage, report: &mut Report) {
     }
 }
 
-/// Returns the commands before the first live section: those that a walk for the devices sees too, which passes over the memory
-/// and what is sent beside and behind it.
+/// Returns the commands before the first live section. A walk for the devices sees the same ones: it skips memory,
+/// and commands sent between or after the pages.
 fn early(image: &SaveImage) -> Vec<&CommandRecord> {
     let walk = image.walk();
     let live = walk.sections.iter().filter(|s| s.header.kind == RecordType::START);
@@ -140,9 +141,9 @@ fn commands(a: &SaveImage, b: &SaveImage, report: &mut Report) {
         let aspect = |c: &&CommandRecord| Aspect::new(payload(c), Some(c.range));
         let (left, right) = (before.map(aspect), after.map(aspect));
         let (rule, message) = match step {
-            Step::Before(_) => (&rules::COMMAND_REMOVED, "the command is not there"),
+            Step::Before(_) => (&rules::COMMAND_REMOVED, "the command is missing"),
             Step::After(_) => (&rules::COMMAND_ADDED, "the command is new"),
-            Step::Moved(..) => (&rules::COMMAND_MOVED, "the command stands at another place"),
+            Step::Moved(..) => (&rules::COMMAND_MOVED, "the command is at a different position"),
             Step::Both(..) if says && before.map(|c| &c.payload) != after.map(|c| &c.payload) => {
                 (&rules::COMMAND_PAYLOAD, "the command says something else")
             }
@@ -189,7 +190,7 @@ fn blocks(a: &[RamBlock], b: &[RamBlock], report: &mut Report) {
     let out = &mut report.differences;
     let single = |s: &Step| matches!(s, Step::Before(_) | Step::After(_));
     for run in steps.chunk_by(|x, y| single(x) && single(y)) {
-        // one that went and one of its size that came in its place is the same under another name
+        // a removed and an added block of the same size are one block with a new name
         if let [Step::Before(i), Step::After(j)] = run
             && let (Some(x), Some(y)) = (a.get(*i), b.get(*j))
             && x.len == y.len
@@ -198,7 +199,7 @@ fn blocks(a: &[RamBlock], b: &[RamBlock], report: &mut Report) {
             for (to, block) in [(&mut before, x), (&mut after, y)] {
                 to.iter_mut().for_each(|a| a.text = block.name.to_string());
             }
-            out.push(differs(&rules::BLOCK_RENAMED, subject(x), "the RAM block has another name", before, after));
+            out.push(differs(&rules::BLOCK_RENAMED, subject(x), "the RAM block has a different name", before, after));
             continue;
         }
         for step in run {
@@ -214,11 +215,11 @@ fn blocks(a: &[RamBlock], b: &[RamBlock], report: &mut Report) {
                     let (Some(x), Some(y)) = (a.get(i), b.get(j)) else { continue };
                     if matches!(step, Step::Moved(..)) {
                         let place = |n: usize| Some(Aspect::new(format!("number {n} of the list"), None));
-                        let message = "the RAM block stands at another place of the list";
+                        let message = "the RAM block is at a different position in the list";
                         out.push(differs(&rules::BLOCK_MOVED, subject(x), message, place(i), place(j)));
                     }
                     if x.len != y.len {
-                        let message = "the RAM block has another size";
+                        let message = "the RAM block has a different size";
                         out.push(differs(&rules::BLOCK_SIZE, subject(x), message, aspect(x), aspect(y)));
                     }
                 }

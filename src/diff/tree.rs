@@ -1,4 +1,4 @@
-//! Two trees of a section beside each other.
+//! Compares two trees of a section.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::findings::sequence::{Step, align};
 use crate::text::Name;
 use crate::value::{Node, Record, Value};
 
-/// Fields between two that match, among which renamed ones are sought, on each side.
+/// Fields between two matching ones that are searched for renamed ones, on each side.
 const MAX_RENAMED: usize = 64;
 
 /// Compares trees of one section.
@@ -25,7 +25,7 @@ impl<'m> Comparer<'m> {
         Self { meaning, path: String::new() }
     }
 
-    /// Compares two nodes that stand for the same thing; paths are relative to them.
+    /// Compares two corresponding nodes; paths are relative to them.
     pub fn node(&mut self, a: &Node, b: &Node, out: &mut Found) {
         match (&a.value, &b.value) {
             (Value::Struct(x), Value::Struct(y)) => self.record(a, x, b, y, out),
@@ -67,7 +67,7 @@ impl<'m> Comparer<'m> {
         // an array of pointers may hold structures of several kinds
         if x.vmsd != y.vmsd {
             let side = |n: &Node, r: &Record| Some(Side::new(name_of(r), n.range));
-            out.push(Raw::new(&rules::VMSD_NAME, "the structure has another name", side(a, x), side(b, y)));
+            out.push(Raw::new(&rules::VMSD_NAME, "the structure has a different name", side(a, x), side(b, y)));
         }
         if x.version != y.version && !self.path.is_empty() {
             let side = |n: &Node, r: &Record| {
@@ -112,7 +112,7 @@ impl<'m> Comparer<'m> {
                         };
                         let raw = Raw::new(
                             &rules::FIELD_MOVED,
-                            "the field stands at another place",
+                            "the field is at a different position",
                             side(x, i, a),
                             side(y, j, b),
                         );
@@ -181,7 +181,7 @@ impl<'m> Comparer<'m> {
                         let side = |n: &Node, at: usize, all: &[Node]| {
                             Some(Side::new(behind(at.checked_sub(1).and_then(|p| all.get(p))), n.range))
                         };
-                        let message = "the subsection stands at another place";
+                        let message = "the subsection is at a different position";
                         let raw = Raw::new(&rules::SUBSECTION_MOVED, message, side(x, i, a), side(y, j, b));
                         out.push(raw.at(x.name.to_string()));
                     }
@@ -225,7 +225,7 @@ impl Found {
     }
 }
 
-/// Tells of two leaves that nothing differs; anything else has to be looked at.
+/// Returns `true` if two leaves are certainly equal; anything else must be compared.
 fn equal_leaves(a: &Node, b: &Node) -> bool {
     !matches!(a.value, Value::Struct(_) | Value::Array(_))
         && a.value == b.value
@@ -240,10 +240,10 @@ pub fn other_layout(a: &Node, b: &Node) -> Option<Raw> {
     let typed = |n: &Node| Some(Side::new(with_value(n), n.range));
     // what could not be decoded has the type that it would have had
     if a.ty != b.ty || composite(a) != composite(b) {
-        return Some(Raw::new(&rules::FIELD_TYPE, "the type is another", typed(a), typed(b)));
+        return Some(Raw::new(&rules::FIELD_TYPE, "the type differs", typed(a), typed(b)));
     }
     if sized(a) && sized(b) && a.range.len() != b.range.len() {
-        return Some(Raw::new(&rules::FIELD_SIZE, "the size is another", typed(a), typed(b)));
+        return Some(Raw::new(&rules::FIELD_SIZE, "the size differs", typed(a), typed(b)));
     }
     None
 }
@@ -252,7 +252,7 @@ fn is_single(s: &Step) -> bool {
     matches!(s, Step::Before(_) | Step::After(_))
 }
 
-/// Tells whether one field may be the other under another name.
+/// Returns whether one field may be the other under another name.
 fn interchangeable(a: &Node, b: &Node) -> bool {
     let vmsd = |n: &Node| n.record().map(|r| r.vmsd.clone());
     a.ty == b.ty

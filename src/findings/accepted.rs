@@ -1,7 +1,8 @@
 //! Differences that are known and explained: the file that `--accepted` names, and what it does to a [`super::Report`].
 //!
-//! The file is TOML, one `[[accept]]` for each entry. An entry says what it accepts and why, and may say until when, between which
-//! versions of QEMU, and which change of which value. `docs/ci.md` has the life of such a file.
+//! The file is TOML, one `[[accept]]` for each entry. An entry gives what it accepts and why, and optionally an
+//! expiry date, the QEMU versions it applies to, and the exact change of a value. `docs/ci.md` has the life of such a
+//! file.
 
 mod apply;
 mod text;
@@ -19,21 +20,19 @@ use crate::error::{Error, ErrorKind, Result};
 pub use apply::{Conditions, Fate, ignore};
 pub use versions::{Requirement, Version};
 
-/// An entry whose day has come would have matched.
-pub static ACCEPTED_EXPIRED: Rule = Rule {
-    id: "accepted-expired",
-    what: "An entry of the accepted differences has expired and does not count any more.",
-};
+/// An entry past its expiry date would have matched.
+pub static ACCEPTED_EXPIRED: Rule =
+    Rule { id: "accepted-expired", what: "An entry of the accepted differences has expired and is no longer applied." };
 
 /// An entry is for certain versions of QEMU, and those of the inputs are not known.
 pub static ACCEPTED_VERSION_UNKNOWN: Rule = Rule {
     id: "accepted-version-unknown",
-    what: "An entry of the accepted differences is for certain versions of QEMU, and the version of an input was not given.",
+    what: "An entry of the accepted differences applies to certain QEMU versions, and the version of an input was not given.",
 };
 
-/// An entry matched nothing, and that was to be an error.
+/// An entry matched nothing, and unused entries are errors.
 pub static ACCEPTED_UNUSED: Rule =
-    Rule { id: "accepted-unused", what: "An entry of the accepted differences matches nothing any more." };
+    Rule { id: "accepted-unused", what: "An entry of the accepted differences no longer matches anything." };
 
 /// One entry of a file of accepted differences.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,11 +55,11 @@ pub struct Entry {
     pub after: Option<String>,
     /// Whether a program wrote it, for what differs by chance: it need not match every time.
     pub learned: bool,
-    /// Where it stands.
+    /// Its place in the file.
     place: Option<Place>,
 }
 
-/// Where an entry stands in its file, and how it is written there.
+/// The place of an entry in its file, and its text there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
     file: String,
@@ -73,7 +72,7 @@ struct Place {
 pub struct Accepted {
     /// The entries, in order.
     pub entries: Vec<Entry>,
-    /// What stands before the first entry: the remarks about the file itself.
+    /// The text before the first entry: comments on the file itself.
     head: String,
 }
 
@@ -150,7 +149,7 @@ fn entry(raw: RawEntry, place: Place, text: &str, file: &str) -> Result<Entry> {
     let fault = |span: Range<usize>, what: &str| wrong(text, file, Some(span), what);
     for (value, key) in [(&raw.path, "path"), (&raw.reason, "reason")] {
         if value.get_ref().trim().is_empty() {
-            return Err(fault(value.span(), &format!("expected a text for `{key}`, found an empty one")));
+            return Err(fault(value.span(), &format!("expected text for `{key}`, found an empty string")));
         }
     }
     let expires = match &raw.expires {
@@ -183,7 +182,7 @@ fn entry(raw: RawEntry, place: Place, text: &str, file: &str) -> Result<Entry> {
     })
 }
 
-/// Makes the error of a place in a file.
+/// Creates the error of a place in a file.
 fn wrong(text: &str, file: &str, span: Option<Range<usize>>, what: &str) -> Error {
     let what = what.trim().replace('\n', ", ");
     let place = span.map_or_else(|| file.to_owned(), |s| format!("{file}:{}", line(text, s.start)));
@@ -250,7 +249,7 @@ mod tests {
         let missing = fault("\n\n[[accept]]\npath = 'a'\n");
         assert!(missing.contains("missing field `reason`") && missing.ends_with("(in a.toml:3)"), "{missing}");
         let empty = fault("[[accept]]\npath = 'a'\nreason = ' '\n");
-        assert!(empty.contains("expected a text for `reason`, found an empty one (in a.toml:3)"), "{empty}");
+        assert!(empty.contains("expected text for `reason`, found an empty string (in a.toml:3)"), "{empty}");
         let path = fault("[[accept]]\nreason = 'a'\npath = ''\n");
         assert!(path.contains("`path`") && path.ends_with("(in a.toml:3)"), "{path}");
         let other = fault("[[accepted]]\npath = 'a'\n");

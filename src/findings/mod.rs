@@ -20,7 +20,7 @@ use crate::value::matches_glob;
 pub enum Severity {
     /// The target loads the stream all the same.
     Harmless,
-    /// The target may refuse the stream: it depends on the guest's state, or on what neither input tells.
+    /// The target may refuse the stream, depending on the guest's state or on facts that neither input gives.
     MayBreak,
     /// The target refuses the stream, or loads something else than was saved.
     Breaks,
@@ -40,19 +40,19 @@ impl Severity {
         }
     }
 
-    /// Tells whether one such difference, when it is not accepted, makes the answer no (exit status 1).
+    /// Returns whether one such difference, when it is not accepted, makes the answer no (exit status 1).
     #[must_use]
     pub const fn fails(self) -> bool {
         matches!(self, Self::Breaks | Self::Differs)
     }
 }
 
-/// What a difference is about: a section, a field of it, or something beside the sections.
+/// The subject of a difference: a section, a field of it, or another part of the stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject {
     /// The section's name, or `configuration`, `commands`, `ram`, `stream`.
     pub section: Name,
-    /// The section's instance id; nothing for what is no section.
+    /// The section's instance id; `None` if the subject is not a section.
     pub instance: Option<u32>,
     /// The path of the field as `state --field` takes it, with index ranges (`regs[3..5]`, both ends included) for
     /// neighbours that differ alike, and byte ranges (`config[0x04..0x05]`) in buffers; empty for the section itself.
@@ -60,13 +60,13 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Makes the subject of a whole section.
+    /// Creates the subject of a whole section.
     #[must_use]
     pub fn section(name: impl Into<Name>, instance: u32) -> Self {
         Self { section: name.into(), instance: Some(instance), field: String::new() }
     }
 
-    /// Makes the subject of something that is no section.
+    /// Creates the subject of something that is no section.
     #[must_use]
     pub fn part(name: impl Into<Name>, field: impl Into<String>) -> Self {
         Self { section: name.into(), instance: None, field: field.into() }
@@ -78,7 +78,7 @@ impl Subject {
         Self { field: field.into(), ..self.clone() }
     }
 
-    /// Tells whether a pattern means this subject: it is matched against the text with the instance (`cpu (1) > env.tsc`)
+    /// Returns whether a pattern means this subject: it is matched against the text with the instance (`cpu (1) > env.tsc`)
     /// and without (`cpu > env.tsc`, which so means every instance). A pattern that ends at a section or a structure means
     /// all that is below it.
     #[must_use]
@@ -154,14 +154,14 @@ impl fmt::Display for Subject {
 pub struct Aspect {
     /// The path there, where it is another than the subject's.
     pub path: Option<String>,
-    /// What stands there: a value, a version, a layout, as text on one line.
+    /// Its content: a value, a version, a layout, as text on one line.
     pub text: String,
     /// Where in the stream, when the input is one.
     pub range: Option<StreamRange>,
 }
 
 impl Aspect {
-    /// Makes an aspect without a path of its own.
+    /// Creates an aspect without a path of its own.
     #[must_use]
     pub fn new(text: impl Into<String>, range: Option<StreamRange>) -> Self {
         Self { path: None, text: text.into(), range }
@@ -179,7 +179,7 @@ pub struct Difference {
     pub subject: Subject,
     /// What differs and what follows from it, a sentence without the subject, lower case, no full stop.
     pub message: String,
-    /// The first input's side; nothing when it has nothing there.
+    /// The first input's side; `None` if the first input lacks it.
     pub before: Option<Aspect>,
     /// The second input's side.
     pub after: Option<Aspect>,
@@ -249,7 +249,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Tells whether the answer is no.
+    /// Returns whether the answer is no.
     #[must_use]
     pub fn fails(&self) -> bool {
         self.differences.iter().any(|d| self.fails_for(d))

@@ -9,7 +9,7 @@ pub struct Rule {
     pub what: &'static str,
 }
 
-/// Makes the rules of an engine, and `RULES`, the list of all of them.
+/// Creates the rules of an engine, and `RULES`, the list of all of them.
 macro_rules! rules {
     ($($name:ident = $id:literal: $what:literal;)+) => {
         $(#[doc = $what]

@@ -1,4 +1,4 @@
-//! Two sequences of names beside each other: what is in both, what is in one, what has moved.
+//! Compares two sequences of names: items in both, in only one, and moved ones.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -18,8 +18,8 @@ pub enum Step {
     After(usize),
 }
 
-/// The longest common subsequence is sought in a field of this many cells at most; longer sequences are matched by name and
-/// occurrence, which finds the same unless a name repeats.
+/// The longest common subsequence is computed in a table of this many cells at most; longer sequences are matched by
+/// name and occurrence, which gives the same result unless a name repeats.
 const MAX_CELLS: usize = 1 << 22;
 
 /// Aligns two sequences. What is in both and outside of the longest common order has moved.
@@ -45,7 +45,7 @@ pub fn align<K: Eq + Hash + Ord + Copy>(a: &[K], b: &[K]) -> Vec<Step> {
 /// A pair of indices, and whether it has moved.
 type Pair = (usize, usize, bool);
 
-/// Walks both in order. An item that has moved stands where it is in the first.
+/// Walks both in order. An item that moved is listed at its place in the first.
 fn merge(na: usize, nb: usize, pairs: &[Pair], base: usize, out: &mut Vec<Step>) {
     let mut of_a: Vec<Option<(usize, bool)>> = vec![None; na];
     let mut taken = vec![false; nb];

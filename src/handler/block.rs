@@ -9,8 +9,8 @@
 //! | 0x04 PROGRESS | the number is per cent of the first pass |
 //! | 0x02 EOS | the payload ends |
 //!
-//! A block may come again; the last one counts. Written by `block_save_setup`, `block_save_iterate`, `block_save_complete`
-//! and `blk_send` in `migration/block.c`.
+//! A block may occur several times; the last one counts. Written by `block_save_setup`, `block_save_iterate`,
+//! `block_save_complete` and `blk_send` in `migration/block.c`.
 
 use super::by_name::ByName;
 use super::{bytes, count};
@@ -37,7 +37,7 @@ pub(super) struct Block {
     payloads: u64,
     data_blocks: u64,
     zero_blocks: u64,
-    /// Per cent of the first pass, as it came last.
+    /// Percentage of the first pass, as last received.
     progress: Option<u64>,
     disks: ByName<Disk>,
 }
@@ -82,7 +82,7 @@ impl LiveSection for Block {
                 }
                 PROGRESS if number <= 100 => self.progress = Some(number),
                 PROGRESS => {
-                    return Err(Error::corrupt(at, format!("progress: expected at most 100 per cent, found {number}")));
+                    return Err(Error::corrupt(at, format!("progress: expected at most 100%, found {number}")));
                 }
                 EOS => break,
                 flags => {

@@ -10,7 +10,7 @@ use crate::text::Name;
 /// A `T` for each name, up to [`MAX_LIVE_NAMES`] of them.
 pub(super) struct ByName<T> {
     map: BTreeMap<Name, T>,
-    /// Look-ups that came under a name too many.
+    /// Number of look-ups refused because there were too many names.
     refused: u64,
 }
 
@@ -21,7 +21,7 @@ impl<T> Default for ByName<T> {
 }
 
 impl<T: Default> ByName<T> {
-    /// Returns what belongs to a name, or nothing where the name is one too many.
+    /// Returns the entry for a name, or `None` if there are too many names.
     pub(super) fn entry(&mut self, name: &str) -> Option<&mut T> {
         if !self.map.contains_key(name) {
             if self.map.len() >= MAX_LIVE_NAMES {
@@ -33,7 +33,7 @@ impl<T: Default> ByName<T> {
         self.map.get_mut(name)
     }
 
-    /// Returns what belongs to a name that has come before.
+    /// Returns the entry for a known name.
     pub(super) fn get(&self, name: &str) -> Option<&T> {
         self.map.get(name)
     }

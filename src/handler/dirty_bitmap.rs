@@ -6,7 +6,7 @@
 //! | 0x08 DEVICE_NAME: u8 n, n bytes | the node's alias, from here on |
 //! | 0x04 BITMAP_NAME: u8 n, n bytes | the bitmap's alias, from here on |
 //! | 0x10 START: be32 granularity, u8 | bytes for each bit; 1 enabled, 2 persistent, 4 autoload of old versions |
-//! | 0x20 COMPLETE | no more of this bitmap |
+//! | 0x20 COMPLETE | this bitmap is complete |
 //! | 0x40 BITS: be64 sector, be32 n | bits of n sectors of 512 bytes |
 //! | … be64 n, n bytes | these bits, a multiple of 32 bytes; with 0x02 ZEROES all are clear and this is absent |
 //! | 0x01 EOS | the payload ends with this chunk |
@@ -94,7 +94,7 @@ fn flags(c: &mut Cursor<'_>) -> Result<u32> {
 
 fn check_flags(at: StreamOffset, flags: u32) -> Result<()> {
     if flags & !KNOWN != 0 {
-        let m = format!("dirty bitmap chunk: flags {flags:#x}, known are {KNOWN:#x}");
+        let m = format!("dirty bitmap chunk: expected flags within {KNOWN:#x}, found {flags:#x}");
         return Err(Error::new(ErrorKind::Unsupported, m).at(at));
     }
     if (flags & KINDS).count_ones() > 1 || (flags & ZEROES != 0 && flags & BITS == 0) || flags & (KINDS | EOS) == 0 {
@@ -150,7 +150,7 @@ impl DirtyBitmap {
         let at = c.offset();
         let properties = c.u8()?;
         if PROPERTIES.iter().fold(properties, |p, (bit, _)| p & !bit) != 0 {
-            let m = format!("properties of a dirty bitmap: {properties:#x}, known are 0x7");
+            let m = format!("properties of a dirty bitmap: expected bits within 0x7, found {properties:#x}");
             return Err(Error::new(ErrorKind::Unsupported, m).at(at));
         }
         self.update(|b| *b = Bitmap { granularity: Some(granularity), properties, ..Bitmap::default() });
@@ -191,7 +191,7 @@ impl LiveSection for DirtyBitmap {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(e) => {
-                    // later payloads may lean on names that stand in the part that is lost
+                    // later payloads may use names from the part that is lost
                     (self.node, self.bitmap) = (None, None);
                     return Err(e);
                 }

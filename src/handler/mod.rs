@@ -1,7 +1,7 @@
 //! Sections of live handlers other than RAM: one file each, one row each.
 //!
-//! The readers skip data and keep counts; what a payload needs of earlier ones (names, sizes) stays with the reader of its
-//! section. Where data was skipped, the cursor lets go of what is behind it, as for RAM pages.
+//! The readers skip data and keep counts; what a payload needs of earlier ones (names, sizes) stays with the reader
+//! of its section. After skipping data, the cursor releases the bytes before it, as for RAM pages.
 
 mod block;
 mod by_name;
@@ -14,7 +14,7 @@ mod vfio;
 
 use crate::stream::{Fact, FactValue, LiveKind};
 
-/// Every live handler that is known beside `ram`.
+/// Every known live handler except `ram`.
 pub static HANDLERS: &[LiveKind] = &[
     LiveKind {
         what: "hash page table",
@@ -42,7 +42,7 @@ pub static HANDLERS: &[LiveKind] = &[
     },
     LiveKind {
         what: "VFIO device",
-        // the path of the device stands before; without a path the name is bare
+        // the device's path comes first; without a path the name is bare
         matches: |idstr| idstr == "vfio" || idstr.ends_with("/vfio"),
         versions: &[1],
         make: || Box::<vfio::Vfio>::default(),

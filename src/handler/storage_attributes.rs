@@ -56,7 +56,7 @@ fn split(word: u64) -> Option<(u64, u64)> {
     }
 }
 
-/// Tells whether the payload goes on after DONE; the head of this file says how.
+/// Returns whether the payload continues after DONE; see the head of this file.
 fn goes_on_after_done(c: &mut Cursor<'_>) -> Result<bool> {
     if c.peek_u8()? != 0 {
         return Ok(false);
@@ -92,7 +92,7 @@ impl LiveSection for StorageAttributes {
                         "storage-attributes-incomplete",
                         Some(StreamRange::with_len(at.0, 8)),
                         None,
-                        "the saving side could not read all storage attributes",
+                        "the source could not read all storage attributes",
                     );
                 }
                 DONE => {

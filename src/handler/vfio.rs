@@ -9,9 +9,9 @@
 //! | …05 DEV_INIT_DATA_SENT | the payload ends (8.1 and later) | PART |
 //! | …06 DEV_CONFIG_LOAD_READY | the payload ends (10.1 and later, multifd) | FULL |
 //!
-//! START, PART and END come from the live hooks (`vfio_save_setup`, `vfio_save_iterate`, `vfio_save_complete_precopy` in
-//! `hw/vfio/migration.c`), FULL from `vfio_save_state` under the same section id and name. With multifd device state FULL,
-//! like END, may have nothing but END_OF_STATE.
+//! START, PART and END come from the live hooks (`vfio_save_setup`, `vfio_save_iterate`, `vfio_save_complete_precopy`
+//! in `hw/vfio/migration.c`), FULL from `vfio_save_state` under the same section id and name. With multifd device
+//! state FULL, like END, may contain only END_OF_STATE.
 //!
 //! The PCI side is the description `VFIOPCIDevice` without its JSON (`vfio_pci_save_config` in `hw/vfio/pci.c`):
 //!
@@ -23,12 +23,12 @@
 //! | 16 × n, ⌈n / 8⌉ | MSI-X table and pending bits, n from the capability, absent without it |
 //! | 0x05, u8 25, "VFIOPCIDevice/VFIODisplay", be32 1, 28 | display with ramfb, if there is one (8.2 and later) |
 //!
-//! Nothing says which of the two sizes it is (a PCIe device behind a conventional bus hides the capability that would), so
+//! The stream does not give the size (a PCIe device behind a conventional bus hides the capability that would), so
 //! the smaller one that leads to END_OF_STATE is right.
 //!
-//! QEMU 5.2 saved the PCI side in END (6.0 moved it to FULL), so that the driver's data come behind its END_OF_STATE. A tag
-//! begins with 0xff, which neither a footer nor a record does: after the END_OF_STATE of a DEV_CONFIG_STATE, 0xff says that
-//! the payload goes on.
+//! QEMU 5.2 saved the PCI side in END (6.0 moved it to FULL), so that the driver's data follow its END_OF_STATE. A
+//! tag begins with 0xff, which neither a footer nor a record does: after the END_OF_STATE of a DEV_CONFIG_STATE, 0xff
+//! says that the payload goes on.
 //!
 //! No stream of a real VFIO device was at hand; the layout is from the source only.
 
@@ -45,7 +45,7 @@ const DEV_SETUP_STATE: u64 = 0xffff_ffff_ef10_0003;
 const DEV_DATA_STATE: u64 = 0xffff_ffff_ef10_0004;
 const DEV_INIT_DATA_SENT: u64 = 0xffff_ffff_ef10_0005;
 const DEV_CONFIG_LOAD_READY: u64 = 0xffff_ffff_ef10_0006;
-/// The part of a tag that all have, and the bits that tell them apart.
+/// The common part of all tags; the other bits distinguish them.
 const TAG: u64 = 0xffff_ffff_ef10_0000;
 const TAG_KIND: u64 = 0xffff;
 
@@ -82,10 +82,10 @@ fn msix_vectors(space: &[u8]) -> usize {
     const HEADER: usize = 0x40;
     let byte = |at: usize| space.get(at).copied().unwrap_or_default();
     if byte(0x06) & 0x10 == 0 {
-        return 0; // the status register says that there is no list of capabilities
+        return 0; // according to the status register there is no capability list
     }
     let mut at = usize::from(byte(0x34) & !3);
-    // as many as fit behind the header: a list that goes round ends here
+    // as many as fit after the header, so a looping list ends here
     for _ in 0..(256 - HEADER) / 4 {
         if at < HEADER {
             break;
@@ -123,7 +123,7 @@ fn measure(c: &mut Cursor<'_>, space: usize) -> Result<Option<Config>> {
 }
 
 impl Vfio {
-    /// Reads the PCI side and the END_OF_STATE behind it.
+    /// Reads the PCI side and the END_OF_STATE after it.
     fn config(&mut self, c: &mut Cursor<'_>) -> Result<()> {
         for space in CONFIG_SIZES {
             if let Some(config) = measure(c, space)? {
@@ -132,7 +132,7 @@ impl Vfio {
                 return end_of_state(c);
             }
         }
-        let m = "PCI side of a VFIO device: no END_OF_STATE where it has to be";
+        let m = "PCI side of a VFIO device: expected END_OF_STATE, found other data";
         Err(Error::new(ErrorKind::Unsupported, m).at(c.offset()))
     }
 }
@@ -177,7 +177,7 @@ impl LiveSection for Vfio {
                     break;
                 }
                 tag if tag & !TAG_KIND == TAG => {
-                    return Err(Error::new(ErrorKind::Unsupported, format!("VFIO tag {tag:#x}")).at(at));
+                    return Err(Error::new(ErrorKind::Unsupported, format!("unsupported VFIO tag {tag:#x}")).at(at));
                 }
                 tag => {
                     return Err(Error::corrupt(at, format!("VFIO tag: expected {TAG:#x} to …6, found {tag:#x}")));

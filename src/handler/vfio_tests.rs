@@ -1,7 +1,7 @@
 use super::super::testing::{Bytes, every_cut_is_found, fault, number, read, read_before};
 use super::*;
 
-/// A configuration space with a power management capability and, with `vectors`, MSI-X behind it.
+/// A configuration space with a power management capability and, with `vectors`, MSI-X after it.
 fn space(size: usize, vectors: Option<u16>) -> Vec<u8> {
     let mut s = vec![0; size];
     s[0x06] = 0x10;

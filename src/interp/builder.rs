@@ -54,8 +54,8 @@ type Parts = (Vec<Node>, Vec<Node>, Option<Box<str>>);
 
 /// A position in a section, and the nodes made so far.
 ///
-/// The readers (`u8`, `be32`, …) take bytes, add a node of that name, and return the number, for those that decide what
-/// comes next. An error leaves the nodes before it in place; the caller turns the rest into one opaque node.
+/// The readers (`u8`, `be32`, …) take bytes, add a node with that name, and return the number for use in later
+/// decisions. After an error the nodes before it are kept; the caller turns the rest into one opaque node.
 pub struct Builder<'a> {
     reader: Reader<'a>,
     blob: &'a Blob,
@@ -110,7 +110,7 @@ impl<'a> Builder<'a> {
     /// Looks at the next `n` bytes.
     ///
     /// # Errors
-    /// `Truncated` when there are fewer; so for all the readers below.
+    /// `Truncated` when there are fewer; this holds for all readers below.
     pub fn peek(&self, n: usize) -> Result<&'a [u8]> {
         self.reader.peek(n)
     }
@@ -164,7 +164,7 @@ impl<'a> Builder<'a> {
         self.framed(name, "struct", 0, "", None, f, |r| Value::Array(r.fields))
     }
 
-    /// As [`Builder::group`], for a vmsd with a name and a version that QEMU writes without describing it.
+    /// Same as [`Builder::group`], for a vmsd with a name and a version that QEMU writes without describing it.
     ///
     /// # Errors
     /// Those of `f`; the nodes it made before stay in the tree.
@@ -178,7 +178,7 @@ impl<'a> Builder<'a> {
         self.framed(name, "struct", 0, vmsd, Some(version), f, |r| Value::Struct(Box::new(r)))
     }
 
-    /// Groups what `f` reads behind `header` bytes of framing, which are taken first.
+    /// Groups what `f` reads after `header` bytes of framing, which are taken first.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn framed(
         &mut self,
@@ -250,7 +250,7 @@ impl<'a> Builder<'a> {
         r
     }
 
-    /// Adds all bytes that are left as one opaque node; nothing when none are left.
+    /// Adds all remaining bytes as one opaque node; adds no node if none remain.
     pub fn opaque_rest(&mut self, name: &str, why: &str) {
         let n = self.remaining();
         if n > 0 {
@@ -271,7 +271,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Runs `f`; when it fails, or says that what it read makes no sense, all is as if it had not run.
+    /// Runs `f`; if it fails, or returns that what it read is implausible, all its effects are undone.
     pub(super) fn attempt(&mut self, f: impl FnOnce(&mut Self) -> Result<bool>) -> Result<bool> {
         let reader = self.reader.clone();
         let (fields, subsections) = (self.fields.len(), self.subsections.len());
@@ -344,14 +344,14 @@ impl<'a> Builder<'a> {
         } else if b.remaining() > 0 {
             let e = Error::new(
                 ErrorKind::SchemaMismatch,
-                format!("expected {n} bytes, {} of them are left over", b.remaining()),
+                format!("expected {n} bytes, {} of them were not used", b.remaining()),
             )
             .at(b.offset());
             problem = Some(e.message().into());
             b.note(e);
         }
         if let Some(p) = &problem {
-            // what is left belongs behind the subsections, and the children must stay side by side
+            // leftover bytes are placed after the subsections, and children must stay adjacent
             let before = std::mem::take(&mut b.fields);
             b.opaque_rest("undecoded", p);
             let rest = std::mem::replace(&mut b.fields, before);
@@ -379,7 +379,7 @@ impl<'a> Builder<'a> {
         self.reader.be32()
     }
 
-    /// Reads an element of a list behind its mark of one byte.
+    /// Reads an element of a list after its one-byte mark.
     pub(super) fn list_element(
         &mut self,
         name: &str,

@@ -46,7 +46,7 @@ fn subsection(b: &mut Builder<'_>, s: &Vmsd) -> Result<()> {
         b.note(
             Error::new(
                 ErrorKind::SchemaMismatch,
-                format!("subsection version: the description says {:?}, the stream {version}", s.version),
+                format!("subsection version: expected {:?} as described, found {version}", s.version),
             )
             .at(at)
             .within(name.clone()),
@@ -56,7 +56,7 @@ fn subsection(b: &mut Builder<'_>, s: &Vmsd) -> Result<()> {
     if len > b.remaining() {
         return Err(Error::truncated(
             at,
-            format!("subsection {name} of {len} bytes, found {} before the end", b.remaining()),
+            format!("subsection {name}: expected {len} bytes, found {} before the end", b.remaining()),
         ));
     }
     let header = name.len().saturating_add(6);
@@ -81,7 +81,7 @@ fn field(b: &mut Builder<'_>, f: &Field) -> Result<()> {
     let varies = f.ty.layout() == Some(Layout::CountedText);
     let mut count = usize::try_from(n).unwrap_or(usize::MAX);
     if !varies && f.total() > b.remaining() as u64 && size > 0 {
-        // as many as there are; the error comes from the first that is not
+        // as many as there are; the first that fails reports the error
         let whole = (b.remaining() as u64).checked_div(size).unwrap_or_default();
         count = usize::try_from(whole.saturating_add(1)).unwrap_or(usize::MAX);
     }
@@ -126,7 +126,7 @@ fn structure(b: &mut Builder<'_>, f: &Field, n: usize) -> Result<()> {
         if n == 0 {
             return b.typed(&f.name, &f.ty, 0, |_, blob| (Value::Bytes(blob), None));
         }
-        let why = "the description does not say what is inside this structure";
+        let why = "the description does not give this structure's fields";
         let e = Error::new(ErrorKind::SchemaMismatch, why).at(b.offset()).within(f.name.to_string());
         b.note(e);
         return b.typed(&f.name, &f.ty, n, |_, blob| (Value::Opaque(blob), Some(why.into())));
@@ -167,7 +167,7 @@ fn list(b: &mut Builder<'_>, f: &Field, n: usize) -> Result<()> {
             let vmsd = inner.next().ok_or_else(|| {
                 Error::new(
                     ErrorKind::SchemaMismatch,
-                    format!("the list has more elements than the {} described", f.inner.len()),
+                    format!("the list has more elements than the {} in the description", f.inner.len()),
                 )
                 .at(b.offset())
             })?;

@@ -1,6 +1,6 @@
 //! Description and bytes in, tree out.
 //!
-//! Every field of a description has a size, so a field that cannot be decoded costs only itself: it becomes
+//! Every field of a description has a size, so a field that cannot be decoded does not affect others: it becomes
 //! [`Value::Opaque`] with the reason, and the next field is read where it begins.
 
 mod builder;
@@ -33,7 +33,7 @@ pub fn decode_device(schema: &DeviceSchema, payload: &Blob, base: StreamOffset) 
     decode_device_within(schema, payload, base, usize::MAX)
 }
 
-/// As [`decode_device`], in so many bytes of memory at most: where they do not suffice, the rest of the section is opaque.
+/// Same as [`decode_device`], but limited in memory: if the limit is reached, the rest of the section is opaque.
 #[must_use]
 pub fn decode_device_within(schema: &DeviceSchema, payload: &Blob, base: StreamOffset, memory: usize) -> Decoded {
     let nodes = memory.checked_div(NODE_BYTES).unwrap_or_default();
@@ -68,7 +68,7 @@ fn decode_within(idstr: &str, vmsd: &Vmsd, payload: &Blob, base: StreamOffset, n
     Decoded { root, errors: context.into_errors(), quirk }
 }
 
-/// Makes the tree of a payload that no description covers.
+/// Creates the tree of a payload that no description covers.
 #[must_use]
 pub fn undescribed(idstr: &str, payload: &Blob, base: StreamOffset, why: &str) -> Node {
     let range = crate::offset::StreamRange::with_len(base.0, payload.as_slice().len() as u64);

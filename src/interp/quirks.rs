@@ -1,4 +1,4 @@
-//! Descriptions that QEMU itself gets wrong, and what the bytes say instead.
+//! Descriptions that QEMU itself gets wrong, and what the bytes contain instead.
 //!
 //! The only mistakes known are in arrays of pointers (`vmstate_save_state_v` in `migration/vmstate.c`), where a NULL is one
 //! byte 0x30 on the wire whatever the elements are:
@@ -10,7 +10,7 @@
 //!   the NULLs of an array whose elements are described one by one the count of all that is left.
 //!
 //! In each case the run of entries of one name is read again, element by element: 0x30 is a NULL, anything else an
-//! element. That is sound only when it leads exactly to where the fields after the run begin.
+//! element. The result is accepted only if it ends exactly where the fields after the run begin.
 
 use std::ops::Range;
 
@@ -60,7 +60,8 @@ fn is_marker(f: &Field) -> bool {
     f.ty.layout() == Some(Layout::PointerMarker)
 }
 
-/// Elements and copies of their descriptions, field by field, that the reading anew of one device may come to.
+/// Limit on the elements, and copies of their descriptions field by field, made when entries of one device are read
+/// again.
 const MAX_REREAD: usize = 1 << 20;
 
 /// Describes the fields of a run, all of one name, by the bytes; `work` is what it may cost.
@@ -108,7 +109,7 @@ fn reread(
         }
         at = at.saturating_add(step);
     }
-    // every one of the mistakes has a NULL in it; without one it is some other mistake, and no array fits by chance
+    // each of these mistakes involves a NULL; without one the mistake is another, and no array fits by chance
     (at == stop && out.iter().any(is_marker)).then_some(out)
 }
 

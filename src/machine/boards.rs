@@ -50,7 +50,7 @@ pub(super) fn spans(machine: &str, total: u64, blocks: &[RamBlock]) -> Result<Ve
             return at(0x8000_0000);
         }
         if has("loongarch.") {
-            // hw/loongarch/virt.c: 256 MiB at 0, the rest behind the devices
+            // hw/loongarch/virt.c: 256 MiB at 0, the rest after the devices
             let low = total.min(0x1000_0000);
             let high = Span { gpa: 0x8000_0000, offset: low, bytes: total.saturating_sub(low), why: WHY };
             return Ok(vec![Span { gpa: 0, offset: 0, bytes: low, why: WHY }, high]);
@@ -60,12 +60,12 @@ pub(super) fn spans(machine: &str, total: u64, blocks: &[RamBlock]) -> Result<Ve
         }
         return Err(ambiguous(machine));
     }
-    Err(Error::new(ErrorKind::Unsupported, format!("the memory map of machine type {machine:?} is not known"))
+    Err(Error::new(ErrorKind::Unsupported, format!("unknown memory map of machine type {machine:?}"))
         .hint(Remedy::PlaceBlocks))
 }
 
-/// `mips_malta_init` in `hw/mips/malta.c`: the whole at 2 GiB; the CPU sees its first 256 MiB at 0 too, and what lies behind
-/// 512 MiB there too, with the devices between.
+/// `mips_malta_init` in `hw/mips/malta.c`: all memory at 2 GiB; the CPU also sees its first 256 MiB at 0, and the
+/// part after 512 MiB at 512 MiB, with the devices between.
 fn malta(total: u64) -> Vec<Span> {
     const LOW: u64 = 256 << 20;
     const BEHIND_DEVICES: u64 = 512 << 20;
@@ -81,7 +81,7 @@ fn malta(total: u64) -> Vec<Span> {
 }
 
 fn ambiguous(machine: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("{machine}: which target's virt board this is cannot be told"))
+    Error::new(ErrorKind::Unsupported, format!("{machine}: cannot determine which target's virt board this is"))
         .hint(Remedy::PlaceBlocks)
 }
 

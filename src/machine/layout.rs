@@ -17,11 +17,11 @@ pub struct Region {
     pub block: usize,
     /// Where the piece begins in the block.
     pub block_offset: RamOffset,
-    /// What says so.
+    /// The source of this information.
     pub why: &'static str,
 }
 
-/// What the device sections say about the map.
+/// Facts about the memory map from the device sections.
 #[derive(Clone, Debug, Default)]
 pub struct MapFacts {
     /// The CMOS memory of the RTC (`mc146818rtc`, `cmos_data`), 128 bytes.
@@ -105,7 +105,7 @@ pub fn layout(machine: Option<&Name>, blocks: &[RamBlock], facts: &MapFacts) -> 
         nodes_only(&mut main, blocks, said);
         let names = list(main.iter().filter_map(|i| blocks.get(*i)).map(|b| &b.name));
         out.remarks.push(format!(
-            "main memory is taken to be {}, in the order of the numbers in their names; the stream does not say it",
+            "main memory is assumed to be {}, in the order of the numbers in their names; the stream does not record this",
             names
         ));
     }
@@ -154,9 +154,9 @@ pub fn layout(machine: Option<&Name>, blocks: &[RamBlock], facts: &MapFacts) -> 
     Ok(out)
 }
 
-/// A PC with one block that belongs to nothing else has one DIMM plugged in, and the first one goes to the beginning of
-/// the region for devices: the next whole GiB behind all memory and 4 GiB (`pc_memory_init` in `hw/i386/pc.c`). With more
-/// than one, nothing tells which came first.
+/// A PC with one block that has no other use has one DIMM plugged in, and the first DIMM is placed at the start of
+/// the device memory region: the next whole GiB after all memory and 4 GiB (`pc_memory_init` in `hw/i386/pc.c`). With
+/// more than one, their order is unknown.
 fn place_dimm(out: &mut MemoryMap, blocks: &[RamBlock]) {
     let free: Vec<usize> = (0..out.unplaced.len())
         .filter(|n| out.unplaced.get(*n).is_some_and(|(_, why)| *why == NOT_IN_THE_STREAM))
@@ -167,7 +167,7 @@ fn place_dimm(out: &mut MemoryMap, blocks: &[RamBlock]) {
     let (Some(b), Some(gpa)) = (blocks.get(block), end.checked_next_multiple_of(1 << 30)) else { return };
     out.unplaced.remove(*only);
     out.remarks.push(format!(
-        "{} is taken to be a DIMM and put at {gpa:#x}, where the first one goes; the stream does not say it",
+        "{} is assumed to be a DIMM and placed at {gpa:#x}, the address of the first one; the stream does not record it",
         b.name
     ));
     out.regions.push(Region { gpa: Gpa(gpa), bytes: b.len, block, block_offset: RamOffset(0), why: "guess" });
@@ -180,8 +180,8 @@ fn drop_overlaps(out: &mut MemoryMap, blocks: &[RamBlock]) {
         let end = kept.last().map_or(0, |k| k.gpa.0.saturating_add(k.bytes));
         if r.gpa.0 < end {
             let name = blocks.get(r.block).map_or("", |b| b.name.exact());
-            out.remarks.push(format!("{name} would lie over other memory at {} and is left out", r.gpa));
-            out.unplaced.push((r.block, "lies over other memory"));
+            out.remarks.push(format!("{name} would overlap other memory at {} and is left out", r.gpa));
+            out.unplaced.push((r.block, "overlaps other memory"));
         } else {
             kept.push(r);
         }
@@ -249,7 +249,8 @@ fn main_memory(machine: &str, blocks: &[RamBlock], given: &dyn Fn(usize) -> bool
     }
 }
 
-/// Of blocks numbered alike some may be memory that was plugged in: NUMA nodes are the first that make up what the RTC says.
+/// Of blocks numbered alike, some may be plugged-in memory: NUMA nodes are the first ones, up to the total in the
+/// RTC.
 fn nodes_only(main: &mut Vec<usize>, blocks: &[RamBlock], said: Option<u64>) {
     let mut sum = 0_u64;
     for (n, i) in main.iter().enumerate() {
@@ -266,8 +267,8 @@ fn numbered_name(name: &str) -> Option<(&str, u64)> {
     Some((stem, name.get(stem.len()..)?.parse().ok()?))
 }
 
-/// Blocks that devices and boards make beside main memory: ROMs, flash, video memory, fw_cfg files, and whatever has a
-/// device's path in its name.
+/// Blocks that devices and boards create besides main memory: ROMs, flash, video memory, fw_cfg files, and whatever
+/// has a device's path in its name.
 fn belongs_to_a_device(name: &str) -> bool {
     let path = name.strip_prefix("/objects/").is_none() && name.contains('/');
     path || [

@@ -50,7 +50,7 @@ pub(super) fn spans(
         Some(said) => {
             if said != low.min(total) {
                 remarks.push(format!(
-                    "the RTC says that memory below 4 GiB ends at {said:#x}, where the machine's default is {low:#x}; the RTC is followed (max-ram-below-4g)"
+                    "according to the RTC, memory below 4 GiB ends at {said:#x}; this is used instead of the machine's default {low:#x} (max-ram-below-4g)"
                 ));
             }
             (said, "RTC")
@@ -72,7 +72,7 @@ pub(super) fn spans(
         if FOUR_GIB.saturating_add(high) > 0xfd_0000_0000 {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("{machine} with {total:#x} bytes: memory above 4 GiB may begin at 4 GiB or at 1 TiB, and nothing in the stream tells"),
+                format!("{machine} with {total:#x} bytes: memory above 4 GiB may begin at 4 GiB or at 1 TiB, and the stream does not record which"),
             )
             .hint(Remedy::ExtractBlocks));
         }
@@ -81,7 +81,7 @@ pub(super) fn spans(
     Ok(out)
 }
 
-/// Where memory below 4 GiB ends unless `max-ram-below-4g` says otherwise.
+/// The end of memory below 4 GiB, unless `max-ram-below-4g` changes it.
 fn table(family: Family, total: u64) -> u64 {
     match family {
         Family::I440fx { whole_gib: true } if total >= 0xe000_0000 => 0xc000_0000,
@@ -103,7 +103,7 @@ fn from_cmos(c: &[u8], total: u64) -> Option<u64> {
     (above == high & ((1 << 40) - 1)).then_some(below)
 }
 
-/// Returns the size of all of main memory, as the RTC's CMOS memory says it.
+/// Returns the total size of main memory according to the RTC's CMOS memory.
 pub(super) fn total_of_cmos(c: &[u8]) -> Option<u64> {
     let (below, above) = sizes(c)?;
     below.checked_add(above)

@@ -33,7 +33,7 @@ impl PageHash {
         if is_zero(page) { Self::ZERO } else { Self(xxh3_128(page).max(3)) }
     }
 
-    /// Returns the two bits that tell the constants from each other and from hashes.
+    /// Returns the two bits that distinguish the constants from each other and from hashes.
     fn kind(self) -> u128 {
         self.0.min(HASHED)
     }
@@ -124,7 +124,8 @@ impl BlockHashes {
     /// Pages of a chunk.
     pub const CHUNK: u64 = GROUP as u64;
 
-    /// Makes the hashes of a block of which nothing was sent; `charge` is what they may use, `tmpdir` where the rest goes.
+    /// Creates the hashes of a block of which no page was received; `charge` limits their memory, and the rest goes
+    /// to `tmpdir`.
     #[must_use]
     pub fn new(name: &Name, len: u64, charge: Charge, tmpdir: Option<PathBuf>) -> Self {
         Self {
@@ -222,7 +223,7 @@ impl BlockHashes {
                 continue;
             }
             for page in first.max(start)..end.min(stop) {
-                // a page that is taken out costs nothing
+                // a removed page costs nothing
                 let _ = self.set(page, PageHash::UNSENT);
             }
         }

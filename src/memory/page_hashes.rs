@@ -27,7 +27,7 @@ pub struct PageHashes {
     tmpdir: Option<PathBuf>,
     blocks: Vec<BlockHashes>,
     target_page: u64,
-    /// Pages that came as XBZRLE, and where their content is kept in the second walk.
+    /// Pages received as XBZRLE deltas, and where their content is kept in the second walk.
     differences: HashMap<(usize, u64), Option<u64>>,
     charge: Charge,
     keep: Option<File>,
@@ -40,7 +40,7 @@ pub struct PageHashes {
 }
 
 impl PageHashes {
-    /// Makes a sink that has hashed nothing; what the budget does not allow goes to a file in `tmpdir`.
+    /// Creates an empty sink; data that does not fit in the budget goes to a file in `tmpdir`.
     #[must_use]
     pub fn new(budget: &Budget, tmpdir: Option<PathBuf>) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl PageHashes {
             blocks: Vec::new(),
             target_page: 0,
             differences: HashMap::new(),
-            charge: budget.charge("the list of pages that were sent as differences"),
+            charge: budget.charge("the list of pages that were sent as deltas"),
             keep: None,
             slots: 0,
             replay: Replay::default(),
@@ -66,7 +66,7 @@ impl PageHashes {
         Self { keep: Some(keep), differences, charge: self.charge, ..Self::new(&self.budget, self.tmpdir) }
     }
 
-    /// Tells whether a second walk is needed.
+    /// Returns whether a second walk is needed.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         self.keep.is_none() && !self.differences.is_empty()
@@ -121,7 +121,7 @@ impl PageHashes {
         self.blocks.get_mut(block).map_or(Ok(()), |b| b.set(page, hash))
     }
 
-    /// Keeps the content of a page to which a difference comes later.
+    /// Keeps the content of a page that a later delta applies to.
     fn keep(&mut self, key: (usize, u64), content: &[u8]) -> Result<()> {
         let failed = |e| Error::io("cannot write a temporary file", e);
         let Some(file) = &mut self.keep else { return Ok(()) };
@@ -135,7 +135,7 @@ impl PageHashes {
         file.write_all(content).map_err(failed)
     }
 
-    /// Returns the last content of a page; zeros, when nothing was sent of it.
+    /// Returns the last content of a page; zeros if the page was not sent.
     fn kept(&mut self, key: (usize, u64)) -> Result<Vec<u8>> {
         let mut content = vec![0; self.page_bytes()];
         let (Some(file), Some(Some(at))) = (&mut self.keep, self.differences.get(&key)) else { return Ok(content) };
@@ -199,7 +199,10 @@ impl PageHashes {
             let got = source.read_full(at, piece).map_err(|e| unreadable(e, at))?;
             if got < n {
                 let here = StreamOffset(at.saturating_add(got as u64));
-                return Err(Error::truncated(here, "expected the pages of a mapped-ram file, found its end"));
+                return Err(Error::truncated(
+                    here,
+                    "expected the pages of a mapped-ram file, found the end of the file",
+                ));
             }
             let first = self.number(run.offset.0.saturating_add(done));
             for (i, page) in piece.chunks(size).enumerate() {

@@ -14,7 +14,7 @@ pub struct RamBlock {
     pub name: Name,
     /// Its length in bytes.
     pub len: u64,
-    /// The host page size of the block, where postcopy made the source say it.
+    /// The host page size of the block, which the stream gives only with postcopy.
     pub page_size: Option<u64>,
     /// The address of its region inside the parent region, with `x-ignore-shared`.
     pub region_address: Option<u64>,
@@ -37,14 +37,15 @@ pub struct MappedRam {
 }
 
 impl MappedRam {
-    /// Tells whether `x-ignore-shared` left the block out.
+    /// Returns whether `x-ignore-shared` left the block out.
     #[must_use]
     pub fn is_absent(&self) -> bool {
         self.bitmap_offset.0 == 0 && self.pages_offset.0 == 0
     }
 }
 
-/// Reads the list of a MEM_SIZE record whose lengths add up to `total`; stands behind the record's 8 bytes.
+/// Reads the list of a MEM_SIZE record whose lengths add up to `total`; the cursor is just after the record's first 8
+/// bytes.
 ///
 /// What was read before an error is in `out`.
 pub(super) fn read(c: &mut Cursor<'_>, total: u64, ctx: &RamContext, out: &mut Vec<RamBlock>) -> Result<()> {
@@ -65,7 +66,7 @@ pub(super) fn read(c: &mut Cursor<'_>, total: u64, ctx: &RamContext, out: &mut V
         left = left.checked_sub(len).ok_or_else(|| {
             Error::corrupt(
                 at,
-                format!("RAM block {name}: expected a length of {left:#x} at most, as the list adds up to {total:#x}, found {len:#x}"),
+                format!("RAM block {name}: expected a length of at most {left:#x}, since the list adds up to {total:#x}, found {len:#x}"),
             )
         })?;
         let page_size = host_page_size(c, ctx)?;
@@ -92,9 +93,9 @@ pub(super) fn whole_memory(total: u64, at: StreamOffset) -> RamBlock {
     }
 }
 
-/// With postcopy armed, blocks on huge pages say their page size; nothing announces which. The mask of page sizes in the
-/// ADVISE command does not hold the base size alone then, and a value that is in the mask cannot be the beginning of a
-/// next entry, whose first byte is a name length, nor of a record, whose flags are not 0.
+/// With postcopy enabled, blocks on huge pages include their page size, but no flag marks these blocks. The mask of
+/// page sizes in the ADVISE command does not hold the base size alone then, and a value that is in the mask cannot be
+/// the beginning of a next entry, whose first byte is a name length, nor of a record, whose flags are not 0.
 fn host_page_size(c: &mut Cursor<'_>, ctx: &RamContext) -> Result<Option<u64>> {
     let Some(mask) = ctx.page_size_mask else { return Ok(None) };
     let mut word = [0; 8];
@@ -133,7 +134,7 @@ fn mapped_ram(c: &mut Cursor<'_>, len: u64, ctx: &RamContext) -> Result<MappedRa
         return Err(Error::corrupt(
             at,
             format!(
-                "mapped-ram header: expected the pages behind the bitmap, found bitmap at {} and pages at {}",
+                "mapped-ram header: expected the pages after the bitmap, found bitmap at {} and pages at {}",
                 m.bitmap_offset, m.pages_offset
             ),
         ));
@@ -141,7 +142,7 @@ fn mapped_ram(c: &mut Cursor<'_>, len: u64, ctx: &RamContext) -> Result<MappedRa
     Ok(m)
 }
 
-/// The stream goes on behind the pages, which lie where the header says in the file.
+/// The stream continues after the pages, whose offset in the file is in the header.
 fn skip_pages(c: &mut Cursor<'_>, name: &Name, len: u64, m: MappedRam, ctx: &RamContext) -> Result<()> {
     let to = m.pages_offset.0.saturating_add(len);
     let here = c.offset().0;
@@ -150,7 +151,10 @@ fn skip_pages(c: &mut Cursor<'_>, name: &Name, len: u64, m: MappedRam, ctx: &Ram
         Some(n) => c.skip(n).map_err(|e| e.within(name.to_string())),
         None => Err(Error::corrupt(
             c.offset(),
-            format!("mapped-ram header of {name}: expected pages further on in the file, found {}", m.pages_offset),
+            format!(
+                "mapped-ram header of {name}: expected pages at a later offset in the file, found {}",
+                m.pages_offset
+            ),
         )),
     }
 }

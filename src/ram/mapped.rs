@@ -1,9 +1,8 @@
 //! mapped-ram: which pages of a block are in the file, and where.
 //!
-//! Bit i of the bitmap says whether page i is there; the file's bytes for a clear bit may be left from an earlier pass
-//! over memory and mean nothing. The bitmap is an array of the writing host's `unsigned long`, so on a big-endian host the
-//! bytes of each word stand the other way round; nothing in the file says which (`ram_save_file_bmap` in
-//! `migration/ram.c`).
+//! Bit i of the bitmap is set if page i is present; the file's bytes for a clear bit may be stale data from an
+//! earlier pass over memory. The bitmap is an array of the writing host's `unsigned long`, so on a big-endian host
+//! the bytes of each word are reversed; nothing in the file says which (`ram_save_file_bmap` in `migration/ram.c`).
 
 use super::{MappedRam, RamBlock};
 use crate::error::{Error, Result};
@@ -19,13 +18,13 @@ pub struct MappedRun {
     pub offset: RamOffset,
     /// Its length.
     pub bytes: u64,
-    /// Where it stands in the stream.
+    /// Its offset in the stream.
     pub at: StreamOffset,
 }
 
 /// Bytes of a bitmap that are read at a time; a multiple of the word.
 const CHUNK: usize = 64 << 10;
-/// Words that are looked at to tell the byte order.
+/// Number of words examined to determine the byte order.
 const SAMPLE_WORDS: usize = 4096;
 
 fn io(e: std::io::Error, at: u64) -> Error {
@@ -118,7 +117,10 @@ pub fn runs(
         let chunk = buf.get_mut(..want).unwrap_or_default();
         let n = source.read_full(at, chunk).map_err(|e| io(e, at))?;
         if n < want {
-            return Err(Error::truncated(StreamOffset(at), format!("bitmap of {}: {bytes} bytes expected", b.name)));
+            return Err(Error::truncated(
+                StreamOffset(at),
+                format!("bitmap of {}: expected {bytes} bytes, found fewer", b.name),
+            ));
         }
         for (i, word) in chunk.chunks_exact(8).enumerate() {
             let first = done.saturating_add((i as u64).saturating_mul(8)).saturating_mul(8);
@@ -153,14 +155,14 @@ fn word_of(bytes: &[u8], big_endian: bool) -> u64 {
     if big_endian { u64::from_be_bytes(w) } else { u64::from_le_bytes(w) }
 }
 
-/// Tells the byte order of the bitmap's words: bits beyond the last page are clear, and pages whose bits are set are mostly
-/// not zero. Little-endian, when nothing speaks against it.
+/// Determines the byte order of the bitmap's words: bits beyond the last page are clear, and most pages whose bits
+/// are set are not zero. Assumes little-endian if there is no evidence against it.
 fn is_big_endian(source: &dyn Source, at: u64, bytes: u64, pages: u64, pages_at: u64, page_size: u64) -> Result<bool> {
     let n = usize::try_from(bytes).unwrap_or(usize::MAX).min(SAMPLE_WORDS * 8);
     let mut buf = vec![0; n];
     let got = source.read_full(at, &mut buf).map_err(|e| io(e, at))?;
     let words: Vec<&[u8]> = buf.get(..got).unwrap_or_default().chunks_exact(8).collect();
-    // the last word tells at once, if there are bits beyond the last page
+    // the last word decides, if there are bits beyond the last page
     let beyond = pages & 63;
     if beyond != 0 && words.len() as u64 == bytes / 8 {
         let last = words.last().copied().unwrap_or_default();

@@ -42,7 +42,7 @@ use crate::offset::{RamOffset, StreamOffset};
 use crate::text::Name;
 use crate::wire::Source;
 
-/// Where a page record stands and which page it is about.
+/// The position of a page record, and the page it contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageAt {
     /// The index of the block in the list of blocks.
@@ -53,7 +53,7 @@ pub struct PageAt {
     pub stream: StreamOffset,
 }
 
-/// What a record says of a page. The slice is empty when the sink does not want it.
+/// The content of a page record. The slice is empty if the sink does not request the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Page<'a> {
@@ -85,11 +85,12 @@ pub struct BlockList<'a> {
     pub blocks: &'a [RamBlock],
     /// The target page size in bytes.
     pub target_page: u64,
-    /// The machine type, where the stream says it.
+    /// The machine type, if the stream gives it.
     pub machine: Option<&'a Name>,
 }
 
-/// Takes pages in the order of the stream. A page may come many times and in any order; the last one counts.
+/// Receives pages in the order of the stream. A page may occur many times and in any order; the last occurrence
+/// counts.
 pub trait PageSink {
     /// Takes one page record.
     ///
@@ -119,12 +120,12 @@ pub trait PageSink {
         Ok(())
     }
 
-    /// Tells whether pages are wanted at all; otherwise the bitmap of a mapped-ram file is not read.
+    /// Returns whether pages are wanted at all; otherwise the bitmap of a mapped-ram file is not read.
     fn wants_pages(&self) -> bool {
         true
     }
 
-    /// Tells whether the content of a page record is wanted; it is not even read otherwise.
+    /// Returns whether the content of a page record is wanted; it is not even read otherwise.
     fn wants(&self, _at: PageAt, _form: Form) -> bool {
         true
     }

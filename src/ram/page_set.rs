@@ -120,7 +120,7 @@ impl Chunk {
 }
 
 impl PageSet {
-    /// Makes an empty set.
+    /// Creates an empty set.
     #[must_use]
     pub fn new(budget: &Budget) -> Self {
         Self { chunks: BTreeMap::new(), dense: 0, len: 0, charge: budget.charge("sets of page numbers"), spare: 0 }
@@ -203,7 +203,7 @@ impl PageSet {
         before.saturating_sub(self.len)
     }
 
-    /// Tells whether a page is in the set.
+    /// Returns whether a page is in the set.
     #[must_use]
     pub fn contains(&self, page: u64) -> bool {
         self.chunks.get(&(page >> CHUNK_SHIFT)).is_some_and(|c| c.contains(low(page)))
@@ -215,7 +215,7 @@ impl PageSet {
         self.len
     }
 
-    /// Tells whether there is no page in the set.
+    /// Returns whether there is no page in the set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0

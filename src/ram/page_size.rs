@@ -1,4 +1,4 @@
-//! Which target page size a stream has, where neither the description nor the configuration tells.
+//! Determines a stream's target page size if neither the description nor the configuration gives it.
 
 use super::records::{RamContext, RamReader};
 use super::{MappedRun, Page, PageAt, PageSink};
@@ -9,7 +9,7 @@ use crate::wire::{Cursor, Source};
 /// Page sizes of QEMU's targets, the most common first (`target/*/cpu-param.h`).
 const CANDIDATES: [u64; 6] = [4096, 1024, 8192, 16384, 65536, 256];
 
-/// How far behind the end of one payload the next is looked for.
+/// How far after the end of one payload the next is searched for.
 const NEAR: usize = 64 << 10;
 
 /// Records that are looked at for each candidate.
@@ -33,7 +33,7 @@ pub fn guess_page_size(source: &dyn Source, payload: StreamOffset, section_id: u
                 Ok(true) => jumped = false,
                 Ok(false) if next_part(&mut c, section_id) => jumped = true,
                 Ok(false) => break,
-                // behind the last part, the bytes of a device looked like the header of a next one
+                // after the last part, the bytes of a device looked like the header of another part
                 Err(_) if jumped => break,
                 Err(_) => {
                     sound = false;
@@ -53,7 +53,8 @@ pub fn guess_page_size(source: &dyn Source, payload: StreamOffset, section_id: u
     fallback
 }
 
-/// Goes to the payload of the section's next PART: behind the footer, and behind what other handlers wrote between.
+/// Moves to the payload of the section's next PART: after the footer, and after the sections of other handlers in
+/// between.
 fn next_part(c: &mut Cursor<'_>, section_id: u32) -> bool {
     let mut head = [2, 0, 0, 0, 0];
     if let Some(id) = head.get_mut(1..) {

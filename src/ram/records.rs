@@ -43,7 +43,7 @@ pub struct RamReader {
 }
 
 impl RamReader {
-    /// Makes a reader for one stream.
+    /// Creates a reader for one stream.
     #[must_use]
     pub fn new(ctx: RamContext, machine: Option<Name>) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl RamReader {
         &self.blocks
     }
 
-    /// Returns how many lists of blocks came: one, but for COLO.
+    /// Returns the number of block lists received: one, or several with COLO.
     #[must_use]
     pub fn lists(&self) -> u64 {
         self.lists
@@ -80,7 +80,7 @@ impl RamReader {
         &self.ctx
     }
 
-    /// Takes a target page size that became known after the section, unless a page came by which another was guessed.
+    /// Sets a target page size found after the section, unless a page was already read with a guessed size.
     pub fn take_page_size(&mut self, page: u64) -> bool {
         let free = self.counts == PageCounts::default() && page.is_power_of_two();
         if free {
@@ -89,7 +89,7 @@ impl RamReader {
         free
     }
 
-    /// Returns how many records of each kind came.
+    /// Returns the number of records of each kind.
     #[must_use]
     pub fn counts(&self) -> &PageCounts {
         &self.counts
@@ -98,7 +98,7 @@ impl RamReader {
     /// Reads one payload, up to and with its EOS record.
     ///
     /// # Errors
-    /// `Truncated` and `Corrupt` at the record that is at fault, and whatever the sink says.
+    /// `Truncated` and `Corrupt` at the faulty record, and errors of the sink.
     pub fn read(&mut self, c: &mut Cursor<'_>, sink: &mut dyn PageSink) -> Result<()> {
         while self.record(c, sink)? {
             c.release_behind();
@@ -192,7 +192,7 @@ impl RamReader {
     /// length (`loadvm_postcopy_ram_handle_discard` in `migration/savevm.c`).
     ///
     /// # Errors
-    /// `Corrupt` for another layout, and whatever the sink says.
+    /// `Corrupt` for another layout, and errors of the sink.
     pub fn discard(&mut self, payload: &[u8], at: StreamOffset, sink: &mut dyn PageSink) -> Result<()> {
         let bad =
             || Error::corrupt(at, "command POSTCOPY_RAM_DISCARD: expected a block name and pairs of start and length");
@@ -225,7 +225,7 @@ impl RamReader {
         if encoding != 1 || n > self.ctx.target_page {
             return Err(Error::corrupt(
                 here,
-                format!("XBZRLE page: expected encoding 1 and a page at most, found encoding {encoding} and {n} bytes"),
+                format!("XBZRLE page: expected encoding 1 and at most a page, found encoding {encoding} and {n} bytes"),
             ));
         }
         let data = if sink.wants(place, Form::Xbzrle) {
@@ -253,7 +253,7 @@ impl RamReader {
         if n > bound {
             return Err(Error::corrupt(
                 here,
-                format!("compressed page: expected {bound} bytes at most, found a length of {n}"),
+                format!("compressed page: expected at most {bound} bytes, found a length of {n}"),
             ));
         }
         let data = if sink.wants(place, Form::Compressed) {
@@ -285,7 +285,7 @@ impl RamReader {
                     let name = Name::from_bytes(name);
                     return Err(Error::corrupt(
                         here,
-                        format!("RAM record: expected a block of the list, found the name {name:?}"),
+                        format!("RAM record: expected a listed block, found the name {name:?}"),
                     ));
                 }
             }

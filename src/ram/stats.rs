@@ -74,14 +74,14 @@ impl BlockStats {
 }
 
 impl PageStats {
-    /// Makes a sink that has counted nothing.
+    /// Creates a sink that has counted nothing.
     #[must_use]
     pub fn new(budget: &Budget) -> Self {
         let (blocks, bad) = (Vec::new(), Vec::new());
         Self { budget: budget.clone(), blocks, target_page: 1, verify: true, bad, bad_count: 0 }
     }
 
-    /// Makes a sink that reads no page at all.
+    /// Creates a sink that reads no page at all.
     #[must_use]
     pub fn counting(budget: &Budget) -> Self {
         Self { verify: false, ..Self::new(budget) }
@@ -103,7 +103,7 @@ impl PageStats {
     fn check(&mut self, at: PageAt, page: Page<'_>, new: bool) {
         let size = usize::try_from(self.target_page).unwrap_or(4096);
         let result = match page {
-            Page::Xbzrle(_) if new => Err("XBZRLE: a difference to a page that was never sent".to_owned()),
+            Page::Xbzrle(_) if new => Err("XBZRLE: delta for a page that was not sent before".to_owned()),
             Page::Xbzrle(d) if self.verify => apply_xbzrle(d, &mut vec![0; size]),
             Page::Compressed(z) if self.verify => inflate(&mut flate2::Decompress::new(true), z, size).map(drop),
             _ => return,

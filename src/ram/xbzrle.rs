@@ -13,15 +13,15 @@ pub fn apply(difference: &[u8], page: &mut [u8]) -> Result<(), String> {
     let mut at = 0_usize;
     let mut first = true;
     while !rest.is_empty() {
-        let same = number(&mut rest).ok_or("XBZRLE: a run length is cut or too long")?;
+        let same = number(&mut rest).ok_or("XBZRLE: a run length is truncated or too long")?;
         if same == 0 && !first {
-            return Err("XBZRLE: expected bytes that stay between two runs of bytes that change, found none".to_owned());
+            return Err("XBZRLE: expected unchanged bytes between two runs of changed bytes, found none".to_owned());
         }
         first = false;
         at = at.saturating_add(same);
-        let new = number(&mut rest).ok_or("XBZRLE: a run length is cut or too long")?;
+        let new = number(&mut rest).ok_or("XBZRLE: a run length is truncated or too long")?;
         if new == 0 {
-            return Err("XBZRLE: expected bytes that change, found a run of none".to_owned());
+            return Err("XBZRLE: expected changed bytes, found an empty run".to_owned());
         }
         let end = at.saturating_add(new);
         match (page.get_mut(at..end), rest.get(..new)) {

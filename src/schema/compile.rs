@@ -1,8 +1,8 @@
 //! From the text to a [`Schema`], in one pass.
 //!
-//! Keys may come in any order, and of a repeated key the last counts, but for those that the elements of a list repeat:
-//! `vmsd_name`, `version` and `fields` stand once per element in the field's own object, and each repetition begins the
-//! next element.
+//! Keys may come in any order, and of a repeated key the last counts, but for those that the elements of a list
+//! repeat: `vmsd_name`, `version` and `fields` occur once per element in the field's own object, and each repetition
+//! begins the next element.
 
 use super::names::Names;
 use super::reader::{Fault, Kind, Read, Reader};
@@ -16,7 +16,7 @@ use crate::value::FieldType;
 /// Compiles a description. A device that makes no sense costs a remark, not the others.
 ///
 /// # Errors
-/// `Corrupt` when it is no JSON, even after unescaped text was mended, or has no list of devices.
+/// `Corrupt` when it is not JSON, even after unescaped text was repaired, or has no list of devices.
 pub fn read(text: &[u8]) -> Result<Schema> {
     let mut c = Compiler::new(text);
     let mut r = Reader::new(text, 0);
@@ -29,11 +29,11 @@ pub fn read(text: &[u8]) -> Result<Schema> {
 }
 
 fn mended(text: &[u8], first: Option<Fault>) -> Option<String> {
-    first.map(|f| format!("the description is not valid JSON ({}); unescaped text was mended", f.shown(text)))
+    first.map(|f| format!("the description is not valid JSON ({}); unescaped text was repaired", f.shown(text)))
 }
 
-/// Compiles what can be read of a description that is cut or damaged: the devices that parse by themselves, and the keys
-/// before the list. `None` when there is no list of devices at all.
+/// Compiles the readable part of a truncated or damaged description: the devices that parse on their own, and the
+/// keys before the list. `None` if there is no list of devices at all.
 #[must_use]
 pub fn read_damaged(text: &[u8]) -> Option<Schema> {
     let mut c = Compiler::new(text);
@@ -49,7 +49,9 @@ pub fn read_damaged(text: &[u8]) -> Option<Schema> {
         result
     })?;
     let mut schema = c.finish().ok()?;
-    schema.remarks.push(format!("the description is damaged; {} devices of it could be read", schema.devices.len()));
+    schema
+        .remarks
+        .push(format!("the description is damaged; only {} of the devices could be read", schema.devices.len()));
     schema.remarks.extend(mended(text, first));
     Some(schema)
 }
@@ -67,7 +69,7 @@ struct Compiler {
     count: usize,
 }
 
-/// The vmsds whose keys stand in one object: one for a structure, one per element for a list.
+/// The vmsds whose keys are in one object: one for a structure, one per element for a list.
 #[derive(Default)]
 struct Elements {
     list: Vec<Vmsd>,
@@ -100,12 +102,12 @@ impl Compiler {
         remarks.extend(self.device_remarks.into_iter().take(room));
         if self.names.full {
             remarks
-                .push("the description has more fields and names than fit in memory; the rest is left out".to_owned());
+                .push("the description has more fields and names than fit in memory; the rest is ignored".to_owned());
         }
         Ok(Schema { page_size: self.page_size, configuration, devices, remarks })
     }
 
-    /// Notes what is odd; `at` is where among the remarks it belongs.
+    /// Adds a remark; `at` is its position among the remarks.
     fn remark(&mut self, at: usize, what: impl FnOnce() -> String) {
         if at < MAX_DIAGNOSTICS {
             self.remarks.truncate(MAX_DIAGNOSTICS.saturating_sub(1));
@@ -114,7 +116,7 @@ impl Compiler {
     }
 
     fn too_deep(&mut self) {
-        let what = || format!("structures nested deeper than {MAX_DEPTH} are not looked into");
+        let what = || format!("structures nested deeper than {MAX_DEPTH} levels are ignored");
         self.remark(self.remarks.len(), what);
     }
 
@@ -185,7 +187,7 @@ impl Compiler {
         Ok(r.text()?.map(|t| self.names.name(&t)))
     }
 
-    /// Reads a structure; `None` when it is no object.
+    /// Reads a structure; `None` if the value is not an object.
     fn vmsd(&mut self, r: &mut Reader<'_>, depth: usize) -> Read<Option<Vmsd>> {
         if r.kind()? != Kind::Object {
             return r.skip().map(|()| None);
@@ -255,7 +257,8 @@ impl Compiler {
         let mark = self.remarks.len();
         let deeper = depth.saturating_add(1);
         let (mut name, mut ty, mut size, mut array_len) = (None, None, None, None);
-        // `vstruct`, `tmp` and the lists describe what is inside in the field's own object, unless it has a `struct`
+        // `vstruct`, `tmp` and the lists put the inner description in the field's own object, unless it has a
+        // `struct`
         let (mut own, mut inside) = (Elements::default(), None);
         r.object(|r, key| {
             match key {
@@ -291,7 +294,7 @@ impl Compiler {
     }
 }
 
-/// Old versions print ids as a C `int`, so that they may be negative.
+/// Old versions print ids as a C `int`, so they may be negative.
 fn wrapped(n: i128) -> u32 {
     u32::try_from(n.rem_euclid(1 << 32)).unwrap_or_default()
 }

@@ -20,7 +20,7 @@ pub struct Document {
     text: Vec<u8>,
     /// Where the pieces of a damaged description begin.
     pieces: Option<Vec<(Piece, usize)>>,
-    /// Keys whose value stands elsewhere: where the key is, where its last repetition is, and where its own value ends.
+    /// Keys whose value is elsewhere: the offset of the key, of its last repetition, and of the end of its own value.
     moved: Vec<[u32; 3]>,
     /// Runs of keys and values that are left out: where they begin and end.
     left_out: Vec<[u32; 2]>,
@@ -30,10 +30,10 @@ impl Document {
     /// Takes a description, which may be damaged.
     ///
     /// # Errors
-    /// `Corrupt` when nothing of it can be read, `LimitExceeded` when it is longer than any description is.
+    /// `Corrupt` when none of it can be read, `LimitExceeded` when it is longer than any real description.
     pub fn new(text: Vec<u8>) -> Result<Self> {
         if u32::try_from(text.len()).is_err() {
-            let what = format!("description of {} bytes, at most {} are read", text.len(), u32::MAX);
+            let what = format!("description: found {} bytes, expected at most {}", text.len(), u32::MAX);
             return Err(Error::new(ErrorKind::LimitExceeded, what));
         }
         let mut survey = Survey::default();

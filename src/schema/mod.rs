@@ -1,9 +1,9 @@
 //! The description of a stream's device sections: QEMU's JSON, read tolerantly and compiled.
 //!
 //! The writers are `vmstate_save_state_v` and its helpers in `migration/vmstate.c`, and `vmstate_save` and
-//! `vmstate_save_old_style` in `migration/savevm.c`. A field carries exactly its name, type and size, an element count
-//! or an index, and the description of what is inside. It says nothing of endianness, of what integer counts which
-//! array, of flags, or of the sections of live handlers.
+//! `vmstate_save_old_style` in `migration/savevm.c`. A field carries exactly its name, type and size, an element
+//! count or an index, and the description of what is inside. It does not give the endianness, of what integer counts
+//! which array, of flags, or of the sections of live handlers.
 
 mod compile;
 mod document;
@@ -39,7 +39,7 @@ pub struct DeviceSchema {
     pub idstr: Name,
     /// The section's instance id, modulo 2^32.
     pub instance_id: u32,
-    /// The vmsd; for a device that QEMU saves by a function of its own, one buffer named `data` and no vmsd name.
+    /// The vmsd; for a device that QEMU saves with its own function, one buffer named `data` and no vmsd name.
     pub vmsd: Vmsd,
 }
 
@@ -65,7 +65,7 @@ pub struct Field {
     pub name: Name,
     /// The type.
     pub ty: FieldType,
-    /// How many elements follow each other, where the entry stands for several.
+    /// Number of consecutive elements, if the entry covers several.
     pub array_len: Option<u32>,
     /// Bytes in the stream; of the first element when there are several.
     pub size: u64,
@@ -74,7 +74,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// Returns the number of elements that the entry stands for.
+    /// Returns the number of elements that the entry covers.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.array_len.map_or(1, u64::from)

@@ -17,10 +17,10 @@ pub(crate) struct Names {
     types: HashSet<ByName>,
 }
 
-/// What an allocation takes beside its bytes.
+/// The overhead of an allocation.
 const ALLOCATION: usize = 16;
 
-/// What a name takes beside its bytes: the allocation, the counts in it, and its place in a table.
+/// The overhead of a name: the allocation, its counts, and its place in a table.
 const NAME_IN_TABLE: usize = 64;
 
 /// A type that is found by its name.
@@ -47,13 +47,13 @@ impl PartialEq for ByName {
 impl Eq for ByName {}
 
 impl Names {
-    /// Allows what a text of this length can honestly ask for.
+    /// Creates a budget for a text of this length.
     pub(crate) fn new(text: usize) -> Self {
         let left = text.saturating_mul(MAX_SCHEMA_PER_BYTE).saturating_add(1 << 20).min(MAX_SCHEMA_BYTES);
         Self { left, full: false, names: HashSet::new(), types: HashSet::new() }
     }
 
-    /// Takes memory for a `T` and the lists in it; `false` when there is none left, and from then on.
+    /// Charges memory for a `T` and its lists; returns `false` when the memory is used up, and from then on.
     pub(crate) fn take<T>(&mut self, lists: usize) -> bool {
         self.take_bytes(size_of::<T>().saturating_add(lists.saturating_mul(ALLOCATION)))
     }
@@ -69,7 +69,7 @@ impl Names {
         !self.full
     }
 
-    /// Adds to a list; `false` when there is no memory.
+    /// Adds to a list; returns `false` when the memory is used up.
     pub(crate) fn push<T>(&mut self, list: &mut Vec<T>, item: T) -> bool {
         if list.try_reserve(1).is_err() {
             self.full = true;
@@ -79,7 +79,7 @@ impl Names {
         true
     }
 
-    /// Keeps a name. One that does not fit is empty.
+    /// Stores a name; a name that does not fit becomes empty.
     pub(crate) fn name(&mut self, bytes: &[u8]) -> Name {
         let name = text(bytes);
         if let Some(n) = self.names.get(&*name) {
@@ -93,7 +93,7 @@ impl Names {
         name
     }
 
-    /// Keeps a type. One that does not fit is unknown.
+    /// Stores a type; a type that does not fit becomes unknown.
     pub(crate) fn ty(&mut self, bytes: &[u8]) -> FieldType {
         let name = text(bytes);
         if let Some(t) = self.types.get(&*name) {

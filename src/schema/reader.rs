@@ -1,9 +1,9 @@
 //! A forward-only reader of JSON as QEMU writes it, which is not always JSON.
 //!
-//! QEMU 5.2 and older (`qapi/qmp/json-writer` came in 6.0) print strings without escaping them. The reader mends that on
-//! the way: control characters, backslashes that begin no escape, and quotes that are not followed by what ends a string
-//! belong to the string. In valid JSON none of these occur, so valid JSON is read as it is. Every byte is looked at once,
-//! but for white space after a quote, which is looked at twice.
+//! QEMU 5.2 and older (`qapi/qmp/json-writer` came in 6.0) print strings without escaping them. The reader repairs
+//! that while reading: control characters, backslashes that begin no escape, and quotes that are not followed by what
+//! ends a string belong to the string. In valid JSON none of these occur, so valid JSON is read as it is. Every byte
+//! is looked at once, but for white space after a quote, which is looked at twice.
 
 use std::borrow::Cow;
 
@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
         Self { text, at, levels: 0, string_at: at, mended: None, refuses: None }
     }
 
-    /// As [`Reader::new`], but an object that begins in such a way inside the value, or inside a string of it, is a fault.
+    /// Same as [`Reader::new`], but an object that begins in such a way inside the value, or inside a string of it, is a fault.
     pub(crate) fn refusing(text: &'a [u8], at: usize, refuses: fn(&[u8], usize) -> bool) -> Self {
         Self { refuses: Some(refuses), ..Self::new(text, at) }
     }
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         Self::new(self.text, at).string().unwrap_or_default()
     }
 
-    /// Tells whether only a comma and white space are between two offsets.
+    /// Returns whether only a comma and white space are between two offsets.
     pub(crate) fn is_between(&self, from: usize, to: usize) -> bool {
         let between = self.text.get(from..to).unwrap_or_default();
         between.iter().all(|b| matches!(b, b',' | b' ' | b'\n' | b'\r' | b'\t'))
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
     fn fault(&self, what: &'static str) -> Fault {
         match self.at < self.text.len() {
             true => Fault { at: self.at, what },
-            false => Fault { at: self.text.len(), what: "the text ends too early" },
+            false => Fault { at: self.text.len(), what: "the text ends unexpectedly" },
         }
     }
 
@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
         if self.at < self.text.len() { Err(self.fault("expected the end, found more text")) } else { Ok(()) }
     }
 
-    /// Looks at what the next value is.
+    /// Returns the kind of the next value without reading it.
     pub(crate) fn kind(&mut self) -> Read<Kind> {
         self.space();
         match self.byte() {
@@ -288,7 +288,7 @@ impl<'a> Reader<'a> {
         if self.kind()? == Kind::Text { self.string().map(Some) } else { self.skip().map(|()| None) }
     }
 
-    /// Reads a whole number, or passes over anything else.
+    /// Reads an integer, or skips any other value.
     pub(crate) fn int(&mut self) -> Read<Option<i128>> {
         if self.kind()? == Kind::Number { self.number().map(whole) } else { self.skip().map(|()| None) }
     }
@@ -308,7 +308,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads the number that begins here, as it is written.
+    /// Reads the number that begins here, as text.
     pub(crate) fn number(&mut self) -> Read<&'a [u8]> {
         let start = self.at;
         if self.byte() == Some(b'-') {
@@ -341,7 +341,7 @@ impl<'a> Reader<'a> {
         Ok(number)
     }
 
-    /// Reads the string that begins here, with what is unescaped in it mended. The bytes need not be UTF-8.
+    /// Reads the string that begins here, repairing unescaped characters in it. The bytes need not be UTF-8.
     pub(crate) fn string(&mut self) -> Read<Cow<'a, [u8]>> {
         self.string_at = self.at;
         self.step();
@@ -366,7 +366,7 @@ impl<'a> Reader<'a> {
         rest.get(..n).unwrap_or_default()
     }
 
-    /// Tells whether what follows the quote here is what follows a string.
+    /// Returns whether what follows the quote here is what follows a string.
     fn ends_string(&self) -> bool {
         let rest = self.text.get(self.at.saturating_add(1)..).unwrap_or_default();
         let next = rest.iter().find(|b| !matches!(b, b' ' | b'\n' | b'\r' | b'\t'));
@@ -391,7 +391,7 @@ impl<'a> Reader<'a> {
                         out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                         continue;
                     }
-                    self.mend(self.at, "a backslash that begins no escape");
+                    self.mend(self.at, "a backslash that does not begin an escape");
                 }
                 0..=0x1f => self.mend(self.at, "a control character inside a string"),
                 _ => {
@@ -412,7 +412,7 @@ impl<'a> Reader<'a> {
         (before.last() == Some(&b'{') && refuses(self.text, at)).then_some(at)
     }
 
-    /// Reads an escape; `None` when the backslash begins none, and then nothing was read.
+    /// Reads an escape; returns `None`, without reading anything, if the backslash does not begin one.
     fn escape(&mut self) -> Read<Option<char>> {
         let c = match self.text.get(self.at.saturating_add(1)) {
             Some(b @ (b'"' | b'\\' | b'/')) => char::from(*b),
@@ -452,7 +452,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Returns the value of a number without fraction and exponent that 64 bits hold. There is no whole number `-0`.
+/// Returns the value of a number without fraction and exponent that fits in 64 bits; `-0` is not an integer.
 pub(crate) fn whole(number: &[u8]) -> Option<i128> {
     if number == b"-0" || number.len() > 20 {
         return None;
@@ -537,6 +537,6 @@ mod tests {
     fn a_fault_has_its_place() {
         let e = ends("{\n  \"a\": 1,\n  b}").unwrap_err();
         assert_eq!(e.shown(b"{\n  \"a\": 1,\n  b}"), "expected a key at line 3 column 3");
-        assert_eq!(ends("{\"a\": \"x").unwrap_err(), Fault { at: 8, what: "the text ends too early" });
+        assert_eq!(ends("{\"a\": \"x").unwrap_err(), Fault { at: 8, what: "the text ends unexpectedly" });
     }
 }

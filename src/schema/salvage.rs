@@ -10,13 +10,13 @@ pub(super) enum Piece {
     Device,
 }
 
-/// Goes through the pieces: the keys before the list of devices, and the devices, each on its own. `on` reads the piece
-/// at the reader; where it cannot, the search goes on at the next thing that begins like a device.
+/// Visits the pieces: the keys before the list of devices, and each device. `on` reads the piece at the reader; if
+/// that fails, the search continues at the next text that begins like a device.
 ///
-/// A device's object does not hold another device: where one begins inside, also inside a string whose end is lost, the
-/// end of the outer one is lost. So the search never goes back, and no byte is read twice.
+/// A device's object never contains another device. If one begins inside it, even inside a string whose end is lost,
+/// then the end of the outer one is lost. So the search never goes back, and no byte is read twice.
 ///
-/// Returns `None` when there is no list of devices.
+/// Returns `None` if there is no list of devices.
 pub(super) fn pieces<'a>(text: &'a [u8], on: &mut dyn FnMut(Piece, &mut Reader<'a>) -> Read<()>) -> Option<()> {
     let list = find(text, 0, b"\"devices\"")?;
     let open = find(text, list, b"[")?;
@@ -39,7 +39,7 @@ pub(super) fn pieces<'a>(text: &'a [u8], on: &mut dyn FnMut(Piece, &mut Reader<'
     Some(())
 }
 
-/// Finds a needle whose first byte is not in it a second time, or is its last.
+/// Finds a needle whose first byte occurs in it only once, or also as its last byte.
 fn find(text: &[u8], from: usize, needle: &[u8]) -> Option<usize> {
     let mut at = from;
     loop {
@@ -64,7 +64,7 @@ fn next_device(text: &[u8], from: usize) -> Option<usize> {
 /// How far the beginning of a device is looked at: a section's name has 255 bytes at most.
 const LOOK: usize = 600;
 
-/// Tells whether an object begins like a device's, the only one with the name first and the instance id second.
+/// Returns whether an object begins like a device's, the only one with the name first and the instance id second.
 fn begins_device(text: &[u8], at: usize) -> bool {
     let rest = text.get(at..).unwrap_or_default();
     let look = rest.get(..LOOK).unwrap_or(rest);

@@ -19,7 +19,7 @@ pub(super) enum CopyFault {
     Write(io::Error),
 }
 
-/// Makes a range zero: a hole where the file system can, zeros elsewhere.
+/// Fills a range with zeros: a hole where the file system can, zeros elsewhere.
 pub(super) fn zero(file: &File, at: u64, bytes: u64) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
@@ -42,7 +42,7 @@ pub(super) fn zero(file: &File, at: u64, bytes: u64) -> io::Result<()> {
 /// (copy_file_range), else through memory.
 ///
 /// # Errors
-/// [`CopyFault::End`] when the source has fewer bytes than the range: nothing is made up in their place.
+/// [`CopyFault::End`] when the source has fewer bytes than the range; missing bytes are never replaced.
 pub(super) fn copy_range(
     from: &File,
     from_at: u64,

@@ -8,7 +8,8 @@ const MAX_NAME: usize = 200;
 /// Files that `--extract` puts into the same folder.
 const NOT_BLOCKS: &[&str] = &["desc.json", "state.json"];
 
-/// Names that are devices in Windows, whatever follows their first dot; `COM` and `LPT` have a digit behind them.
+/// Names that are devices in Windows, regardless of what follows their first dot; `COM` and `LPT` are followed by a
+/// digit.
 const DEVICES: &[&str] = &["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"];
 
 /// Returns a file name for each block name: ASCII without separators and control characters, never empty, hidden or the name
@@ -16,7 +17,7 @@ const DEVICES: &[&str] = &["con", "prn", "aux", "nul", "conin$", "conout$", "clo
 #[must_use]
 pub fn file_names(blocks: &[&str]) -> Vec<String> {
     let mut taken: HashSet<String> = NOT_BLOCKS.iter().map(|n| (*n).to_owned()).collect();
-    // where the count goes on for a name that is taken, so that thousands of one name cost no more than others
+    // the next count to try for a name already used, so that thousands of equal names cost no more than others
     let mut next: HashMap<String, u32> = HashMap::new();
     blocks
         .iter()

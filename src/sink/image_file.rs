@@ -1,4 +1,4 @@
-//! Outputs that are written at positions, of which only some are open at a time.
+//! Outputs with positioned writes; only some of them are open at a time.
 
 use std::fs::{File, OpenOptions};
 use std::io;

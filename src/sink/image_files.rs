@@ -67,13 +67,13 @@ pub struct Finished {
 }
 
 impl ImageFiles {
-    /// Makes an empty set.
+    /// Creates an empty set.
     #[must_use]
     pub fn new(rules: FileRules) -> Self {
         Self { rules, files: Vec::new(), by_path: HashMap::new() }
     }
 
-    /// Creates the file that will become `path`, of a length, all hole.
+    /// Creates the temporary file for `path`, with a length but no data.
     ///
     /// # Errors
     /// `Io` when it exists and may not be overwritten, or cannot be created.
@@ -85,7 +85,7 @@ impl ImageFiles {
         self.files.push(Pending { path: path.to_owned(), partial, forgotten: false });
         if let Err(e) = file.set_len(len) {
             self.forget(path)?;
-            return Err(cannot_write(format!("cannot make {shown} a file of {len} bytes"), e));
+            return Err(cannot_write(format!("cannot set the size of {shown} to {len} bytes"), e));
         }
         Ok(file)
     }
@@ -93,7 +93,7 @@ impl ImageFiles {
     /// Creates an output for [`super::PageImages`]. Only the first of them are held open.
     ///
     /// # Errors
-    /// As [`ImageFiles::create`].
+    /// Same as [`ImageFiles::create`].
     pub fn create_image(&mut self, path: &Path, len: u64) -> Result<ImageFile> {
         let file = self.create(path, len)?;
         let open = (self.files.len() <= MAX_OPEN).then_some(file);
@@ -101,7 +101,7 @@ impl ImageFiles {
         Ok(ImageFile::named(partial, open))
     }
 
-    /// Creates an empty file under a temporary name that nobody else uses.
+    /// Creates an empty file under a unique temporary name.
     fn create_partial(&self, path: &Path) -> Result<(File, PathBuf)> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
@@ -120,7 +120,7 @@ impl ImageFiles {
         }
     }
 
-    /// Tells whether a file may come to be at `path`.
+    /// Returns whether a file may come to be at `path`.
     ///
     /// # Errors
     /// `Io` when it exists and may not be overwritten.
@@ -215,7 +215,7 @@ impl Drop for ImageFiles {
 }
 
 fn exists(path: &Path) -> Error {
-    Error::new(ErrorKind::Io, format!("{} exists", shown(path))).hint(Remedy::Overwrite)
+    Error::new(ErrorKind::Io, format!("{} already exists", shown(path))).hint(Remedy::Overwrite)
 }
 
 /// Returns the error for an output that cannot be written.
@@ -223,7 +223,7 @@ pub(super) fn cannot_write(what: String, e: io::Error) -> Error {
     let limited = e.kind() == io::ErrorKind::FileTooLarge;
     let error = Error::io(what, e);
     if limited {
-        error.hint("the file system or the limit on file sizes (ulimit -f) allows no larger file")
+        error.hint("the file system or the file size limit (ulimit -f) does not allow a larger file")
     } else {
         error
     }

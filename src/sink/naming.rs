@@ -1,5 +1,5 @@
-//! Names for files that are whole: content on the disk first, then a rename that replaces nothing by accident, then the
-//! directory on the disk.
+//! Gives complete files their names: the content is synced to disk, the file is renamed without accidentally
+//! replacing another, and the directory is synced.
 
 use std::fs::File;
 use std::io;
@@ -31,7 +31,7 @@ pub(super) fn sync_files<'a>(paths: impl ExactSizeIterator<Item = &'a Path>) -> 
     Ok(())
 }
 
-/// Some file systems have nothing to wait for, and say so.
+/// Some file systems do not support syncing; that is not an error.
 fn sync(file: &File) -> io::Result<()> {
     match file.sync_all() {
         Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
@@ -46,7 +46,8 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Opens a directory, and waits for other runs that name files in it. Where there are no locks, nobody waits.
+    /// Opens and locks a directory, waiting for other runs that name files in it. On file systems without locks, it
+    /// does not wait.
     pub(super) fn lock(path: &Path) -> Result<Self> {
         let shown = shown(path).to_string();
         let file = File::open(path).map_err(|e| Error::io(format!("cannot open {shown}"), e))?;
@@ -80,7 +81,7 @@ pub(super) fn rename(from: &Path, to: &Path, force: bool) -> io::Result<()> {
     link_and_remove(from, to)
 }
 
-/// Renames by a second name, where there is no rename that refuses to replace.
+/// Renames with a hard link, if the system has no rename that refuses to replace.
 fn link_and_remove(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::hard_link(from, to) {
         Ok(()) => std::fs::remove_file(from),

@@ -30,7 +30,7 @@ pub struct PageImages<'p> {
     run: Run,
     writer: Option<Writer>,
     copy_from: Option<Arc<File>>,
-    /// What went wrong first; nothing is written after it.
+    /// The first error; nothing is written after it.
     failed: Option<Error>,
     budget: Budget,
 }
@@ -46,7 +46,7 @@ struct Run {
 struct Progress {
     name: Name,
     len: u64,
-    /// Pages that came at least once, and were not discarded since.
+    /// Pages received at least once and not discarded since.
     seen: PageSet,
     /// Pages whose place holds something else than zeros.
     written: PageSet,
@@ -54,7 +54,7 @@ struct Progress {
     absent: bool,
 }
 
-/// What became of a block.
+/// The outcome for a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockReport {
     /// Its name.
@@ -67,7 +67,7 @@ pub struct BlockReport {
     pub absent: bool,
 }
 
-/// What became of all blocks.
+/// The outcome for all blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageReport {
     /// Every block of the stream.
@@ -79,7 +79,7 @@ pub struct ImageReport {
 }
 
 impl<'p> PageImages<'p> {
-    /// Makes a sink that asks `planner` once the blocks are known.
+    /// Creates a sink that asks `planner` once the blocks are known.
     #[must_use]
     pub fn new(planner: Planner<'p>, budget: &Budget) -> Self {
         Self {
@@ -135,7 +135,7 @@ impl<'p> PageImages<'p> {
             return Err(nowhere());
         }
         work(self).map_err(|e| {
-            // a fault of the input is the walk's to tell
+            // errors of the input are reported by the walk
             if matches!(e.kind(), ErrorKind::Truncated | ErrorKind::Corrupt) {
                 return e;
             }
@@ -204,7 +204,7 @@ impl<'p> PageImages<'p> {
     }
 }
 
-/// What the walk is told once writing has failed; the reason comes from [`PageImages::finish`].
+/// The error given to the walk after writing has failed; the cause is returned by [`PageImages::finish`].
 fn nowhere() -> Error {
     Error::new(ErrorKind::Io, "the memory images could not be written")
 }
@@ -290,7 +290,10 @@ impl PageImages<'_> {
                 let (from, from_at) = (Arc::clone(file), base.saturating_add(from));
                 // bytes that the file does not have are a cut, not zeros
                 if source.size().is_some_and(|s| s.saturating_sub(from_at.saturating_sub(base)) < bytes) {
-                    return Err(Error::truncated(run.at, "expected the pages of a mapped-ram file, found its end"));
+                    return Err(Error::truncated(
+                        run.at,
+                        "expected the pages of a mapped-ram file, found the end of the file",
+                    ));
                 }
                 self.flush()?;
                 self.send(Op::Copy { output, at, from, base, from_at, bytes })?;
@@ -304,7 +307,10 @@ impl PageImages<'_> {
                 let got = source.read_full(here, &mut buf).map_err(|e| unreadable(e, here))?;
                 if got < n {
                     let here = crate::offset::StreamOffset(here.saturating_add(got as u64));
-                    return Err(Error::truncated(here, "expected the pages of a mapped-ram file, found its end"));
+                    return Err(Error::truncated(
+                        here,
+                        "expected the pages of a mapped-ram file, found the end of the file",
+                    ));
                 }
                 self.put(output, at.saturating_add(done), &buf)?;
                 done = done.saturating_add(n as u64);

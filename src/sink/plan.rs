@@ -1,4 +1,4 @@
-//! Which page goes where.
+//! Maps pages to their place in the outputs.
 
 use crate::machine::Region;
 use crate::offset::RamOffset;
@@ -11,7 +11,7 @@ pub struct Segment {
     pub block_start: u64,
     /// Its length.
     pub bytes: u64,
-    /// Which output it goes to.
+    /// The index of the output.
     pub output: usize,
     /// Where it begins there.
     pub output_start: u64,

@@ -15,7 +15,7 @@ pub struct Unfinished(Arc<Mutex<List>>);
 #[derive(Debug, Default)]
 struct List {
     paths: HashSet<PathBuf>,
-    /// Whether the process ends: nothing is created or renamed any more.
+    /// Whether the process is ending: no more files are created or renamed.
     ending: bool,
 }
 

@@ -72,7 +72,7 @@ impl Writer {
         }
     }
 
-    /// Returns an empty buffer, a used one where there is one.
+    /// Returns an empty buffer, reusing an old one if possible.
     pub(super) fn buffer(&self) -> Vec<u8> {
         let Self::Thread { spare, .. } = self else { return Vec::new() };
         let mut b = spare.try_recv().unwrap_or_default();
@@ -80,7 +80,7 @@ impl Writer {
         b
     }
 
-    /// Hands something over; waits while the thread is behind.
+    /// Sends an operation; waits if the thread is too slow.
     pub(super) fn send(&mut self, op: Op) -> Result<()> {
         let sent = match self {
             Self::Here(work) => return work.apply(op).map(|_| ()),
@@ -195,7 +195,8 @@ fn not_copied(fault: CopyFault, base: u64, at: u64) -> Error {
         CopyFault::Write(e) => cannot_write(format!("cannot write the memory image at {at:#x}"), e),
         CopyFault::Read(e, at) => input(Error::io("cannot read the stream", e), at),
         CopyFault::End(at) => {
-            let what = "expected pages of a mapped-ram file, found its end: it became shorter while it was read";
+            let what =
+                "expected pages of a mapped-ram file, found the end of the file: it became shorter while it was read";
             input(Error::new(ErrorKind::Truncated, what), at)
         }
     }

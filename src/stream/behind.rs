@@ -16,8 +16,8 @@ use crate::schema;
 const RECORD_HEAD: u64 = 5;
 
 impl Walker<'_> {
-    /// Refuses an EOF byte that cannot be one, because described devices are still to come and the description, which
-    /// follows the true one, stands elsewhere.
+    /// Rejects an EOF byte that cannot be the end of the records: described devices are still missing, and the
+    /// description, which follows the real EOF, is elsewhere.
     pub(super) fn must_be_the_end(&mut self, at: StreamOffset) -> Result<()> {
         // no stream ends before its device sections; then the description at the end of the source is likely its own
         let none_yet = self.out.sections.iter().all(|s| s.header.kind != RecordType::FULL);
@@ -40,7 +40,7 @@ impl Walker<'_> {
         Err(Error::corrupt(at, what))
     }
 
-    /// Reads what follows the EOF byte: the description, and whatever lies behind the stream.
+    /// Reads what follows the EOF byte: the description, and any bytes after the stream.
     pub(super) fn behind_the_records(&mut self) -> Result<()> {
         let at = self.c.offset();
         if self.schema.as_ref().is_none_or(|d| d.record.start != at) {
@@ -64,7 +64,7 @@ impl Walker<'_> {
         described
     }
 
-    /// Tells whether all is as it should be for a description that ends the source, but for the record type.
+    /// Returns whether all is as it should be for a description that ends the source, but for the record type.
     fn is_description_but_for_its_mark(&mut self) -> Result<bool> {
         let at = self.c.offset();
         let Ok(head) = self.c.peek(6).map(<[u8]>::to_vec) else { return Ok(false) };
@@ -83,7 +83,7 @@ impl Walker<'_> {
         if self.schema.take().is_none() {
             return;
         }
-        let what = "a description was found that does not belong to this stream; it is not used";
+        let what = "a description that does not belong to this stream was found and ignored";
         self.out.found.add(Level::Warning, "foreign-vmdesc", None, None, what);
         self.unmatched = Unmatched::new(self.external_schema);
         for s in &mut self.out.sections {
@@ -106,7 +106,7 @@ impl Walker<'_> {
         let from = self.c.offset();
         let text = self.c.take_up_to(len.min(MAX_VMDESC_BYTES))?;
         if len > MAX_VMDESC_BYTES && text.len() as u64 == MAX_VMDESC_BYTES {
-            let what = format!("description of {len} bytes, at most {MAX_VMDESC_BYTES} are read");
+            let what = format!("description: found {len} bytes, expected at most {MAX_VMDESC_BYTES}");
             return Err(Error::new(ErrorKind::LimitExceeded, what).at(from).within("description"));
         }
         let there = text.len() as u64;
@@ -120,7 +120,10 @@ impl Walker<'_> {
             read => {
                 let e = match read {
                     Err(e) if there == len => e.at(from),
-                    _ => Error::truncated(from, format!("description of {len} bytes, found {there} before the end")),
+                    _ => Error::truncated(
+                        from,
+                        format!("description: expected {len} bytes, found {there} before the end"),
+                    ),
                 };
                 // a wrong length is mended with what there is, up to the end
                 let mut rest = text;
@@ -143,7 +146,7 @@ impl Walker<'_> {
         for c in &self.out.commands {
             if let Some(p) = c.package.filter(|p| p.end.0 > size) {
                 let what =
-                    format!("the command PACKAGED says {} bytes, {} are left", p.len(), size.saturating_sub(p.start.0));
+                    format!("command PACKAGED: expected {} bytes, found {}", p.len(), size.saturating_sub(p.start.0));
                 self.out.found.add(Level::Error, "package-size", Some(c.range), None, what);
             }
         }
@@ -182,7 +185,7 @@ impl Walker<'_> {
             }
             for i in self.unmatched.left() {
                 if let Some(dev) = d.schema.devices.get(i) {
-                    let what = format!("{} ({}) is described but has no section", dev.idstr, dev.instance_id);
+                    let what = format!("{} ({}) is in the description but has no section", dev.idstr, dev.instance_id);
                     let severity = if self.proven { Level::Error } else { Level::Warning };
                     self.out.found.add(severity, "missing-section", None, Some(&dev.idstr.to_string()), what);
                 }

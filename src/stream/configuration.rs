@@ -23,7 +23,7 @@ use crate::wire::Cursor;
 pub struct Configuration {
     /// The machine type, such as `pc-q35-10.0`; may be without a version.
     pub machine: Name,
-    /// The number of bits of the target page size, where the stream says it.
+    /// The number of bits of the target page size, if the stream gives it.
     pub target_page_bits: Option<u32>,
     /// The capabilities that change the stream's layout.
     pub capabilities: Vec<Name>,
@@ -34,7 +34,7 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Tells whether a capability is listed.
+    /// Returns whether a capability is listed.
     #[must_use]
     pub fn has_capability(&self, name: &str) -> bool {
         self.capabilities.iter().any(|c| c == name)
@@ -59,7 +59,7 @@ fn leaf(name: impl Into<Name>, ty: &str, start: StreamOffset, c: &Cursor<'_>, va
     Node::new(name, FieldType::new(ty), StreamRange::new(start.0, c.offset().0), value)
 }
 
-/// Reads the section; stands behind the record type, which began at `start`.
+/// Reads the section; the cursor is just after the record type, which began at `start`.
 pub(super) fn read(c: &mut Cursor<'_>, start: StreamOffset) -> Result<Configuration> {
     let at = c.offset();
     let n = c.be32()?;
@@ -124,8 +124,9 @@ fn subsection(c: &mut Cursor<'_>, out: &mut Configuration) -> Result<Node> {
             fields.push(leaf("uuid", "buffer", at, c, Value::Bytes(Blob::new(bytes))));
         }
         _ => {
-            return Err(Error::new(ErrorKind::Unsupported, format!("configuration: subsection {name:?} is not known"))
-                .at(start));
+            return Err(
+                Error::new(ErrorKind::Unsupported, format!("configuration: unknown subsection {name:?}")).at(start)
+            );
         }
     }
     let record = Record { vmsd: name.clone(), version: Some(version), header_bytes, fields, ..Record::default() };

@@ -11,7 +11,7 @@ use crate::offset::{StreamOffset, StreamRange};
 /// The mark and the section id.
 pub(super) const FOOTER_LEN: u64 = 5;
 
-/// What stands where a footer is expected.
+/// What was found where a footer is expected.
 enum Found {
     Footer,
     /// The mark or the id is wrong, the other is right, and a record follows.
@@ -22,7 +22,7 @@ enum Found {
 }
 
 impl Walker<'_> {
-    /// Tells whether a payload can end at `end`.
+    /// Returns whether a payload can end at `end`.
     pub(super) fn ends_here(&mut self, end: StreamOffset, id: u32) -> Result<bool> {
         let back = self.c.offset();
         if self.c.source().size().is_some_and(|s| end.0 > s) {
@@ -33,7 +33,7 @@ impl Walker<'_> {
         self.c.seek(back);
         match found {
             Ok(Found::Footer | Found::Damaged(_)) => Ok(true),
-            // without a footer there is only what comes next to tell
+            // without a footer, only the next record can confirm the end
             Ok(Found::None) => resync::record_at(self.c.source(), end, &self.known(), false),
             Ok(Found::Else(_)) => Ok(false),
             Err(e) if e.kind() == ErrorKind::Io => Err(e),

@@ -8,7 +8,7 @@ use crate::wire::Cursor;
 
 /// `QEVM`.
 pub const MAGIC: [u8; 4] = *b"QEVM";
-/// `QCPR`: the small stream beside a CPR transfer.
+/// `QCPR`: the small separate stream of a CPR transfer.
 const MAGIC_CPR: [u8; 4] = *b"QCPR";
 /// A multifd channel.
 const MAGIC_MULTIFD: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
@@ -34,7 +34,7 @@ pub fn read_header(c: &mut Cursor<'_>) -> Result<StreamRange> {
         MAGIC_CPR => {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                "a CPR state stream (magic QCPR): it names file descriptors and holds no machine state",
+                "a CPR state stream (magic QCPR): it lists file descriptors and holds no machine state",
             )
             .at(start)
             .hint("the machine's state is in the main migration stream of the same transfer"));
@@ -42,7 +42,7 @@ pub fn read_header(c: &mut Cursor<'_>) -> Result<StreamRange> {
         MAGIC_MULTIFD => {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                "a multifd channel (magic 0x11223344): it holds pages only",
+                "a multifd channel (magic 0x11223344): it holds only RAM pages",
             )
             .at(start)
             .hint("the machine's state is in the main channel, which begins with QEVM"));
@@ -59,7 +59,7 @@ pub fn read_header(c: &mut Cursor<'_>) -> Result<StreamRange> {
     let at = c.offset();
     let version = c.be32()?;
     if version != VERSION {
-        let why = if version == 2 { ", which QEMU before 0.10 wrote and QEMU itself no longer reads" } else { "" };
+        let why = if version == 2 { ", which was written before QEMU 0.10 and which QEMU no longer reads" } else { "" };
         return Err(Error::new(
             ErrorKind::Unsupported,
             format!("stream version: expected {VERSION}, found {version}{why}"),
@@ -69,12 +69,12 @@ pub fn read_header(c: &mut Cursor<'_>) -> Result<StreamRange> {
     Ok(StreamRange::new(start.0, c.offset().0))
 }
 
-/// What stands before the payload of a START or FULL section.
+/// The data before the payload of a START or FULL section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SectionHeader {
     /// START or FULL.
     pub kind: RecordType,
-    /// Numbers the handler in this stream; means nothing in another.
+    /// Identifies the handler within this stream only.
     pub section_id: u32,
     /// The name: the device's path, if it has one, and the vmsd's name.
     pub idstr: Name,
@@ -94,7 +94,7 @@ impl SectionHeader {
     }
 }
 
-/// Reads a section header; stands behind the record type, which began at `start`.
+/// Reads a section header; the cursor is just after the record type, which began at `start`.
 pub(super) fn read_section_header(c: &mut Cursor<'_>, kind: RecordType, start: StreamOffset) -> Result<SectionHeader> {
     let section_id = c.be32()?;
     let at = c.offset();

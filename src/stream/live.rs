@@ -24,7 +24,7 @@ pub trait LiveSection {
 /// Something learned about a live section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
-    /// A stable name in snake case, with the unit where there is one.
+    /// A stable name in snake case, with the unit if there is one.
     pub name: &'static str,
     /// The value.
     pub value: FactValue,
@@ -52,6 +52,6 @@ pub struct LiveKind {
     pub matches: fn(idstr: &str) -> bool,
     /// The versions of the section that the reader knows.
     pub versions: &'static [u32],
-    /// Makes a reader for one section.
+    /// Creates a reader for one section.
     pub make: fn() -> Box<dyn LiveSection>,
 }

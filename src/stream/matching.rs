@@ -36,7 +36,7 @@ impl Unmatched {
         Some(i)
     }
 
-    /// Tells whether a device of this name is described, taken or not.
+    /// Returns whether a device of this name is described, taken or not.
     pub(super) fn describes(&self, name: &[u8], instance_id: u32) -> bool {
         std::str::from_utf8(name).is_ok_and(|n| self.by_name.get(n).is_some_and(|d| d.contains_key(&instance_id)))
     }

@@ -1,7 +1,7 @@
 //! The frame of a stream: header, configuration, commands, section headers and footers, the end, the description.
 //!
-//! Sections carry no length. What ends one is either the description of the device ([`crate::schema`]), or a reader that
-//! knows the payload ([`LiveSection`]), or, where there is neither, a search for the footer.
+//! Sections carry no length. The end of one is given by the description of the device ([`crate::schema`]), or a
+//! reader that knows the payload ([`LiveSection`]), or, where there is neither, a search for the footer.
 //!
 //! ```text
 //! be32 "QEVM", be32 3

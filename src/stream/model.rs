@@ -17,8 +17,8 @@ use crate::wire::Cursor;
 /// How much of a stream a walk looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Only what questions about devices need: from the first PART on, the walk goes to the device sections at the end of
-    /// a file, if at least `pass_over` bytes lie between. Less is read, which is as fast, and safer.
+    /// Only what questions about devices need: at the first PART, the walk jumps to the device sections at the end of
+    /// a file, if at least `pass_over` bytes lie between. For shorter distances, reading is as fast, and safer.
     Devices {
         /// A length in bytes.
         pass_over: u64,
@@ -49,7 +49,7 @@ pub struct Context {
 
 /// Reads payloads that no description covers.
 pub trait Payloads {
-    /// Tells whether there is a reader for the section, and makes it ready.
+    /// Returns whether there is a reader for the section, and makes it ready.
     fn open(&mut self, c: &mut Cursor<'_>, header: &SectionHeader, context: &Context, found: &mut Diagnostics) -> bool;
 
     /// Reads one payload and leaves the cursor on the first byte after it.
@@ -79,7 +79,7 @@ pub enum EndFound {
     Footer,
     /// By searching the next plausible header: a guess.
     NextHeader,
-    /// Not at all: the stream is cut or damaged here.
+    /// Not at all: the stream is truncated or damaged here.
     Nowhere,
 }
 
@@ -100,7 +100,7 @@ pub struct Section {
     pub parts: u64,
     /// Bytes of all of them, headers and footers included.
     pub bytes: u64,
-    /// Whether the handler's END came; true for FULL sections.
+    /// Whether the handler's END was received; true for FULL sections.
     pub ended: bool,
     /// The payload of a FULL section, where the source cannot be read again.
     pub kept: Option<Blob>,
@@ -141,13 +141,13 @@ pub struct Walk {
     pub commands: Vec<CommandRecord>,
     /// The sections in the order of their first header.
     pub sections: Vec<Section>,
-    /// Whether sections have footers; nothing before the first section.
+    /// Whether sections have footers; `None` before the first section.
     pub footers: Option<bool>,
     /// The byte that ends the records.
     pub eof: Option<StreamOffset>,
     /// The description.
     pub description: Option<Arc<Description>>,
-    /// What lies behind the stream.
+    /// The bytes after the stream.
     pub trailing: Option<StreamRange>,
     /// Bytes without a meaning.
     pub gaps: Vec<Gap>,

@@ -63,7 +63,7 @@ impl Walker<'_> {
 
     /// Finds this stream's description when the walk is at a device section that begins at `start`.
     ///
-    /// Files and pipes are treated alike: from here on forwards, nothing but device state lies before the description.
+    /// Files and pipes are treated alike: from here on, only device state precedes the description.
     pub(super) fn find_own_description(&mut self, start: StreamOffset) -> Result<()> {
         let now = if self.live.is_empty() { Searched::BeforeLive } else { Searched::AfterLive };
         if self.proven || self.searched == Searched::AfterLive || self.searched == now {
@@ -134,7 +134,7 @@ impl Walker<'_> {
         }
     }
 
-    /// Tells whether the sections of a description, but for those that were read, lie from `start` on up to its EOF byte.
+    /// Returns whether the sections of a description, but for those that were read, lie from `start` on up to its EOF byte.
     fn proves(&self, d: &Description, start: StreamOffset) -> Result<Proof> {
         let chain = self.sections_of(d, start, false)?;
         Ok(match chain.starts.last() {
@@ -167,7 +167,7 @@ impl Walker<'_> {
     }
 }
 
-/// Tells whether an EOF byte, the head of a description and the beginning of its JSON seem to stand here.
+/// Returns whether an EOF byte, the head of a description and the beginning of its JSON seem to be here.
 fn is_candidate(bytes: &[u8], last: bool) -> bool {
     bytes.starts_with(&[RecordType::EOF.0, RecordType::VMDESCRIPTION.0])
         && bytes.get(BEFORE_JSON) == Some(&b'{')
@@ -178,10 +178,10 @@ fn io(e: std::io::Error, at: u64) -> Error {
     Error::io("cannot read the stream", e).at(StreamOffset(at))
 }
 
-/// Tells whether another stream's head, or an EOF byte with a description, lies between `from` and `to`.
+/// Returns whether another stream's head, or an EOF byte with a description, lies between `from` and `to`.
 ///
 /// # Errors
-/// `Io`.
+/// `Io` when reading fails.
 pub(super) fn holds_other_stream(source: &dyn Source, from: StreamOffset, to: StreamOffset) -> Result<bool> {
     let mut bytes = vec![0; usize::try_from(to.0.saturating_sub(from.0)).unwrap_or_default()];
     let n = source.read_full(from.0, &mut bytes).map_err(|e| io(e, from.0))?;

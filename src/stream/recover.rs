@@ -17,8 +17,8 @@ use crate::wire::{Cursor, Source};
 const WINDOW: usize = 1 << 20;
 
 impl Walker<'_> {
-    /// Goes to the device sections at the end of a file, passing over guest memory; `false` where there is any doubt that
-    /// they are this stream's, or where so little lies between that reading it is as fast.
+    /// Jumps to the device sections at the end of a file, skipping guest memory. Returns `false` if they may not
+    /// belong to this stream, or if so little lies between that reading it is as fast.
     ///
     /// No proof is possible without reading what lies between, so everything else that can be told apart is compared: the
     /// file ends with the description; its sections lie side by side up to its EOF byte; the first follows the footer of
@@ -43,13 +43,13 @@ impl Walker<'_> {
             return Ok(false);
         }
         self.adopt(d.clone(), false);
-        let why = "not read: the question is about devices".to_owned();
+        let why = "not read: only device state was requested".to_owned();
         self.out.gaps.push(Gap { range: StreamRange::new(from.0, first.0), why, intended: true });
         self.c.seek(first);
         Ok(true)
     }
 
-    /// Tells whether the configuration section is as long as described (QEMU 8.2 and later describe it).
+    /// Returns whether the configuration section is as long as described (QEMU 8.2 and later describe it).
     fn configuration_agrees(&self, d: &Description) -> bool {
         match (&d.schema.configuration, &self.out.configuration) {
             // the type is not described
@@ -94,7 +94,7 @@ impl Walker<'_> {
         // what begins at `from` is what could not be read
         let next = self.chain.iter().flatten().copied().find(|s| *s > from);
         let Some(next) = next else { return Err(e) };
-        let why = format!("framing lost: {}", e.message());
+        let why = format!("section boundaries lost: {}", e.message());
         self.out.gaps.push(Gap { range: StreamRange::new(from.0, next.0), why, intended: false });
         let code = if e.kind() == ErrorKind::LimitExceeded { e.kind().name() } else { "lost-framing" };
         self.out.found.survived(code, &e);
@@ -160,7 +160,8 @@ impl Walker<'_> {
         Ok(starts)
     }
 
-    /// Tells whether the footer of a live section stands before `at`; a device section that is not described does not.
+    /// Returns whether `at` follows the footer of a live section; a device section without a description does not
+    /// count.
     fn follows_live_section(&mut self, at: StreamOffset) -> Result<bool> {
         if self.out.footers != Some(true) {
             return Ok(true);
@@ -173,7 +174,7 @@ impl Walker<'_> {
     }
 }
 
-/// Tells whether the bytes are the magic and the version of a stream.
+/// Returns whether the bytes are the magic and the version of a stream.
 pub(super) fn head_of_a_stream(bytes: &[u8]) -> bool {
     bytes.strip_prefix(&MAGIC).is_some_and(|b| b.starts_with(&VERSION.to_be_bytes()))
 }

@@ -1,4 +1,4 @@
-//! Finding the end of a payload that nothing describes: by its footer, or by the header that comes next.
+//! Finds the end of a payload that nothing describes: by its footer, or by the next record's header.
 
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ pub(super) struct Known<'a> {
 }
 
 const WINDOW: usize = 64 << 10;
-/// More than the longest thing that is looked at behind a candidate: a section header with a name of 255 bytes.
+/// More than the longest item checked after a candidate: a section header with a name of 255 bytes.
 const LOOKAHEAD: usize = 512;
 
 /// Returns where the payload that begins at `from` ends.
@@ -67,7 +67,7 @@ pub(super) fn payload_end(
     }
 }
 
-/// Tells whether a record seems to begin at `at`, behind a footer or where there are none.
+/// Returns whether a record seems to begin at `at`, after a footer or in a stream without footers.
 pub(super) fn record_at(source: &dyn Source, at: StreamOffset, known: &Known<'_>, behind_footer: bool) -> Result<bool> {
     let mut buf = [0; LOOKAHEAD];
     let n =
@@ -87,7 +87,7 @@ fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(b.try_into().ok()?))
 }
 
-/// Tells whether a record can begin here; `behind_footer` accepts what would be too little evidence alone.
+/// Returns whether a record can begin here; `behind_footer` accepts what would be too little evidence alone.
 fn plausible(bytes: &[u8], last: bool, known: &Known<'_>, behind_footer: bool) -> bool {
     let Some(&kind) = bytes.first() else { return last && behind_footer };
     match RecordType(kind) {
@@ -114,7 +114,7 @@ fn plausible(bytes: &[u8], last: bool, known: &Known<'_>, behind_footer: bool) -
     }
 }
 
-/// Tells whether the JSON behind an EOF byte, a type and a length begins as QEMU begins it.
+/// Returns whether the JSON after an EOF byte, a type and a length begins as QEMU begins it.
 pub(super) fn begins_description(bytes: &[u8], last: bool) -> bool {
     const LOOK: usize = 70;
     let text = bytes.get(6..bytes.len().min(LOOK)).unwrap_or_default();
@@ -128,7 +128,7 @@ pub(super) fn begins_description(bytes: &[u8], last: bool) -> bool {
     }
 }
 
-/// Tells whether what there is of a section header, which the end of the source cuts, looks like one.
+/// Returns whether what there is of a section header, which the end of the source cuts, looks like one.
 fn is_cut_name(bytes: &[u8]) -> bool {
     bytes
         .get(6..)
@@ -142,7 +142,7 @@ fn is_name_byte(c: &u8) -> bool {
     c.is_ascii_graphic() || *c == b' '
 }
 
-/// Tells whether a section header begins here; nothing when the bytes end before it does.
+/// Returns whether a section header begins here; `None` if the bytes end before it does.
 fn plausible_header(bytes: &[u8], known: &Known<'_>) -> Option<bool> {
     let full = bytes.first() == Some(&RecordType::FULL.0);
     let id = be32(bytes, 1)?;
@@ -191,7 +191,8 @@ mod tests {
         assert_eq!(end(&[9, 9, 0], None), Some(2), "the end of the records is the last byte of the file");
     }
 
-    /// pc-i440fx and pseries 2.2 and older have neither footers nor a description, and payloads with any bytes.
+    /// pc-i440fx and pseries 2.2 and older have neither footers nor a description, and their payloads may contain any
+    /// bytes.
     #[test]
     fn a_brace_behind_0_and_6_is_no_description() {
         let b = b"\0\x06\x40\0\0\0{\x01\x02\x03\x04\0\0\0\x06\x05timer\0\0\0\0\0\0\0\x02";

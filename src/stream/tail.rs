@@ -9,14 +9,14 @@ use crate::offset::{StreamOffset, StreamRange};
 use crate::schema::{self, DeviceSchema, Schema};
 use crate::wire::Source;
 
-/// The description as it stands in a stream.
+/// The description in a stream.
 #[derive(Clone, Debug)]
 pub struct Description {
     /// The record: type, length, JSON.
     pub record: StreamRange,
     /// The bytes of the JSON: those of the record but its head, or more where the record's length is wrong.
     pub text: StreamRange,
-    /// What it says.
+    /// Its content.
     pub schema: Schema,
 }
 
@@ -41,13 +41,13 @@ fn io(e: std::io::Error, at: u64) -> Error {
     Error::io("cannot read the stream", e).at(StreamOffset(at))
 }
 
-/// Finds the description: the record behind the EOF byte whose length leads to a closing brace, and that parses.
+/// Finds the description: a record after the EOF byte whose length leads to a closing brace, and that parses.
 ///
-/// Only zeros, such as the padding of a block device, may lie behind it: a description further inside the file may belong
-/// to another stream, which lies in this one's guest memory. Bytes below `floor` are not looked at.
+/// Only zeros, such as the padding of a block device, may follow it: a description further inside the file may belong
+/// to another stream, stored in this one's guest memory. Bytes below `floor` are not searched.
 ///
 /// # Errors
-/// `Io`.
+/// `Io` when reading fails.
 pub fn find_description(source: &dyn Source, size: u64, floor: u64) -> Result<Option<AtTheEnd>> {
     let size_here = size.saturating_sub(floor);
     let mut look = FIRST_LOOK.min(size_here);
@@ -90,7 +90,7 @@ pub fn find_description(source: &dyn Source, size: u64, floor: u64) -> Result<Op
     }
 }
 
-/// Tells whether an EOF byte, a description record and its JSON seem to begin at `i`.
+/// Returns whether an EOF byte, a description record and its JSON seem to begin at `i`.
 fn is_candidate(bytes: &[u8], i: usize) -> bool {
     bytes.get(i..i.saturating_add(2)) == Some(&[RecordType::EOF.0, RecordType::VMDESCRIPTION.0])
         && bytes.get(i.saturating_add(6)) == Some(&b'{')
@@ -115,11 +115,11 @@ fn parse_at(bytes: &[u8], i: usize, from: u64) -> Option<Description> {
     Some(Description { record, text, schema })
 }
 
-/// Reads the description whose record begins at `at`; `work` counts the bytes that are parsed. Returns `None` for what is
-/// no description, or ends before its length says.
+/// Reads the description whose record begins at `at`; `work` counts the bytes that are parsed. Returns `None` if it
+/// is not a description, or ends before its length.
 ///
 /// # Errors
-/// `Io`.
+/// `Io` when reading fails.
 pub(super) fn read_at(source: &dyn Source, at: StreamOffset, work: &mut u64) -> Result<Option<Description>> {
     let mut head = [0; RECORD_HEAD];
     let n = source.read_full(at.0, &mut head).map_err(|e| io(e, at.0))?;
@@ -156,14 +156,15 @@ pub(super) struct Chain {
     pub(super) side_by_side: bool,
 }
 
-/// Finds the sections of these devices, which stand side by side right before the EOF byte at `eof` and not below `floor`.
+/// Finds the sections of these devices, which are adjacent to each other and end right before the EOF byte at `eof`;
+/// none begins below `floor`.
 ///
-/// Goes backwards: the length of a section is known from the description, so its header must stand that far before its
-/// end. Where the description is wrong about a length, the header, which is known but for two numbers, is searched. With
-/// `patient`, a section whose header is not found is passed over.
+/// Goes backwards: the description gives a section's length, so its header must be that far before its end. If the
+/// description has a wrong length, the header is searched for; all of it but two numbers is known. With `patient`, a
+/// section whose header is not found is skipped.
 ///
 /// # Errors
-/// `Io`.
+/// `Io` when reading fails.
 pub(super) fn chain(
     source: &dyn Source,
     eof: StreamOffset,
@@ -231,7 +232,7 @@ fn footer_id(source: &dyn Source, end: u64) -> Result<Option<u32>> {
     Ok((n == 5 && mark == RecordType::FOOTER.0).then_some(u32::from_be_bytes(id)))
 }
 
-/// Tells whether the bytes are the header of the device's section, with the footer's id where there is one.
+/// Returns whether the bytes are the header of the device's section, with the footer's id if there is one.
 fn is_header(bytes: &[u8], d: &DeviceSchema, footer: Option<u32>) -> bool {
     let n = d.idstr.len();
     let Some(head) = bytes.get(..6) else { return false };

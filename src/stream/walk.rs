@@ -35,14 +35,14 @@ pub(super) struct Walker<'a> {
     /// Where in `sections` the START section with this id is.
     pub(super) live: HashMap<u32, usize>,
     pub(super) live_ids: HashSet<u32>,
-    /// Number of live sections whose END has not come.
+    /// Number of live sections whose END has not been received.
     pub(super) live_open: usize,
     pub(super) ids: HashSet<u32>,
     /// Whether the walk has tried to go to the device sections.
     pub(super) jumped: bool,
-    /// The device sections as they are found from the end, once they were sought.
+    /// The device sections found by searching from the end, once that was done.
     pub(super) chain: Option<Vec<StreamOffset>>,
-    /// A description at the end of the source, as long as nothing proves whose it is.
+    /// A description at the end of the source that has not yet been proved to belong to this stream.
     pub(super) at_the_end: Option<Arc<AtTheEnd>>,
     /// Whether the description is this stream's for sure.
     pub(super) proven: bool,
@@ -54,7 +54,7 @@ pub(super) struct Walker<'a> {
 
 /// Walks a stream from its first byte.
 ///
-/// Never fails: what stops it is in [`Walk::stopped`], and what came before stands.
+/// Never fails: the error that stops it is in [`Walk::stopped`], and everything before that is kept.
 pub fn walk(source: &dyn Source, how: &WalkOptions<'_>, payloads: &mut dyn Payloads) -> Walk {
     let mut w = Walker {
         c: Cursor::new(source, StreamOffset(0)),
@@ -185,7 +185,7 @@ impl Walker<'_> {
             package = Some(StreamRange::with_len(range.end.0, n.into()));
         }
         if command.name().is_none() {
-            let what = format!("command {:#x} with {len} bytes is not known; it was passed over", command.0);
+            let what = format!("command {:#x} with {len} bytes is unknown; it was skipped", command.0);
             self.out.found.add(Level::Warning, "unknown-command", Some(range), None, what);
         }
         if let Err(e) = self.payloads.command(command, &payload, start) {
@@ -212,7 +212,7 @@ impl Walker<'_> {
         }
         let device = if full { self.unmatched.take(&header) } else { None };
         if !self.ids.insert(header.section_id) {
-            let what = format!("section id {} is that of an earlier section", header.section_id);
+            let what = format!("section id {} was already used by an earlier section", header.section_id);
             self.out.found.add(Level::Warning, "section-id-twice", Some(header.range), Some(&header.label()), what);
         }
         if !full {
@@ -267,7 +267,7 @@ impl Walker<'_> {
                 s.end = EndFound::Description;
                 return self.close(s, end);
             }
-            let what = format!("the description says {total} bytes, which is not where the section ends");
+            let what = format!("the section does not end after the {total} bytes that the description gives");
             self.out.found.add(
                 Level::Warning,
                 "vmdesc-size",
@@ -294,7 +294,7 @@ impl Walker<'_> {
         let described = s.device.and_then(|i| self.schema()?.devices.get(i)?.vmsd.version);
         let found = s.header.version_id;
         if let Some(v) = described.filter(|v| *v != found) {
-            let what = format!("the section's header says version {found}, the description {v}");
+            let what = format!("version in the section's header is {found}, in the description {v}");
             self.out.found.add(
                 Level::Warning,
                 "section-version",
@@ -321,7 +321,7 @@ impl Walker<'_> {
         Ok(())
     }
 
-    /// Searches the end of a payload that nothing describes.
+    /// Searches for the end of a payload that nothing describes.
     fn search_end(&mut self, s: &mut Section, from: StreamOffset) -> Result<()> {
         let footers = self.out.footers;
         let known = self.known();
@@ -343,10 +343,7 @@ impl Walker<'_> {
         s.payload.end = StreamOffset(size);
         s.end = EndFound::Nowhere;
         self.c.seek(StreamOffset(size));
-        Err(Error::truncated(
-            from,
-            "expected the section to end, found no footer and no next section behind its payload",
-        ))
+        Err(Error::truncated(from, "section has no footer and no following section header; cannot find its end"))
     }
 
     /// Adds the live section that a PART or END belongs to.

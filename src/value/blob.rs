@@ -1,4 +1,4 @@
-//! Bytes of a section, shared and not copied.
+//! Bytes of a section, shared rather than copied.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,20 +31,20 @@ impl Blob {
         self.len
     }
 
-    /// Tells whether there are none.
+    /// Returns whether there are no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Returns this piece and the next one as one, where the next one follows it in the same buffer.
+    /// Returns this piece and the next as one, or `None` if the next does not follow it in the same buffer.
     pub(crate) fn joined(&self, next: &Self) -> Option<Self> {
         let follows = Arc::ptr_eq(&self.data, &next.data) && self.start.checked_add(self.len)? == next.start;
         let len = self.len.checked_add(next.len)?;
         follows.then(|| Self { data: Arc::clone(&self.data), start: self.start, len })
     }
 
-    /// Returns the piece of `len` bytes from `start`, cut to what there is.
+    /// Returns the piece of `len` bytes from `start`, limited to the available bytes.
     #[must_use]
     pub fn slice(&self, start: usize, len: usize) -> Self {
         let start = start.min(self.len);

@@ -1,4 +1,4 @@
-//! Checks that a tree covers its bytes: children lie side by side, and every leaf says what it holds.
+//! Checks that a tree covers its bytes: children are adjacent, and every leaf is decoded.
 
 use super::{Layout, Node, Value};
 use crate::offset::StreamRange;
@@ -26,7 +26,7 @@ fn check(node: &Node, out: &mut Vec<Uncovered>) {
     let start = node.range.start.0;
     match &node.value {
         Value::Struct(r) => side_by_side(node, start.saturating_add(r.header_bytes), &mut r.children(), out),
-        // a list ends with a mark of one byte; a tree begins with a count of four
+        // a list ends with a one-byte mark; a tree begins with a four-byte count
         Value::Array(a) => match node.ty.layout() {
             Some(Layout::List) => side_by_side(&cut(node, 0), start, &mut a.iter(), out),
             Some(Layout::Tree) => side_by_side(&cut(node, 4), start.saturating_add(4), &mut a.iter(), out),
@@ -41,7 +41,7 @@ fn check(node: &Node, out: &mut Vec<Uncovered>) {
     }
 }
 
-/// Returns a bare node without the `front` bytes of framing before the elements and the mark behind them.
+/// Returns a bare node without the `front` bytes of framing before the elements and the mark after them.
 fn cut(node: &Node, front: u64) -> Node {
     let start = node.range.start.0.saturating_add(front);
     let range = StreamRange::new(start, node.range.end.0.saturating_sub(1));

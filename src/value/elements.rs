@@ -1,16 +1,16 @@
-//! The elements of an array, whether they are nodes or bytes.
+//! The elements of an array, stored as nodes or as bytes.
 
 use std::ops::{Deref, Range};
 
 use super::packed::Packed;
 use super::{Layout, Node, Value};
 
-/// An element of an array: a node of the tree, or one that was made from bytes.
+/// An element of an array: a node of the tree, or one made from bytes.
 #[derive(Clone, Debug)]
 pub enum Element<'a> {
-    /// In the tree.
+    /// A node in the tree.
     Node(&'a Node),
-    /// Made.
+    /// A node made from bytes.
     Made(Node),
 }
 
@@ -36,12 +36,12 @@ impl Deref for Element<'_> {
     }
 }
 
-/// The elements of an array, or a node as the only one.
+/// The elements of an array, or a single node.
 #[derive(Clone, Copy, Debug)]
 pub enum Elements<'a> {
     /// Nodes of the tree.
     Nodes(&'a [Node]),
-    /// Bytes: the array, and where it begins in the stream.
+    /// Bytes: the array, and the stream offset at which it begins.
     Packed(&'a Packed, u64),
 }
 
@@ -52,7 +52,7 @@ impl Default for Elements<'_> {
 }
 
 impl<'a> Elements<'a> {
-    /// Returns how many there are.
+    /// Returns the number of elements.
     #[must_use]
     pub fn len(self) -> usize {
         match self {
@@ -61,7 +61,7 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// Tells whether there are none.
+    /// Returns whether there are no elements.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.len() == 0
@@ -82,24 +82,24 @@ impl<'a> Elements<'a> {
         self.get(0)
     }
 
-    /// Returns them in order.
+    /// Iterates over the elements in order.
     #[must_use]
     pub fn iter(self) -> Iter<'a> {
         Iter { elements: self, left: 0..self.len() }
     }
 
-    /// Returns the first `n`, or as many as there are.
+    /// Iterates over the first `n` elements, or all if there are fewer.
     pub fn first_of_many(self, n: usize) -> Iter<'a> {
         Iter { elements: self, left: 0..self.len().min(n) }
     }
 
-    /// Tells whether both are packed with one layout, so that equal bytes are equal elements.
+    /// Returns whether both are packed with the same layout, so that equal bytes mean equal elements.
     #[must_use]
     pub fn has_layout_of(self, other: Self) -> bool {
         matches!((self, other), (Self::Packed(p, _), Self::Packed(q, _)) if p.has_layout_of(q))
     }
 
-    /// Tells whether two elements hold the same, wherever they are.
+    /// Returns whether two elements have the same value, regardless of their position.
     #[must_use]
     pub fn alike(self, i: usize, other: Self, j: usize) -> bool {
         match (self, other) {
@@ -109,8 +109,8 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// Returns the first index from `from` on at which the bytes of two arrays of one layout differ, or the end of the
-    /// shorter one.
+    /// Returns the first index not below `from` at which the bytes of two arrays of one layout differ, or the length
+    /// of the shorter one.
     #[must_use]
     pub fn next_difference(self, other: Self, from: usize) -> usize {
         match (self, other) {
@@ -161,19 +161,19 @@ impl DoubleEndedIterator for Iter<'_> {
 impl ExactSizeIterator for Iter<'_> {}
 
 impl Node {
-    /// Tells whether the node is an array or a list.
+    /// Returns whether the node is an array or a list.
     #[must_use]
     pub fn is_array(&self) -> bool {
         matches!(self.value, Value::Array(_) | Value::Packed(_))
     }
 
-    /// Tells whether the type is that of a list or a tree.
+    /// Returns whether the type is that of a list or a tree.
     #[must_use]
     pub fn is_list(&self) -> bool {
         matches!(self.ty.layout(), Some(Layout::List | Layout::Tree))
     }
 
-    /// Tells whether two nodes hold the same under the same names, wherever they are in the stream.
+    /// Returns whether two nodes have the same names and values, regardless of their position in the stream.
     #[must_use]
     pub fn holds_same(&self, other: &Self) -> bool {
         let all = |a: &[Self], b: &[Self]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.holds_same(b));

@@ -1,7 +1,7 @@
-//! The type names that descriptions use, and how each is laid out.
+//! The type names used in descriptions, and the layout of each.
 //!
-//! The names are those of `VMStateInfo.name` in `migration/vmstate-types.c` and of the devices' own infos; a name says
-//! nothing about the size, which stands beside it in the description.
+//! The names are those of `VMStateInfo.name` in `migration/vmstate-types.c` and of the devices' own infos. A name
+//! does not imply a size; the description gives the size next to it.
 
 use crate::text::{Name, escaped};
 use std::fmt;
@@ -26,13 +26,13 @@ pub enum Layout {
     PointerMarker,
     /// A structure described under `struct`, or in the field itself.
     Struct,
-    /// Elements, each behind a byte 1; a byte 0 ends the list.
+    /// Elements, each preceded by a byte 1; a byte 0 ends the list.
     List,
-    /// As [`Layout::List`], behind a 32-bit count, with a key before each value.
+    /// Same as [`Layout::List`], preceded by a 32-bit count, with a key before each value.
     Tree,
     /// A length byte and that many characters.
     CountedText,
-    /// A layout of the device's own, with a reader of its own.
+    /// A device-specific layout with a reader of its own.
     Custom,
 }
 
@@ -45,7 +45,7 @@ const fn k(name: &'static str, layout: Layout) -> Known {
     Known { name, layout }
 }
 
-/// Every type name that is known, sorted.
+/// Every known type name, sorted.
 static KNOWN: &[Known] = &[
     k("CPU_Double_U", Layout::Unsigned),
     k("GByteArray", Layout::Custom),
@@ -123,7 +123,7 @@ static KNOWN: &[Known] = &[
     k("xcc", Layout::Unsigned),
 ];
 
-/// The type of a field: one of the known names, or a name that is not.
+/// The type of a field: a known or an unknown name.
 #[derive(Clone)]
 pub struct FieldType(Repr);
 
@@ -134,7 +134,7 @@ enum Repr {
 }
 
 impl FieldType {
-    /// Looks a name up.
+    /// Looks up a name.
     #[must_use]
     pub fn new(name: &str) -> Self {
         match KNOWN.binary_search_by(|k| k.name.cmp(name)) {
@@ -146,12 +146,12 @@ impl FieldType {
         }
     }
 
-    /// Returns every name that is known, sorted.
+    /// Returns every known name, sorted.
     pub fn names() -> impl Iterator<Item = &'static str> {
         KNOWN.iter().map(|k| k.name)
     }
 
-    /// Returns the name itself, which must not be printed where it is not known.
+    /// Returns the name itself, which must not be printed unescaped if it is unknown.
     #[must_use]
     pub fn exact(&self) -> &str {
         match &self.0 {
@@ -160,7 +160,7 @@ impl FieldType {
         }
     }
 
-    /// Returns the layout; nothing for an unknown name.
+    /// Returns the layout, or `None` for an unknown name.
     #[must_use]
     pub fn layout(&self) -> Option<Layout> {
         match &self.0 {

@@ -22,18 +22,18 @@ pub use text::{bytes_pieces, bytes_text};
 use crate::offset::StreamRange;
 use crate::text::Name;
 
-/// One decoded thing with its place in the stream.
+/// A decoded item with its range in the stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// QEMU's name of the field, verbatim; elements of an array carry the array's name.
     pub name: Name,
-    /// The type's name in the description, or that of the layout for what no description covers.
+    /// The type's name in the description, or the layout's name if no description covers the item.
     pub ty: FieldType,
-    /// The bytes.
+    /// Its bytes.
     pub range: StreamRange,
-    /// What they say.
+    /// Its decoded value.
     pub value: Value,
-    /// What is wrong with it, when something is; the rest of the tree stands.
+    /// What is wrong with it, if anything; the rest of the tree is unaffected.
     pub problem: Option<Box<str>>,
 }
 
@@ -41,15 +41,15 @@ pub struct Node {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
-    /// A truth value; the raw byte is in the section.
+    /// A boolean; the raw byte is in the section.
     Bool(bool),
     /// A signed integer as wide as the node's range.
     Int(i64),
     /// An unsigned integer as wide as the node's range.
     Uint(u64),
-    /// A time in nanoseconds of the timer's clock; nothing when it is not armed.
+    /// A time in nanoseconds of the timer's clock; `None` if it is not armed.
     Timer(Option<u64>),
-    /// Raw bytes whose meaning the description does not tell.
+    /// Raw bytes whose meaning the description does not give.
     Bytes(Blob),
     /// Text.
     Text(Name),
@@ -57,7 +57,7 @@ pub enum Value {
     Struct(Box<Record>),
     /// Elements in the order of the stream.
     Array(Vec<Node>),
-    /// Elements that are laid out alike, as their bytes: see [`Node::elements`].
+    /// Elements with a common layout, as bytes: see [`Node::elements`].
     Packed(Packed),
     /// A NULL pointer.
     Null,
@@ -70,7 +70,7 @@ pub enum Value {
 /// The content of a structure, a subsection or a whole device.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
-    /// The vmsd's name; empty for a structure that has none.
+    /// The vmsd's name; empty for a structure without one.
     pub vmsd: Name,
     /// The version in the description, or in the stream for subsections.
     pub version: Option<u32>,
@@ -90,13 +90,13 @@ impl Record {
 }
 
 impl Node {
-    /// Makes a node.
+    /// Creates a node.
     #[must_use]
     pub fn new(name: impl Into<Name>, ty: FieldType, range: StreamRange, value: Value) -> Self {
         Self { name: name.into(), ty, range, value, problem: None }
     }
 
-    /// Adds what is wrong with it.
+    /// Sets the node's problem.
     #[must_use]
     pub fn with_problem(mut self, problem: impl Into<Box<str>>) -> Self {
         self.problem = Some(problem.into());
@@ -112,7 +112,7 @@ impl Node {
         }
     }
 
-    /// Returns the number of an unsigned or non-negative signed integer, a bool or a timer.
+    /// Returns the number in an unsigned or non-negative signed integer, a boolean or a timer.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
         match &self.value {
@@ -133,7 +133,7 @@ impl Node {
         }
     }
 
-    /// Returns the direct child with this name: a field, a subsection, or the record's first of several.
+    /// Returns the direct child with this name: a field, a subsection, or the first of several.
     #[must_use]
     pub fn child(&self, name: &str) -> Option<&Node> {
         self.record()?.children().find(|n| n.name == name)
@@ -149,9 +149,10 @@ impl Node {
         }
     }
 
-    /// Calls `f` for this node and all below it, with the depth, in stream order; `false` does not go below the node.
+    /// Calls `f` for this node and all below it, with the depth, in stream order; if `f` returns `false`, the node's
+    /// children are skipped.
     ///
-    /// The elements of a [`Value::Packed`] are not in the tree: it is called for the array, and not for them.
+    /// The elements of a [`Value::Packed`] are not in the tree: `f` is called for the array only.
     pub fn walk<'a>(&'a self, f: &mut dyn FnMut(usize, &'a Node) -> bool) {
         self.walk_at(0, f);
     }

@@ -1,4 +1,4 @@
-//! Arrays whose elements are laid out alike: one node with the bytes, from which elements are made when they are asked for.
+//! Arrays whose elements all have the same layout: one node with the bytes, from which elements are made on request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,25 +6,25 @@ use std::sync::Arc;
 use super::{Blob, Layout, Node, Record, Value};
 use crate::offset::StreamRange;
 
-/// Types with a layout of their own that depends on nothing but their size.
+/// Types whose layout depends only on their size.
 const FIXED: [&str; 6] = ["avr", "fpr", "pci irq state", "slbe", "tlb entry", "tlb_entry"];
 
-/// The elements of an array as their bytes, with the layout that they have in common.
+/// The elements of an array as bytes, with their common layout.
 ///
-/// An element costs its bytes and no more; arrays of numbers and of structures of numbers are kept so.
+/// An element costs only its bytes; arrays of numbers and of structures of numbers are stored this way.
 #[derive(Clone)]
 pub struct Packed {
     blob: Blob,
     /// An element without values, which begins at 0.
     layout: Arc<Node>,
     width: usize,
-    /// Whether elements may be equal whose bytes are not: a truth value is any byte but 0.
+    /// Whether elements with different bytes may be equal: a boolean is true for any nonzero byte.
     loose: bool,
 }
 
 impl Packed {
-    /// Packs the elements whose bytes these are, and of which `first` is one. Nothing comes back when their layout may
-    /// depend on what they hold, or when they have no bytes.
+    /// Packs the elements stored in `blob`; `first` is one of them. Returns `None` if their layout may depend on
+    /// their content, or if they have no bytes.
     #[must_use]
     pub fn new(first: &Node, blob: Blob) -> Option<Self> {
         let width = usize::try_from(first.range.len()).ok().filter(|n| *n > 0)?;
@@ -39,7 +39,7 @@ impl Packed {
         self.blob.len().checked_div(self.width).unwrap_or_default()
     }
 
-    /// Tells whether there are none.
+    /// Returns whether there are no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -51,7 +51,7 @@ impl Packed {
         &self.layout
     }
 
-    /// Returns how many nodes an element is.
+    /// Returns the number of nodes in one element.
     #[must_use]
     pub fn nodes_of_one(&self) -> usize {
         let mut n = 0_usize;
@@ -62,21 +62,21 @@ impl Packed {
         n
     }
 
-    /// Returns how many values all elements have.
+    /// Returns the total number of values in all elements.
     #[must_use]
     pub fn values(&self) -> u64 {
         let each = values_of(&self.layout);
         each.saturating_mul(self.len() as u64)
     }
 
-    /// Makes an element of an array that begins at `base` of the stream.
+    /// Creates an element of an array that begins at `base` of the stream.
     pub(super) fn make(&self, i: usize, base: u64) -> Option<Node> {
         let at = i.checked_mul(self.width).filter(|_| i < self.len())?;
         Some(make(&self.layout, &self.blob, at, base.saturating_add(at as u64)))
     }
 
-    /// Returns the first index from `from` on at which the bytes of two arrays of one layout differ, or the end of the
-    /// shorter one.
+    /// Returns the first index not below `from` at which the bytes of two arrays of one layout differ, or the length
+    /// of the shorter one.
     pub(super) fn next_difference(&self, other: &Self, from: usize) -> usize {
         const BLOCK: usize = 4096;
         let end = self.len().min(other.len());
@@ -100,7 +100,7 @@ impl Packed {
         self.blob.as_slice().get(at..at.saturating_add(self.width)).unwrap_or_default()
     }
 
-    /// Appends the elements of another array, if they are laid out alike and their bytes follow these.
+    /// Appends the elements of another array if it has the same layout and its bytes follow these.
     pub(crate) fn join(&mut self, next: &Self) -> bool {
         let whole = self.blob.len().checked_rem(self.width) == Some(0);
         match self.blob.joined(&next.blob).filter(|_| whole && self.has_layout_of(next)) {
@@ -116,7 +116,7 @@ impl Packed {
         self.width == other.width && (Arc::ptr_eq(&self.layout, &other.layout) || self.layout == other.layout)
     }
 
-    /// Tells whether two elements of one layout hold the same.
+    /// Returns whether two elements of one layout have the same value.
     pub(super) fn alike(&self, i: usize, other: &Self, j: usize) -> bool {
         self.bytes(i) == other.bytes(j)
             || (self.loose && matches!((self.make(i, 0), other.make(j, 0)), (Some(a), Some(b)) if a.holds_same(&b)))
@@ -137,7 +137,7 @@ impl fmt::Debug for Packed {
     }
 }
 
-/// Returns a node without its values, as it is when it begins at 0.
+/// Returns a node without its values, with its range starting at 0.
 fn layout_of(n: &Node, start: u64, loose: &mut bool) -> Option<Node> {
     let nodes =
         |a: &[Node], loose: &mut bool| -> Option<Vec<Node>> { a.iter().map(|n| layout_of(n, start, loose)).collect() };
@@ -151,7 +151,7 @@ fn layout_of(n: &Node, start: u64, loose: &mut bool) -> Option<Node> {
         // integers in the byte order of a host have types of their own
         Value::Uint(_) if !n.ty.exact().ends_with("little-endian") => Value::Uint(0),
         Value::Timer(_) => Value::Timer(None),
-        // decoders look for configuration spaces in the whole tree
+        // decoders search the whole tree for configuration spaces
         Value::Bytes(_) if n.ty.exact() != "pci config" => Value::Bytes(Blob::default()),
         Value::Struct(r) => {
             let fixed = n.ty.layout() != Some(Layout::Custom) || FIXED.contains(&n.ty.exact());
@@ -174,7 +174,7 @@ fn layout_of(n: &Node, start: u64, loose: &mut bool) -> Option<Node> {
     Some(Node { name: n.name.clone(), ty: n.ty.clone(), range, value, problem: None })
 }
 
-/// Makes a node of a layout; the element begins at `at` of the bytes and at `base` of the stream.
+/// Creates a node of a layout; the element begins at `at` of the bytes and at `base` of the stream.
 fn make(layout: &Node, blob: &Blob, at: usize, base: u64) -> Node {
     let n = usize::try_from(layout.range.len()).unwrap_or_default();
     let from = at.saturating_add(usize::try_from(layout.range.start.0).unwrap_or(usize::MAX));
@@ -213,18 +213,18 @@ fn values_of(layout: &Node) -> u64 {
     }
 }
 
-/// Returns the big-endian unsigned integer that these bytes are.
+/// Returns these bytes as a big-endian unsigned integer.
 pub(crate) fn uint(s: &[u8]) -> u64 {
     s.iter().fold(0, |v, c| (v << 8) | u64::from(*c))
 }
 
-/// Returns the big-endian two's complement integer that these bytes are.
+/// Returns these bytes as a big-endian two's complement integer.
 pub(crate) fn int(s: &[u8]) -> i64 {
     let first = i64::from(s.first().copied().unwrap_or_default().cast_signed());
     s.get(1..).unwrap_or_default().iter().fold(first, |v, c| (v << 8) | i64::from(*c))
 }
 
-/// Returns the time that these bytes are; nothing when the timer is not armed.
+/// Returns these bytes as a time; `None` if the timer is not armed.
 pub(crate) fn timer(s: &[u8]) -> Option<u64> {
     Some(uint(s)).filter(|v| *v != u64::MAX)
 }

@@ -7,16 +7,16 @@ use super::{Elements, Node, Value};
 
 /// A pattern for nodes below a device, such as `env.regs[3]`, `parent_obj.config[0]` or `cpu/*.env.*`.
 ///
-/// A pattern is a list of parts joined by ` > ` or by `.`; since names contain dots themselves, a part is matched
-/// against as many of the name's characters as it takes. `*` and `?` stand for any characters and any one. A number in
-/// brackets at the end selects an element of an array whose name has no such text itself.
+/// A pattern is a list of parts joined by ` > ` or by `.`. Since names contain dots themselves, a part is matched
+/// against as much of the name as needed. `*` matches any characters and `?` any one. A number in brackets at the end
+/// selects an element of an array, unless the name itself contains that text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldPath {
     pattern: String,
 }
 
 impl FieldPath {
-    /// Makes a pattern.
+    /// Creates a pattern.
     #[must_use]
     pub fn new(pattern: &str) -> Self {
         Self { pattern: pattern.replace(" > ", ".") }
@@ -33,7 +33,7 @@ impl FieldPath {
         out
     }
 
-    /// As [`FieldPath::select`], but calls `f` with one after the other, until it returns `false`.
+    /// Same as [`FieldPath::select`], but calls `f` with each node in turn until it returns `false`.
     pub fn visit(&self, root: &Node, f: &mut dyn FnMut(&str, &Node) -> bool) -> bool {
         self.below(root, "", f)
     }
@@ -54,13 +54,13 @@ impl FieldPath {
         }
     }
 
-    /// Gives a node that matches to `f`, or looks below it.
+    /// Passes a matching node to `f`, or searches below it.
     fn node(&self, node: &Node, path: &str, f: &mut dyn FnMut(&str, &Node) -> bool) -> bool {
         if matches_glob(&self.pattern, path) { f(path, node) } else { self.below(node, path, f) }
     }
 
-    /// Returns the indices of the elements that can match, or have something below that can: all of a large array are not
-    /// looked at where the pattern names one, or nothing in the array.
+    /// Returns the indices of elements that can match or contain a match. Avoids looking at every element of a large
+    /// array if the pattern names one index, or nothing inside the array.
     fn candidates(&self, prefix: &str, elements: Elements<'_>, leaves: bool) -> Range<usize> {
         let wild = |c: char| matches!(c, '*' | '?');
         let head = self.pattern.find(wild).and_then(|i| self.pattern.get(..i)).unwrap_or(&self.pattern);
@@ -77,7 +77,7 @@ impl FieldPath {
                     None => 0..elements.len(),
                 }
             }
-            // the pattern has a wildcard before the end of the prefix, or goes elsewhere
+            // the pattern has a wildcard before the end of the prefix, or does not match it
             None if prefix.starts_with(head) => 0..elements.len(),
             None => 0..0,
         }

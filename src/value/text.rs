@@ -1,16 +1,16 @@
-//! Values as people read them, on one line.
+//! Values in readable form, on one line.
 
 use super::{Node, Value};
 use crate::text::quoted;
 
-/// Bytes that are printed of a buffer, unless all are asked for.
+/// Number of bytes of a buffer that are printed, unless all are requested.
 const SOME_BYTES: usize = 24;
 
-/// Bytes up to which a buffer of letters is shown as text.
+/// Size up to which a buffer of printable characters is shown as text.
 const MAX_TEXT: usize = 64 << 10;
 
 impl Node {
-    /// Returns the value in words, numbers as wide as their fields; nothing for structures and arrays.
+    /// Returns the value as text, with numbers as wide as their fields; empty for structures and arrays.
     #[must_use]
     pub fn text(&self, all: bool) -> String {
         let width = usize::try_from(self.range.len().saturating_mul(2)).unwrap_or(16).min(16);
@@ -31,7 +31,7 @@ impl Node {
     }
 }
 
-/// Returns bytes in hexadecimal, or as text where they are text, cut where they are many.
+/// Returns bytes in hexadecimal, or as text if they are printable; long buffers are cut.
 #[must_use]
 pub fn bytes_text(b: &[u8], all: bool) -> String {
     let mut out = String::new();
@@ -42,10 +42,10 @@ pub fn bytes_text(b: &[u8], all: bool) -> String {
     written.map_or_else(|e| match e {}, |()| out)
 }
 
-/// Calls `f` with the pieces of that text: all of a large buffer are not one string.
+/// Calls `f` with the pieces of that text, so that a large buffer never becomes one string.
 ///
 /// # Errors
-/// Those of `f`.
+/// The errors of `f`.
 pub fn bytes_pieces<E>(b: &[u8], all: bool, f: &mut dyn FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     const PIECE: usize = 16 << 10;
     if b.is_empty() {
@@ -68,7 +68,7 @@ pub fn bytes_pieces<E>(b: &[u8], all: bool, f: &mut dyn FnMut(&str) -> Result<()
     if shown.len() < b.len() { f(&format!(" … ({} bytes)", b.len())) } else { Ok(()) }
 }
 
-/// Returns digits with a space between two bytes.
+/// Returns hexadecimal digits with a space between bytes.
 fn spaced(b: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |n: u8| char::from(DIGITS.get(usize::from(n & 15)).copied().unwrap_or_default());

@@ -7,14 +7,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::offset::StreamOffset;
 use crate::text::Name;
 
-/// The smallest and the largest read from the source. The window grows while the walk is sequential, so that a look at
-/// a few headers reads little and a pass over guest memory reads much at a time.
+/// The smallest and the largest read from the source. The window grows while the walk is sequential, so that looking
+/// at a few headers reads little and a pass over guest memory reads large pieces.
 const MIN_WINDOW: usize = 4 << 10;
 const MAX_WINDOW: usize = 256 << 10;
-/// A skip up to this long still counts as sequential: on a warm page cache reading on is cheaper than a second call.
+/// A skip up to this long still counts as sequential: on a warm page cache, reading on is cheaper than a second call.
 const NEAR: u64 = 64 << 10;
 
-/// A position in a source, with a window of buffered bytes behind it.
+/// A position in a source, with a window of buffered bytes after it.
 pub struct Cursor<'a> {
     source: &'a dyn Source,
     pos: u64,
@@ -48,7 +48,7 @@ impl<'a> Cursor<'a> {
         self.pos = to.0;
     }
 
-    /// Promises not to look at what lies behind again.
+    /// Promises not to read bytes before the current position again.
     pub fn release_behind(&self) {
         self.source.release(self.pos);
     }
@@ -61,7 +61,7 @@ impl<'a> Cursor<'a> {
     /// Makes `n` bytes available without moving and returns them.
     ///
     /// # Errors
-    /// `Truncated` when the source ends before, `LimitExceeded` when `n` is larger than any window, `Io`.
+    /// `Truncated` when the source ends first, `LimitExceeded` when `n` is larger than any window, `Io`.
     pub fn peek(&mut self, n: usize) -> Result<&[u8]> {
         let have = usize::try_from(self.pos.wrapping_sub(self.window_start)).unwrap_or(usize::MAX);
         if have <= self.window_len && self.window_len.saturating_sub(have) >= n {
@@ -78,7 +78,7 @@ impl<'a> Cursor<'a> {
     fn refill(&mut self, n: usize) -> Result<()> {
         if n > MAX_WINDOW {
             return Err(
-                Error::new(ErrorKind::LimitExceeded, format!("{n} bytes asked for at once")).at(StreamOffset(self.pos))
+                Error::new(ErrorKind::LimitExceeded, format!("{n} bytes requested at once")).at(StreamOffset(self.pos))
             );
         }
         let window_end = self.window_start.saturating_add(self.window_len as u64);
@@ -90,7 +90,7 @@ impl<'a> Cursor<'a> {
         if self.window.len() < want {
             self.window.resize(want, 0);
         }
-        // what is in the window already is kept: pipes and compressed sources pay for a second read
+        // bytes already in the window are kept: pipes and compressed sources pay for a second read
         let mut kept = 0;
         if let Ok(have) = usize::try_from(self.pos.wrapping_sub(self.window_start))
             && have < self.window_len
@@ -118,7 +118,7 @@ impl<'a> Cursor<'a> {
     /// Returns the next `n` bytes (at most 256 KiB) and moves past them.
     ///
     /// # Errors
-    /// As [`Cursor::peek`].
+    /// Same as [`Cursor::peek`].
     pub fn take(&mut self, n: usize) -> Result<&[u8]> {
         self.peek(n)?;
         let have = usize::try_from(self.pos.wrapping_sub(self.window_start)).unwrap_or(usize::MAX);
@@ -126,14 +126,17 @@ impl<'a> Cursor<'a> {
         Ok(self.window.get(have..have.saturating_add(n)).unwrap_or_default())
     }
 
-    /// Returns the next `n` bytes in a buffer of their own, however many there are up to `limit`.
+    /// Returns the next `n` bytes in a buffer of their own; `n` may be up to `limit`.
     ///
     /// # Errors
-    /// `Truncated`, `LimitExceeded`, `Io`. Nothing is allocated for bytes that are not there.
+    /// `Truncated`, `LimitExceeded`, `Io`. No memory is allocated for bytes that do not exist.
     pub fn take_vec(&mut self, n: u64, limit: u64, what: &str) -> Result<Vec<u8>> {
         if n > limit {
-            return Err(Error::new(ErrorKind::LimitExceeded, format!("{what} of {n} bytes, at most {limit} are read"))
-                .at(self.offset()));
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                format!("{what}: expected at most {limit} bytes, found {n}"),
+            )
+            .at(self.offset()));
         }
         let mut out = Vec::new();
         let mut left = usize::try_from(n).unwrap_or(usize::MAX);
@@ -151,10 +154,10 @@ impl<'a> Cursor<'a> {
         Ok(out)
     }
 
-    /// Returns the next `n` bytes in a buffer of their own, or fewer where the source ends before.
+    /// Returns the next `n` bytes in a buffer of their own, or fewer if the source ends first.
     ///
     /// # Errors
-    /// `Io`.
+    /// `Io` when reading fails.
     pub fn take_up_to(&mut self, n: u64) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         let mut left = usize::try_from(n).unwrap_or(usize::MAX);
@@ -170,7 +173,7 @@ impl<'a> Cursor<'a> {
     /// Moves `n` bytes on, which must exist.
     ///
     /// # Errors
-    /// `Truncated` when the source ends before; `Io`.
+    /// `Truncated` when the source ends first; `Io`.
     pub fn skip(&mut self, n: u64) -> Result<()> {
         let to = self.pos.checked_add(n).ok_or_else(|| self.truncated(&format!("{n} bytes")))?;
         let window_end = self.window_start.saturating_add(self.window_len as u64);
@@ -196,10 +199,10 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Tells whether the source has ended at this position.
+    /// Returns whether the source has ended at this position.
     ///
     /// # Errors
-    /// `Io`.
+    /// `Io` when reading fails.
     pub fn at_end(&mut self) -> Result<bool> {
         match self.peek(1) {
             Ok(_) => Ok(false),
@@ -211,7 +214,7 @@ impl<'a> Cursor<'a> {
     /// Reads one byte.
     ///
     /// # Errors
-    /// As [`Cursor::peek`]; so for all the readers below.
+    /// Same as [`Cursor::peek`]; this holds for all readers below.
     pub fn u8(&mut self) -> Result<u8> {
         Ok(self.take(1)?.first().copied().unwrap_or_default())
     }
@@ -219,7 +222,7 @@ impl<'a> Cursor<'a> {
     /// Looks at the next byte without moving.
     ///
     /// # Errors
-    /// As [`Cursor::peek`].
+    /// Same as [`Cursor::peek`].
     pub fn peek_u8(&mut self) -> Result<u8> {
         Ok(self.peek(1)?.first().copied().unwrap_or_default())
     }
@@ -227,7 +230,7 @@ impl<'a> Cursor<'a> {
     /// Reads a big-endian 16-bit integer.
     ///
     /// # Errors
-    /// As [`Cursor::peek`].
+    /// Same as [`Cursor::peek`].
     pub fn be16(&mut self) -> Result<u16> {
         Ok(BigEndian::read_u16(self.take(2)?))
     }
@@ -235,7 +238,7 @@ impl<'a> Cursor<'a> {
     /// Reads a big-endian 32-bit integer.
     ///
     /// # Errors
-    /// As [`Cursor::peek`].
+    /// Same as [`Cursor::peek`].
     pub fn be32(&mut self) -> Result<u32> {
         Ok(BigEndian::read_u32(self.take(4)?))
     }
@@ -243,17 +246,17 @@ impl<'a> Cursor<'a> {
     /// Reads a big-endian 64-bit integer.
     ///
     /// # Errors
-    /// As [`Cursor::peek`].
+    /// Same as [`Cursor::peek`].
     #[inline]
     pub fn be64(&mut self) -> Result<u64> {
         Ok(BigEndian::read_u64(self.take(8)?))
     }
 
-    /// Reads a length byte and that many bytes: section names, RAMBlock names, capability names. Bytes that are not
-    /// UTF-8 come out as replacement characters.
+    /// Reads a length byte and that many bytes: section names, RAMBlock names, capability names. Invalid UTF-8
+    /// becomes replacement characters.
     ///
     /// # Errors
-    /// As [`Cursor::peek`].
+    /// Same as [`Cursor::peek`].
     pub fn counted_str(&mut self) -> Result<Name> {
         let n = usize::from(self.u8()?);
         Ok(Name::from_bytes(self.take(n)?))

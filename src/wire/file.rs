@@ -10,7 +10,8 @@ use super::positioned::positioned_read;
 
 /// A file, read with positioned reads from a base offset onwards.
 ///
-/// Its size is that when it was opened. A byte below it that the file does not have any more is an error, and no end.
+/// Its size is the size when it was opened. If the file later ends before that, reading the missing bytes is an
+/// error, not an end.
 #[derive(Debug)]
 pub struct FileSource {
     file: File,
@@ -26,7 +27,7 @@ impl FileSource {
     /// Wraps a seekable file whose stream begins `base` bytes in.
     ///
     /// # Errors
-    /// The system's own, and `InvalidInput` when the file is shorter than `base`.
+    /// The system's errors, and `InvalidInput` when the file is shorter than `base`.
     pub fn new(mut file: File, base: u64) -> io::Result<Self> {
         // the time comes first, so that a change in between is seen
         let modified = modified(&file);
@@ -35,7 +36,7 @@ impl FileSource {
         Ok(Self { file, base, size, modified, failed: OnceLock::new() })
     }
 
-    /// Returns what the first read that failed gave.
+    /// Returns the error of the first failed read.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         self.failed.get().map(String::as_str)
@@ -46,7 +47,7 @@ impl FileSource {
         e
     }
 
-    /// The error for bytes that were there when the file was opened.
+    /// The error for bytes that existed when the file was opened.
     fn shorter(&self) -> io::Error {
         let before = self.base.saturating_add(self.size);
         let now = self.file.metadata().map_or_else(|_| "fewer".to_owned(), |m| m.len().to_string());
@@ -86,7 +87,7 @@ impl Source for FileSource {
         let meta = self.file.metadata().ok()?;
         let size = self.base.saturating_add(self.size);
         if meta.len() != size {
-            return Some(format!("the file had {size} bytes when it was opened, and now has {}", meta.len()));
+            return Some(format!("the file had {size} bytes when it was opened but has {} now", meta.len()));
         }
         let same = meta.modified().is_ok_and(|now| now == before);
         (!same).then(|| "the file was written to while it was read".to_owned())

@@ -10,23 +10,23 @@ use super::Source;
 use super::positioned::positioned_read;
 use crate::limits::{MAX_PIPE_BYTES, MAX_PIPE_MEMORY};
 
-/// A pipe: read once, forwards; what was not released stays for a second look.
+/// A pipe: read once, forwards; bytes that were not released can be read again.
 ///
-/// What stays is what lies between the released offset and the furthest byte that was asked for, and never more than
-/// [`MAX_PIPE_BYTES`]. Up to [`MAX_PIPE_MEMORY`] of it are in memory, the rest in a temporary file without a name.
+/// Kept are the bytes between the released offset and the furthest byte requested, at most [`MAX_PIPE_BYTES`]. Up to
+/// [`MAX_PIPE_MEMORY`] of them are in memory, the rest in an unnamed temporary file.
 pub struct PipeSource {
     state: Mutex<Pipe>,
 }
 
 struct Pipe {
     input: Box<dyn Read + Send>,
-    /// Pieces of [`CHUNK`] bytes in order, but for the last, which may be shorter; the first begins at `start`.
+    /// Pieces of [`CHUNK`] bytes in order; only the last may be shorter. The first begins at `start`.
     chunks: VecDeque<Chunk>,
     start: u64,
     /// One past the last byte that was read from the pipe.
     end: u64,
     ended: bool,
-    /// The error of the input. It stays: the next read may succeed, and what it gives has another place.
+    /// The input's error. It is permanent: if a later read succeeded, its bytes would have the wrong position.
     failed: Option<io::Error>,
     in_memory: u64,
     spilt: Option<File>,
@@ -35,7 +35,7 @@ struct Pipe {
 
 enum Chunk {
     Memory(Vec<u8>),
-    /// Bytes that stand in the temporary file, where they stood in the pipe.
+    /// Bytes in the temporary file, at their offset in the pipe.
     Spilt(usize),
 }
 
@@ -48,12 +48,12 @@ impl Chunk {
     }
 }
 
-/// Returns an error once more.
+/// Returns a copy of an error.
 fn again(e: &io::Error) -> io::Error {
     e.raw_os_error().map_or_else(|| io::Error::new(e.kind(), e.to_string()), io::Error::from_raw_os_error)
 }
 
-/// As much as a pipe holds.
+/// The capacity of a pipe.
 const CHUNK: usize = 64 << 10;
 
 impl PipeSource {
@@ -75,7 +75,7 @@ impl PipeSource {
         }
     }
 
-    /// Says where a temporary file goes, if one is needed.
+    /// Sets the directory for a temporary file, if one is needed.
     #[must_use]
     pub fn with_tmpdir(self, dir: Option<PathBuf>) -> Self {
         self.lock().tmpdir = dir;
@@ -99,7 +99,7 @@ impl Pipe {
         if self.end.saturating_sub(self.start) >= MAX_PIPE_BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::OutOfMemory,
-                "the pipe holds more device state than may be kept; save it to a file and read that",
+                "the pipe holds more device state than may be kept; save the stream to a file and run the command on that",
             ));
         }
         let mut chunk = vec![0; CHUNK];
@@ -160,7 +160,7 @@ impl Source for PipeSource {
         if offset < p.start {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "this part of the pipe has gone by; save the stream to a file for a question that looks twice",
+                "these bytes were already discarded from the pipe; save the stream to a file and run the command on that",
             ));
         }
         let skip = usize::try_from(offset.saturating_sub(p.start)).unwrap_or(usize::MAX);
@@ -202,7 +202,7 @@ impl Source for PipeSource {
                 p.in_memory = p.in_memory.saturating_sub(gone.len() as u64);
             }
         }
-        // the disk gets its space back once nothing there is needed
+        // the disk space is freed once none of it is needed
         if p.spilt.is_some() && p.chunks.iter().all(|c| matches!(c, Chunk::Memory(_))) {
             p.spilt = None;
         }

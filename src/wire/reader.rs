@@ -5,7 +5,7 @@ use byteorder::{BigEndian, ByteOrder};
 use crate::error::{Error, Result};
 use crate::offset::{StreamOffset, StreamRange};
 
-/// A slice of a section and a position in it; knows where in the stream the slice begins.
+/// A slice of a section with a read position; knows the stream offset at which the slice begins.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     data: &'a [u8],
@@ -32,13 +32,13 @@ impl<'a> Reader<'a> {
         self.pos
     }
 
-    /// Returns how many bytes are left.
+    /// Returns the number of bytes left.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.data.len().saturating_sub(self.pos)
     }
 
-    /// Returns the range from a position that [`Reader::offset`] gave up to here.
+    /// Returns the range from a position returned by [`Reader::offset`] to the current one.
     #[must_use]
     pub fn since(&self, start: StreamOffset) -> StreamRange {
         StreamRange::new(start.0, self.offset().0)
@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
     /// Looks at the next `n` bytes without moving.
     ///
     /// # Errors
-    /// `Truncated` when there are fewer; so for all the readers below.
+    /// `Truncated` when there are fewer; this holds for all readers below.
     pub fn peek(&self, n: usize) -> Result<&'a [u8]> {
         self.pos.checked_add(n).and_then(|end| self.data.get(self.pos..end)).ok_or_else(|| {
             Error::truncated(
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
     /// Returns the next `n` bytes.
     ///
     /// # Errors
-    /// As [`Reader::peek`].
+    /// Same as [`Reader::peek`].
     pub fn take(&mut self, n: usize) -> Result<&'a [u8]> {
         let s = self.peek(n)?;
         self.pos = self.pos.saturating_add(n);
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
     /// Returns a reader of the next `n` bytes and moves past them.
     ///
     /// # Errors
-    /// As [`Reader::peek`].
+    /// Same as [`Reader::peek`].
     pub fn sub(&mut self, n: usize) -> Result<Reader<'a>> {
         let base = self.offset();
         Ok(Reader::new(self.take(n)?, base))
@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
     /// Reads one byte.
     ///
     /// # Errors
-    /// As [`Reader::peek`].
+    /// Same as [`Reader::peek`].
     pub fn u8(&mut self) -> Result<u8> {
         Ok(self.take(1)?.first().copied().unwrap_or_default())
     }
@@ -87,33 +87,33 @@ impl<'a> Reader<'a> {
     /// Reads a big-endian unsigned integer of 0 to 8 bytes.
     ///
     /// # Errors
-    /// As [`Reader::peek`]; `Corrupt` for more than 8 bytes.
+    /// Same as [`Reader::peek`]; `Corrupt` for more than 8 bytes.
     pub fn uint(&mut self, n: usize) -> Result<u64> {
         let at = self.offset();
         match n {
             0 => Ok(0),
             1..=8 => Ok(BigEndian::read_uint(self.take(n)?, n)),
-            _ => Err(Error::corrupt(at, format!("integer of {n} bytes, expected 8 at most"))),
+            _ => Err(Error::corrupt(at, format!("expected an integer of at most 8 bytes, found {n} bytes"))),
         }
     }
 
     /// Reads a big-endian two's complement integer of 0 to 8 bytes.
     ///
     /// # Errors
-    /// As [`Reader::uint`].
+    /// Same as [`Reader::uint`].
     pub fn int(&mut self, n: usize) -> Result<i64> {
         let at = self.offset();
         match n {
             0 => Ok(0),
             1..=8 => Ok(BigEndian::read_int(self.take(n)?, n)),
-            _ => Err(Error::corrupt(at, format!("integer of {n} bytes, expected 8 at most"))),
+            _ => Err(Error::corrupt(at, format!("expected an integer of at most 8 bytes, found {n} bytes"))),
         }
     }
 
     /// Reads a big-endian 16-bit integer.
     ///
     /// # Errors
-    /// As [`Reader::peek`].
+    /// Same as [`Reader::peek`].
     pub fn be16(&mut self) -> Result<u16> {
         Ok(BigEndian::read_u16(self.take(2)?))
     }
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
     /// Reads a big-endian 32-bit integer.
     ///
     /// # Errors
-    /// As [`Reader::peek`].
+    /// Same as [`Reader::peek`].
     pub fn be32(&mut self) -> Result<u32> {
         Ok(BigEndian::read_u32(self.take(4)?))
     }
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
     /// Reads a big-endian 64-bit integer.
     ///
     /// # Errors
-    /// As [`Reader::peek`].
+    /// Same as [`Reader::peek`].
     pub fn be64(&mut self) -> Result<u64> {
         Ok(BigEndian::read_u64(self.take(8)?))
     }

@@ -3,21 +3,21 @@
 use std::fs::File;
 use std::io;
 
-/// Bytes at positions. Offsets are those of the stream: 0 is its first byte.
+/// Random access to bytes. Offsets are those of the stream: 0 is its first byte.
 pub trait Source: Send + Sync {
     /// Reads from `offset` into `buf` and returns how many bytes were read; 0 only at the end (or for an empty `buf`).
     ///
     /// # Errors
-    /// The system's own, and `Unsupported` for bytes of a pipe that were released.
+    /// The system's errors, and `Unsupported` for bytes of a pipe that were released.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Returns the number of bytes, or `None` while a pipe's end has not been seen.
+    /// Returns the number of bytes, or `None` for a pipe whose end has not been reached.
     fn size(&self) -> Option<u64>;
 
     /// Promises not to read below `offset` again.
     fn release(&self, _offset: u64) {}
 
-    /// Tells whether released bytes are gone.
+    /// Returns whether released bytes can no longer be read.
     fn is_transient(&self) -> bool {
         false
     }
@@ -27,13 +27,13 @@ pub trait Source: Send + Sync {
         0
     }
 
-    /// Returns the file behind the source, and where in it the source begins, for those who copy inside the kernel.
+    /// Returns the underlying file and the position of the source in it, for copying inside the kernel.
     fn as_file(&self) -> Option<(&File, u64)> {
         None
     }
 
-    /// Says why an answer from this source cannot be trusted: a read has failed, however the reader took it, or somebody
-    /// writes to the file.
+    /// Returns why results from this source cannot be trusted: a read failed, even if the reader ignored it, or the
+    /// file is being written to.
     fn trouble(&self) -> Option<String> {
         None
     }
@@ -41,23 +41,23 @@ pub trait Source: Send + Sync {
     /// Reads a pipe up to its end, keeping what is read, and returns the size.
     ///
     /// # Errors
-    /// The system's own, and `OutOfMemory` when the pipe holds more than may be kept.
+    /// The system's errors, and `OutOfMemory` when the pipe holds more than may be kept.
     fn exhaust(&self) -> io::Result<u64> {
         self.size().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
     }
 
-    /// Reads a pipe up to its end without keeping what comes behind `from`, and returns the size.
+    /// Reads a pipe up to its end without keeping bytes from `from` onwards, and returns the size.
     ///
     /// # Errors
-    /// The system's own.
+    /// The system's errors.
     fn drain(&self, _from: u64) -> io::Result<u64> {
         self.exhaust()
     }
 
-    /// Fills `buf` from `offset` as far as the source goes and returns the number of bytes.
+    /// Fills `buf` from `offset` as far as the source goes and returns the number of bytes read.
     ///
     /// # Errors
-    /// As [`Source::read_at`].
+    /// Same as [`Source::read_at`].
     fn read_full(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|r| !r.is_empty()) {

@@ -3,11 +3,11 @@
 use savevm_analyze::findings::{Aspect, Difference, Question, Report, Rule, Severity, Subject};
 use savevm_analyze::offset::StreamRange;
 
-static VALUE: Rule = Rule { id: "field-value", what: "The value of a field is another." };
-static SECTION: Rule = Rule { id: "section-removed", what: "The second state has no such section." };
+static VALUE: Rule = Rule { id: "field-value", what: "The value of a field differs." };
+static SECTION: Rule = Rule { id: "section-removed", what: "The second state does not have this section." };
 static UNKNOWN: Rule = Rule { id: "section-unknown", what: "The target has no device of this name." };
 static SUBSECTION: Rule = Rule { id: "subsection-unknown", what: "The target does not know a subsection." };
-static UNHIT: Rule = Rule { id: "machine", what: "The machine type is another." };
+static UNHIT: Rule = Rule { id: "machine", what: "The machine type differs." };
 static EXPIRED: Rule = Rule { id: "accepted-expired", what: "An entry of the accepted differences has expired." };
 
 static OF_DIFF: &[&Rule] = &[&UNHIT, &VALUE, &SECTION];

@@ -74,7 +74,7 @@ fn vmsd(j: &Json, depth: usize, remarks: &mut Remarks) -> Option<Vmsd> {
 fn vmsds(pairs: &[(String, Json)], depth: usize, remarks: &mut Remarks) -> Vec<Vmsd> {
     let mut out: Vec<Vmsd> = Vec::new();
     if depth >= MAX_DEPTH {
-        remarks.push(format!("structures nested deeper than {MAX_DEPTH} are not looked into"));
+        remarks.push(format!("structures nested deeper than {MAX_DEPTH} levels are ignored"));
         return out;
     }
     // which of the repeating keys the vmsd that is being read has had already

@@ -30,7 +30,7 @@ fn same(text: &[u8]) -> bool {
     };
     let mut found = schema::read(text).unwrap_or_else(|e| panic!("{e}: {}", shown()));
     if mended {
-        assert!(found.remarks.pop().unwrap().contains("unescaped text was mended"));
+        assert!(found.remarks.pop().unwrap().contains("unescaped text was repaired"));
     }
     assert_eq!(found, want, "{}", shown());
     true

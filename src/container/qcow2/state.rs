@@ -57,7 +57,7 @@ impl State {
         if bytes > MAX_L1_BYTES {
             return Err(corrupt(
                 s.l1_offset,
-                format!("L1 table: expected {MAX_L1_BYTES} bytes at most, found {bytes}"),
+                format!("L1 table: expected at most {MAX_L1_BYTES} bytes, found {bytes}"),
             ));
         }
         let span = geometry.l1_span();
@@ -68,10 +68,10 @@ impl State {
         let room = u64::from(s.l1_entries).saturating_sub(before);
         if after > room {
             let covered = room.saturating_mul(span);
-            let what = format!("a state of {} bytes, of which the L1 table covers {covered}", s.vm_state_bytes);
+            let what = format!("expected {} bytes of state, the L1 table covers {covered}", s.vm_state_bytes);
             return Err(corrupt(s.l1_offset, what));
         }
-        // only the entries behind the disk are of interest
+        // only the entries after the disk matter
         let at = s.l1_offset.saturating_add(before.saturating_mul(8));
         let table = Cursor::new(&file, StreamOffset(at))
             .take_vec(after.saturating_mul(8), MAX_L1_BYTES, "L1 table")
@@ -89,7 +89,7 @@ impl State {
             return Ok(Arc::clone(t));
         }
         if at.checked_rem(self.geometry.cluster()) != Some(0) {
-            return Err(invalid(format!("qcow2 L2 table at {at:#x}, which is no cluster")));
+            return Err(invalid(format!("qcow2 L2 table at {at:#x} is not cluster-aligned")));
         }
         let mut table = vec![0; usize::try_from(self.geometry.cluster()).unwrap_or(0)];
         let n = self.file.read_full(at, &mut table)?;
@@ -140,7 +140,7 @@ impl State {
         }
         if entry & READS_ZERO != 0 {
             if g.version < 3 {
-                return Err(invalid(format!("qcow2 L2 entry {entry:#x}: version 2 knows no zero clusters")));
+                return Err(invalid(format!("qcow2 L2 entry {entry:#x}: version 2 has no zero clusters")));
             }
             return Ok((Place::Zero, left));
         }
@@ -150,9 +150,9 @@ impl State {
         Ok((Place::At(self.aligned(host)?.saturating_add(in_cluster)), left))
     }
 
-    /// Counts what is read. Every cluster is there for one place in the state; tables that name one again and again would
-    /// make a small file endless. A part of a state is read a few times at most, and zeros and packed clusters are large
-    /// only within reason.
+    /// Counts the bytes read. A cluster normally belongs to one place in the state; tables that refer to the same one
+    /// repeatedly would make a small file endless. Allowed are a few reads of each byte, and a bounded amount of
+    /// zeros and compressed clusters.
     fn count(&self, place: &Place, n: u64) -> io::Result<()> {
         let mut kept = self.kept();
         kept.used = kept.used.saturating_add(match place {
@@ -162,7 +162,7 @@ impl State {
         let size = self.file.size().unwrap_or(u64::MAX);
         if kept.used > size.saturating_mul(16).saturating_add(ALWAYS_READ) {
             return Err(invalid(format!(
-                "qcow2: the snapshot names clusters of this file of {size} bytes without end"
+                "qcow2: the snapshot refers to the clusters of this {size}-byte file too many times"
             )));
         }
         Ok(())
@@ -172,7 +172,7 @@ impl State {
         if host.checked_rem(self.geometry.cluster()) == Some(0) {
             Ok(host)
         } else {
-            Err(invalid(format!("qcow2 data at {host:#x}, which is no cluster")))
+            Err(invalid(format!("qcow2 data at {host:#x} is not cluster-aligned")))
         }
     }
 
@@ -197,7 +197,7 @@ impl State {
             flate2::read::DeflateDecoder::new(packed.as_slice()).take(want).read_to_end(&mut out)
         };
         if out.len() as u64 != want {
-            let why = result.map_or_else(|e| e.to_string(), |n| format!("{n} bytes came out"));
+            let why = result.map_or_else(|e| e.to_string(), |n| format!("unpacked to {n} bytes"));
             return Err(invalid(format!("qcow2 compressed cluster at {at:#x}: expected {want} bytes: {why}")));
         }
         let out = Arc::new(out);
@@ -216,7 +216,7 @@ impl Source for State {
         if offset >= end {
             return Ok(0);
         }
-        // the state begins where an L1 entry does, so that offsets within clusters and tables are those of the guest
+        // the state begins at an L1 entry, so offsets within clusters and tables are those of the guest
         let guest = offset;
         let want = end.saturating_sub(offset);
         let (place, mut n) = self.place(guest)?;
@@ -237,7 +237,7 @@ impl Source for State {
             Place::Zero => to.fill(0),
             Place::At(host) => {
                 let got = self.file.read_full(host, to)?;
-                // what lies behind the end of the file was never written
+                // data past the end of the file was never written
                 to.get_mut(got..).unwrap_or_default().fill(0);
             }
             Place::Packed { entry, skip } => {

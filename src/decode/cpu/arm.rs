@@ -129,7 +129,7 @@ fn doubles(f: &Fields<'_>) -> Group {
     g
 }
 
-/// Since 9.1 FPCR and FPSR stand for themselves where FPSCR does not hold all of them, and `fpscr` is then 0.
+/// Since 9.1 FPCR and FPSR are saved separately if FPSCR does not hold all of them, and `fpscr` is then 0.
 pub fn fpscr(v: &Fields<'_>) -> Option<Number> {
     match v.sub("cpu/vfp/fpcr_fpsr") {
         Some(s) => Some(Number::new(s.u64("fpcr") | s.u64("fpsr"), 32)),

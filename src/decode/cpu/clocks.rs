@@ -23,7 +23,7 @@ fn nanoseconds(v: u64) -> String {
     format!("{seconds}.{rest:06} s")
 }
 
-/// `vmstate_timers` in `system/cpu-timers.c`: both stand still while the machine does.
+/// `vmstate_timers` in `system/cpu-timers.c`: both stop while the machine is stopped.
 fn timer(f: &Fields<'_>) -> Group {
     let mut g = Group::new("timer", "Virtual clock of QEMU", Form::Rows);
     g.says("cpu_ticks_offset", f.number("cpu_ticks_offset"), |v| format!("{v} ticks"));

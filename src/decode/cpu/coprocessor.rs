@@ -89,7 +89,7 @@ pub fn groups(f: &Fields<'_>, shown: bool) -> Vec<Group> {
     for (index, value) in &list {
         let value = Some(Number::new(value.low(), width(*index)));
         let name = name(*index);
-        // the bank is told where there are two
+        // the bank is shown if there are two
         let twin = list.iter().any(|(i, _)| *i == index ^ (1 << 29));
         let important = IMPORTANT.contains(&name.as_str());
         let name = match (twin, index >> 29 & 1) {
@@ -105,7 +105,7 @@ pub fn groups(f: &Fields<'_>, shown: bool) -> Vec<Group> {
 /// Returns the name of a register, or its numbers: P15_0_C1_C0_0, and P15_0_C2 for one of 64 bits.
 fn name(index: u64) -> String {
     let cp = index >> 16 & 0xfff;
-    // bit 13 of the number says that it is of the non-secure bank
+    // bit 13 of the number marks a register of the non-secure bank
     let cp = cp & 0xf;
     let [crn, crm, opc1, opc2] = [index >> 11 & 15, index >> 7 & 15, index >> 3 & 15, index & 7];
     if width(index) == 64 {

@@ -37,7 +37,7 @@ impl<'a> Fields<'a> {
         self.number(name).map(|n| Number::new(n.low(), bits))
     }
 
-    /// Returns the value of a number, 0 where there is none.
+    /// Returns the value of a number, or 0 if it is missing.
     pub fn u64(&self, name: &str) -> u64 {
         self.number(name).map_or(0, |n| n.low())
     }

@@ -133,7 +133,7 @@ fn i8259(f: &Fields<'_>) -> Group {
     g
 }
 
-/// In each field a bit stands for a processor, or all are set for an interrupt that all share.
+/// In each field a bit represents a processor; all bits are set for an interrupt shared by all processors.
 fn gic_v2(f: &Fields<'_>) -> Group {
     let mut g = Group::new("gic", "GIC", Form::Rows);
     g.flags("ctlr", f.number("ctlr"), &[(0, "group 0 on"), (1, "group 1 on")]);

@@ -32,7 +32,7 @@ pub use register::{Form, Group, Number, Register};
 pub struct Cpu {
     /// The instance of its section.
     pub index: u32,
-    /// The architecture, as `registers::Registers::name` or the decoder says it.
+    /// The architecture, as named by `registers::Registers::name` or the decoder.
     pub architecture: &'static str,
     /// Whether it waits for an interrupt, is stopped, or runs.
     pub halted: bool,
@@ -87,7 +87,7 @@ static DECODERS: &[Decoder] = &[
     Decoder { marks: &["env.active_tc", "active_tc"], decode: mips::decode },
 ];
 
-/// Decodes a processor; nothing for a target that is not known.
+/// Decodes a processor; `None` for an unknown target.
 #[must_use]
 pub fn decode(index: u32, s: Sections<'_>) -> Option<Cpu> {
     let input = Input { cpu: Fields::new(s.cpu), common: s.common.map(Fields::new), apic: s.apic.map(Fields::new) };
@@ -104,7 +104,7 @@ pub fn architecture(root: &Node) -> Option<&'static str> {
     decode(0, Sections { cpu: root, common: None, apic: None }).map(|c| c.architecture)
 }
 
-/// Decodes a section that is about interrupts or time; nothing for any other.
+/// Decodes a section about interrupts or time; `None` for any other section.
 #[must_use]
 pub fn decode_part(vmsd: &str, instance: u32, root: &Node) -> Option<Group> {
     let f = Fields::new(root);
@@ -113,19 +113,17 @@ pub fn decode_part(vmsd: &str, instance: u32, root: &Node) -> Option<Group> {
     Some(group)
 }
 
-/// Tells whether [`decode_part`] knows a section.
+/// Returns whether [`decode_part`] knows a section.
 #[must_use]
 pub fn is_part(vmsd: &str) -> bool {
     interrupts::is_known(vmsd) || clocks::is_known(vmsd)
 }
 
-/// What `cpu_common` says. The numbers are those of `include/exec/cpu-all.h` and `include/exec/cpu-interrupt.h`.
+/// The content of `cpu_common`. The numbers are those of `include/exec/cpu-all.h` and `include/exec/cpu-interrupt.h`.
 fn run_state(i: &Input<'_>, architecture: &str) -> Group {
     let mut g = Group::new("run_state", "Run state", Form::Rows);
     let Some(c) = &i.common else { return g };
-    g.says("halted", c.number("halted"), |v| {
-        if v == 0 { "no" } else { "waits for an interrupt, or is stopped" }.into()
-    });
+    g.says("halted", c.number("halted"), |v| if v == 0 { "no" } else { "waiting for an interrupt, or stopped" }.into());
     let names: &[(u32, &str)] = match architecture {
         "x86_64" | "i386" => X86_REQUESTS,
         _ => REQUESTS,

@@ -13,7 +13,8 @@ pub struct Named {
     pub bits: &'static [(u32, &'static str)],
 }
 
-/// Returns the register that a field of a section `cpu` is, by the field's path with the index; nothing where it is none.
+/// Returns the register that a field of a section `cpu` holds, given the field's path with the index; `None` if it
+/// holds no register.
 #[must_use]
 pub fn register_of(cpu: &Node, path: &str) -> Option<Named> {
     let f = Fields::new(cpu);

@@ -13,7 +13,7 @@ pub struct Number {
 }
 
 impl Number {
-    /// Makes a number of up to 64 bits; what is above its width is cut.
+    /// Creates a number of up to 64 bits; what is above its width is cut.
     #[must_use]
     pub fn new(value: u64, bits: u32) -> Self {
         let mask = match 1_u64.checked_shl(bits) {
@@ -23,7 +23,7 @@ impl Number {
         Self { bits, words: vec![value & mask] }
     }
 
-    /// Makes a number of words, the least significant one first.
+    /// Creates a number of words, the least significant one first.
     #[must_use]
     pub fn wide(bits: u32, words: Vec<u64>) -> Self {
         Self { bits, words }
@@ -35,7 +35,7 @@ impl Number {
         self.words.first().copied().unwrap_or(0)
     }
 
-    /// Tells whether a bit is set.
+    /// Returns whether a bit is set.
     #[must_use]
     pub fn bit(&self, n: u32) -> bool {
         self.field(n, 1) != 0
@@ -77,18 +77,18 @@ impl fmt::Display for Number {
 pub struct Register {
     /// Its name.
     pub name: Cow<'static, str>,
-    /// Its value; nothing for one that only has parts.
+    /// Its value; `None` for a register that only has parts.
     pub value: Option<Number>,
-    /// Parts of it that stand for themselves, such as a segment's base.
+    /// Parts with a meaning of their own, such as a segment's base.
     pub parts: Vec<(&'static str, Number)>,
-    /// What it says in words; may be empty.
+    /// Its value in words; may be empty.
     pub says: String,
     /// Whether it is a count of things rather than a register.
     pub count: bool,
 }
 
 impl Register {
-    /// Returns the value as people read it: a count in decimal, anything else in hexadecimal.
+    /// Returns the value as text: a count in decimal, anything else in hexadecimal.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         let v = self.value.as_ref()?;
@@ -101,7 +101,7 @@ impl Register {
 pub enum Form {
     /// As many registers in a line as fit.
     Grid,
-    /// One in a line, with what it says.
+    /// One per line, with its meaning.
     Rows,
     /// One in a line, with its parts in columns.
     Table,
@@ -125,7 +125,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// Makes an empty group.
+    /// Creates an empty group.
     #[must_use]
     pub fn new(id: &'static str, title: &'static str, form: Form) -> Self {
         Self { id, title, instance: None, form, detail: false, registers: Vec::new() }
@@ -143,14 +143,14 @@ impl Group {
         self.put(name, value, String::new());
     }
 
-    /// Adds a register with what it says.
+    /// Adds a register with its meaning in words.
     pub fn put(&mut self, name: impl Into<Cow<'static, str>>, value: Option<Number>, says: String) {
         if value.is_some() {
             self.registers.push(Register { name: name.into(), value, parts: Vec::new(), says, count: false });
         }
     }
 
-    /// Adds a register and asks for words.
+    /// Adds a register and calls a function for its meaning in words.
     pub fn says(
         &mut self,
         name: impl Into<Cow<'static, str>>,
@@ -171,7 +171,7 @@ impl Group {
         self.registers.push(Register { name: name.into(), value: None, parts, says, count: false });
     }
 
-    /// Adds what was counted.
+    /// Adds a count.
     pub fn count(&mut self, name: &'static str, n: u64, says: String) {
         let value = Some(Number::new(n, 32));
         self.registers.push(Register { name: name.into(), value, parts: Vec::new(), says, count: true });

@@ -73,7 +73,7 @@ static HYPERVISOR: &[&str] = &[
 /// Subsections that hold such registers.
 static HOLDERS: &[&str] = &["cpu/hyper", "cpu/envcfg", "cpu/jvt", "cpu/ssp", "cpu/mseccfg", "cpu/debug"];
 
-/// Registers with an upper half, whose name has an `h` behind it, on a 32-bit target.
+/// Registers with an upper half, whose name has the suffix `h`, on a 32-bit target.
 static WIDE: &[&str] =
     &["mstatus", "medeleg", "menvcfg", "henvcfg", "hedeleg", "htimedelta", "stimecmp", "vstimecmp", "mseccfg"];
 
@@ -153,7 +153,7 @@ impl Csrs<'_> {
         wide.stored(name).filter(|_| self.width == 32).map(|n| Number::new(n.low() >> 32, 32))
     }
 
-    /// SD says that FS, VS or XS is dirty.
+    /// SD is set if FS, VS or XS is dirty.
     fn with_dirty(&self, v: u64) -> u64 {
         let dirty = [9, 13, 15].into_iter().any(|at| v >> at & 3 == 3);
         let sd = 1_u64.checked_shl(self.width.saturating_sub(1)).unwrap_or(0);

@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::register::{Form, Group, Number, letters, spell};
 use super::{Decoded, Input, x86_vectors};
 
-/// Where the general registers stand in `env.regs`, in the order in which people know them.
+/// Index of the general registers in `env.regs`, in conventional order.
 static GENERAL: &[(usize, &str, &str)] = &[
     (0, "RAX", "EAX"),
     (3, "RBX", "EBX"),
@@ -98,7 +98,7 @@ static EFER: &[(u32, &str)] = &[
     (21, "AIBRSE"),
 ];
 
-/// QEMU's own bits of `env.hflags` (`target/i386/cpu.h`) that say what no register does.
+/// QEMU's own bits of `env.hflags` (`target/i386/cpu.h`) that no register contains.
 const HF_INHIBIT_IRQ: u32 = 3;
 const HF_PE: u32 = 7;
 const HF_LMA: u32 = 14;

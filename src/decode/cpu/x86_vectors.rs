@@ -20,7 +20,7 @@ pub static FEATURES: &[(u32, &str)] = &[
     (18, "XTILEDATA"),
 ];
 
-/// The registers stand by their physical number; ST(i) is the one at (TOP + i) & 7.
+/// The registers are listed by physical number; ST(i) is register (TOP + i) & 7.
 pub fn x87(f: &Fields<'_>) -> Group {
     let mut g = Group::new("x87", "x87 and SSE control", Form::Rows).detail();
     let top = f.number("env.fpus_vmstate").map_or(0, |s| s.field(11, 3));

@@ -1,9 +1,10 @@
-//! Where a PCI device is, as the path in front of its section's name says.
+//! The location of a PCI device, from the path at the beginning of its section's name.
 //!
 //! The path (`pcibus_get_dev_path` in `hw/pci/pci.c`) is the name of the root bus and then slot and function of every
-//! bridge on the way and of the device itself: `0000:00:02.0`, behind a bridge `0000:00:01.0:00.0`. The root bus is called
-//! by domain and number (`0000:00`), by a bare `pci` where its host bridge gives no name, or by the host bridge's own
-//! name (`pci@800000020000000` on pseries). Numbers of the buses behind bridges are not in it, they are in the bridges.
+//! bridge on the way and of the device itself: `0000:00:02.0`, below a bridge `0000:00:01.0:00.0`. The root bus is
+//! called by domain and number (`0000:00`), by a bare `pci` where its host bridge gives no name, or by the host
+//! bridge's own name (`pci@800000020000000` on pseries). Numbers of the buses behind bridges are not in it, they are
+//! in the bridges.
 
 use std::fmt;
 
@@ -43,7 +44,7 @@ pub struct Address {
     pub root: Root,
     /// Slots from the root bus to the device, which is the last; never empty.
     pub path: Vec<Slot>,
-    /// The number of the bus that the device is on; nothing where its bridge was not given one yet.
+    /// The number of the bus that the device is on; `None` if its bridge does not have a bus number yet.
     pub bus: Option<u8>,
 }
 
@@ -85,7 +86,7 @@ impl Address {
         self.path.last().copied().unwrap_or(Slot { device: 0, function: 0 })
     }
 
-    /// Returns the path of the bridge that the device is behind; nothing on the root bus.
+    /// Returns the path of the bridge above the device; `None` on the root bus.
     #[must_use]
     pub fn bridge(&self) -> Option<(&Root, &[Slot])> {
         let (_, up) = self.path.split_last()?;
@@ -117,7 +118,8 @@ impl Address {
     }
 }
 
-/// The address without a domain of 0, as lspci prints it; behind a bridge whose bus has no number yet, the path.
+/// The address without a domain of 0, as lspci prints it; the path if the device is below a bridge without a bus
+/// number.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.root {

@@ -2,14 +2,14 @@
 
 use super::super::section::Registers;
 
-/// A capability and where it stands.
+/// A capability and its offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capability {
     /// Its offset in configuration space.
     pub offset: u16,
     /// Its number.
     pub id: u8,
-    /// What it says.
+    /// Its content.
     pub detail: Detail,
 }
 
@@ -24,7 +24,7 @@ pub struct ExtendedCapability {
     pub version: u8,
 }
 
-/// What a capability says.
+/// The content of a capability.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Detail {
@@ -41,7 +41,7 @@ pub enum Detail {
     Msi {
         /// Whether it is on.
         enabled: bool,
-        /// Messages that the device can tell apart.
+        /// Number of distinct messages that the device supports.
         capable: u32,
         /// Messages that it was given.
         vectors: u32,
@@ -132,12 +132,12 @@ impl Detail {
 
 const STATUS_CAPABILITIES: u16 = 1 << 4;
 const RED_HAT: u16 = 0x1af4;
-/// The space behind the header holds 48 capabilities of 4 bytes; a longer chain runs in a circle.
+/// The space after the header holds 48 capabilities of 4 bytes; a longer chain loops.
 const MAX_CAPABILITIES: usize = 48;
 /// As many extended ones of 4 bytes fit between 0x100 and 0x1000.
 const MAX_EXTENDED: usize = 960;
 
-/// Reads the list; the second value says what is wrong with it.
+/// Reads the list; the second value describes what is wrong with it, if anything.
 pub(super) fn list(r: Registers<'_>) -> (Vec<Capability>, Option<String>) {
     let mut out: Vec<Capability> = Vec::new();
     if r.u16(0x06) & STATUS_CAPABILITIES == 0 {
@@ -152,14 +152,14 @@ pub(super) fn list(r: Registers<'_>) -> (Vec<Capability>, Option<String>) {
             return (out, Some(format!("a capability points into the header, to {at:#04x}")));
         }
         if out.iter().any(|c| usize::from(c.offset) == at) {
-            return (out, Some(format!("the list of capabilities runs in a circle, back to {at:#04x}")));
+            return (out, Some(format!("the capability list loops back to {at:#04x}")));
         }
         let id = r.u8(at);
         let detail = detail(r, at, id);
         out.push(Capability { offset: u16::try_from(at).unwrap_or(0), id, detail });
         at = usize::from(r.u8(at.saturating_add(1)) & 0xfc);
     }
-    (out, Some("the list of capabilities has no end".to_owned()))
+    (out, Some("the capability list has no end".to_owned()))
 }
 
 fn detail(r: Registers<'_>, at: usize, id: u8) -> Detail {
@@ -242,7 +242,11 @@ pub(super) fn extended(r: Registers<'_>) -> (Vec<ExtendedCapability>, Option<Str
     let mut at = 0x100_usize;
     for _ in 0..MAX_EXTENDED {
         if !r.has(at, 4) {
-            return (out, (at != 0x100).then(|| format!("an extended capability points outside, to {at:#05x}")));
+            return (
+                out,
+                (at != 0x100)
+                    .then(|| format!("an extended capability points outside configuration space, to {at:#05x}")),
+            );
         }
         let header = r.u32(at);
         let (id, version) = (header & 0xffff, header.wrapping_shr(16) & 0xf);
@@ -251,7 +255,7 @@ pub(super) fn extended(r: Registers<'_>) -> (Vec<ExtendedCapability>, Option<Str
         }
         let offset = u16::try_from(at).unwrap_or(0);
         if out.iter().any(|c| c.offset == offset) {
-            return (out, Some(format!("the list of extended capabilities runs in a circle, back to {at:#05x}")));
+            return (out, Some(format!("the list of extended capabilities loops back to {at:#05x}")));
         }
         // QEMU puts a capability 0 at the front where the list begins with others
         if id != 0 {
@@ -263,7 +267,7 @@ pub(super) fn extended(r: Registers<'_>) -> (Vec<ExtendedCapability>, Option<Str
             return (out, None);
         }
         if at < 0x100 {
-            return (out, Some(format!("an extended capability points outside, to {at:#05x}")));
+            return (out, Some(format!("an extended capability points outside configuration space, to {at:#05x}")));
         }
     }
     (out, Some("the list of extended capabilities has no end".to_owned()))
@@ -323,7 +327,7 @@ mod tests {
     fn circles_and_strays_end() {
         let c = config(&[(0x34, &[0x40]), (0x40, &[9, 0x44]), (0x44, &[9, 0x40])]);
         let (got, wrong) = list(Registers::little(&c));
-        assert_eq!((got.len(), wrong.unwrap().contains("circle")), (2, true));
+        assert_eq!((got.len(), wrong.unwrap().contains("loops")), (2, true));
         let c = config(&[(0x34, &[0x10])]);
         assert!(list(Registers::little(&c)).1.unwrap().contains("0x10"));
         let c = config(&[(0x34, &[0xfc]), (0xfc, &[1, 0])]);
@@ -335,7 +339,7 @@ mod tests {
         let c = config(&[(0x100, &[1, 0, 2, 0x15]), (0x150, &[3, 0, 1, 0x10])]);
         let (got, wrong) = extended(Registers::little(&c));
         assert_eq!(got[1], ExtendedCapability { offset: 0x150, id: 3, version: 1 });
-        assert!(wrong.unwrap().contains("circle"));
+        assert!(wrong.unwrap().contains("loops"));
         assert_eq!(extended(Registers::little(&c[..256])), (vec![], None));
         let c = config(&[(0x100, &[1, 0, 2, 0xff])]);
         assert!(extended(Registers::little(&c)).1.is_none());

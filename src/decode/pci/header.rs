@@ -39,7 +39,8 @@ pub struct Bar {
     pub prefetchable: bool,
     /// The address; 0 where none was given.
     pub address: u64,
-    /// Whether the device answers: an address was given, and the command register (and for a ROM its own bit) says so.
+    /// Whether the device responds: an address is assigned and enabled by the command register (and by a ROM's own
+    /// bit).
     pub enabled: bool,
 }
 
@@ -55,7 +56,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Tells whether anything passes.
+    /// Returns whether anything passes.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.base <= self.limit
@@ -65,11 +66,11 @@ impl Window {
 /// A bridge to another bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bridge {
-    /// The bus that it is on, as its register says.
+    /// The bus that it is on, according to its register.
     pub primary: u8,
-    /// The bus behind it; 0 where none was given.
+    /// The bus below it; 0 if none is assigned.
     pub secondary: u8,
-    /// The last bus behind it.
+    /// The last bus below it.
     pub subordinate: u8,
     /// Ports.
     pub io: Window,

@@ -35,7 +35,7 @@ pub struct Device {
     pub instance: u32,
     /// The vmsd of its section.
     pub vmsd: Name,
-    /// Where it is; nothing where the section's name does not say.
+    /// The device's address; `None` if the section's name does not give it.
     pub address: Option<Address>,
     /// The vendor.
     pub vendor: u16,
@@ -126,7 +126,7 @@ impl Device {
         names(self.status.into(), classes::STATUS)
     }
 
-    /// Tells whether a pattern matches a name of the device: its address, with or without domain, its path, section,
+    /// Returns whether a pattern matches a name of the device: its address, with or without domain, its path, section,
     /// vmsd or identity.
     #[must_use]
     pub fn matches(&self, glob: &str) -> bool {
@@ -158,7 +158,7 @@ impl Devices {
         });
     }
 
-    /// Returns them by address, those without one last; buses behind bridges have their numbers.
+    /// Returns the devices by address, those without one last; buses below bridges have their numbers.
     #[must_use]
     pub fn finish(mut self) -> Vec<Device> {
         let buses: Vec<(Root, Vec<Slot>, u8)> = self
@@ -228,7 +228,7 @@ fn device(section: &Section<'_>, node: &Node, config: &[u8], alone: bool) -> Dev
         levels: levels(node),
         capabilities,
         extended,
-        // the table stands beside the structure, in the section of the device
+        // the table is next to the structure, in the section of the device
         msix: if alone { msix(section.root) } else { Vec::new() },
         problems,
     }

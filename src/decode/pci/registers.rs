@@ -116,7 +116,7 @@ static MSIX_CONTROL: &[(u32, &str)] = &[(14, "masked"), (15, "enabled")];
 /// Bytes of the longest capability in the first 256 bytes, PCI Express.
 const LONGEST: usize = 0x3c;
 
-/// Returns the register that an offset of configuration space is in; what has no name goes by words of four bytes.
+/// Returns the register at an offset of configuration space; unnamed space is divided into words of four bytes.
 #[must_use]
 pub fn register(config: &[u8], offset: usize) -> NamedRegister {
     let r = Registers::little(config);
@@ -130,7 +130,7 @@ pub fn register(config: &[u8], offset: usize) -> NamedRegister {
             bits: if *name == "control" { bits } else { &[] },
         })
     };
-    // what has no name goes by words of four bytes
+    // unnamed space is divided into words of four bytes
     let bare = |stem: &str, base: usize| {
         let within = offset.saturating_sub(base) & !3;
         NamedRegister {

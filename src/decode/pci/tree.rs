@@ -2,16 +2,17 @@
 
 use super::{Address, Device, Root};
 
-/// A device and what is behind it.
+/// A device and the devices below it.
 #[derive(Clone, Debug)]
 pub struct Branch<'a> {
     /// The device.
     pub device: &'a Device,
-    /// The devices on the bus behind it.
+    /// The devices on the bus below it.
     pub behind: Vec<Branch<'a>>,
 }
 
-/// Returns the devices of every root bus as trees; a device whose bridge is not in the state stands on the root bus.
+/// Returns the devices of every root bus as trees; a device whose bridge is not in the state is placed on the root
+/// bus.
 #[must_use]
 pub fn tree(devices: &[Device]) -> Vec<(Root, Vec<Branch<'_>>)> {
     let mut roots: Vec<(Root, Vec<Branch<'_>>)> = Vec::new();
@@ -30,7 +31,7 @@ pub fn tree(devices: &[Device]) -> Vec<(Root, Vec<Branch<'_>>)> {
     roots
 }
 
-/// A path grows by a slot with each level, so this ends.
+/// A path grows by a slot with each level, so the recursion ends.
 fn behind<'a>(bridge: &Address, devices: &'a [Device]) -> Vec<Branch<'a>> {
     let on_its_bus = |d: &&Device| {
         d.address.as_ref().and_then(Address::bridge).is_some_and(|(r, p)| *r == bridge.root && p == bridge.path)

@@ -36,7 +36,7 @@ pub enum ConfigValue {
 }
 
 impl ConfigValue {
-    /// Tells whether it says nothing: no number but 0, no text.
+    /// Returns whether it says nothing: no number but 0, no text.
     #[must_use]
     pub fn is_zero(&self) -> bool {
         match self {
@@ -189,7 +189,7 @@ fn text(bytes: &[u8]) -> Name {
     Name::from_bytes(bytes.get(..end).unwrap_or_default())
 }
 
-/// Tells whether QEMU keeps a kind's configuration space little-endian for every guest: balloons by tradition
+/// Returns whether QEMU keeps a kind's configuration space little-endian for every guest: balloons by tradition
 /// (`virtio_balloon_get_config`), the newer kinds since they never were anything else.
 pub(super) const fn is_always_little(kind: u16) -> bool {
     matches!(kind, 5 | 16 | 18 | 20 | 23 | 24 | 25)

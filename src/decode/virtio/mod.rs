@@ -1,9 +1,9 @@
 //! Virtio devices over PCI, MMIO and channels, from the field `virtio` of their sections.
 //!
-//! The stream has what the driver chose and what the device keeps in mind: status, negotiated features, configuration
-//! space, and for each queue its place and how far the device has read it (`virtio_save` in `hw/virtio/virtio.c`).
-//! How far the driver is, and what the device gave back, stands in guest memory: [`rings`].
-//! Features that the host offers are not saved; some follow from the presence of a subsection.
+//! The stream contains the driver's choices and the device's state: status, negotiated features, configuration space,
+//! and for each queue its place and how far the device has read it (`virtio_save` in `hw/virtio/virtio.c`). How far
+//! the driver is, and what the device gave back, stands in guest memory: [`rings`]. Features that the host offers are
+//! not saved; some follow from the presence of a subsection.
 
 mod config;
 mod features;
@@ -28,12 +28,12 @@ use crate::value::{Node, names_device};
 pub enum Transport {
     /// PCI.
     Pci {
-        /// The address; nothing where the section's name does not say.
+        /// The address; `None` if the section's name does not give it.
         address: Option<pci::Address>,
     },
     /// Memory-mapped registers.
     Mmio {
-        /// Where they are; nothing where the section's name does not say.
+        /// The base address; `None` if the section's name does not give it.
         base: Option<u64>,
     },
     /// A channel of s390x.
@@ -80,7 +80,7 @@ pub struct Device {
     pub features: u64,
     /// The negotiated features 64 to 127, which newer versions of QEMU save.
     pub features_high: u64,
-    /// Bits that the host offers for sure, since it saves what goes with them.
+    /// Bits that the host certainly offers, since the stream contains the related state.
     pub offered: Vec<u32>,
     /// Whether configuration space and rings are big-endian.
     pub big_endian: bool,
@@ -90,15 +90,15 @@ pub struct Device {
     pub config: Vec<u8>,
     /// Its fields.
     pub config_fields: Vec<ConfigField>,
-    /// What it remembers beside it, such as a network device's addresses.
+    /// Further state of the device, such as a network device's addresses.
     pub own_fields: Vec<ConfigField>,
     /// The queues that the device has.
     pub queues: Vec<Queue>,
     /// Whether the device said that the driver did something wrong, and stopped.
     pub broken: bool,
-    /// Whether the device was started, where the stream says.
+    /// Whether the device was started, if the stream gives it.
     pub started: Option<bool>,
-    /// Whether the device is unplugged for the guest, where the stream says.
+    /// Whether the device is unplugged for the guest, if the stream gives it.
     pub disabled: Option<bool>,
 }
 
@@ -126,13 +126,13 @@ impl Device {
         features::on(self.kind.id, self.features, self.features_high)
     }
 
-    /// Tells whether a feature was negotiated.
+    /// Returns whether a feature was negotiated.
     #[must_use]
     pub fn has(&self, bit: u32) -> bool {
         bit < 64 && self.features.wrapping_shr(bit) & 1 != 0
     }
 
-    /// Tells whether a pattern matches a name of the device: kind, place, section or vmsd.
+    /// Returns whether a pattern matches a name of the device: kind, place, section or vmsd.
     #[must_use]
     pub fn matches(&self, glob: &str) -> bool {
         let path = self.section.exact().rsplit_once('/').map_or("", |(p, _)| p);
@@ -154,7 +154,7 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// Begins; the machine type tells the byte order of a guest, which legacy devices follow.
+    /// Starts empty; the guest's byte order, which legacy devices use, is derived from the machine type.
     #[must_use]
     pub fn new(machine: Option<&Name>) -> Self {
         const BIG: [&str; 10] = [
@@ -184,7 +184,7 @@ impl Devices {
         });
     }
 
-    /// Returns them in the order of the stream; `pci` knows the numbers of buses behind bridges.
+    /// Returns the devices in stream order; `pci` gives the numbers of buses after bridges.
     #[must_use]
     pub fn finish(mut self, pci: &[pci::Device]) -> Vec<Device> {
         for d in &mut self.found {
@@ -261,7 +261,7 @@ fn transport(idstr: &str, proxy: &Node) -> Transport {
     Transport::Ccw { number: path.trim_start_matches('/').into(), revision }
 }
 
-/// The section's name says what it is; a name that is not known is asked of the transport.
+/// Returns the device type from the section's name, or from the transport if the name is unknown.
 fn kind(section: &Section<'_>, proxy: &Node) -> Kind {
     let own = section.idstr.exact().rsplit('/').next().unwrap_or_default();
     let by_name = || kinds::by_name(own).or_else(|| kinds::by_name(section.vmsd.exact()));

@@ -1,4 +1,4 @@
-//! What a device remembers by itself, beside its configuration space: field `device` of the blob.
+//! The device's own state apart from its configuration space: field `device` of the blob.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ pub(super) fn fields(kind: u16, device: &Node) -> Vec<ConfigField> {
     let Some(record) = device.record() else { return Vec::new() };
     let mut out = Vec::new();
     for node in &record.fields {
-        // what the configuration space holds is shown from there, and `more` only stands before each saved request
+        // the configuration space is shown separately, and `more` only precedes each saved request
         if node.name.starts_with("config.") || node.name == "more" {
             continue;
         }

@@ -23,13 +23,13 @@ pub struct Queue {
     pub avail: u64,
     /// Where the device's part is: the used ring, or the device's event suppression.
     pub used: u64,
-    /// Whether the two were computed from the first, as the legacy layout says.
+    /// Whether the other two were computed from the first, as in the legacy layout.
     pub computed: bool,
     /// The next entry that the device reads.
     pub last_avail_idx: u16,
     /// The vector for interrupts.
     pub vector: Option<u16>,
-    /// What goes with a packed ring.
+    /// The state of a packed ring.
     pub packed: Option<Packed>,
     /// Requests that the device took and that are saved with it (virtio-blk, virtio-serial).
     pub saved_requests: u32,
@@ -38,18 +38,18 @@ pub struct Queue {
 /// The device's view of a packed ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packed {
-    /// The wrap counter that goes with the next entry to read.
+    /// The wrap counter of the next entry to read.
     pub avail_wrap: bool,
     /// The next entry that the device writes.
     pub used_idx: u16,
-    /// The wrap counter that goes with it.
+    /// The wrap counter of the next entry to return.
     pub used_wrap: bool,
     /// Descriptors that the device took and did not give back.
     pub in_use: u32,
 }
 
 impl Queue {
-    /// Tells whether the driver set it up.
+    /// Returns whether the driver set it up.
     #[must_use]
     pub const fn is_configured(&self) -> bool {
         self.desc != 0
@@ -58,7 +58,7 @@ impl Queue {
 
 const NO_VECTOR: u64 = 0xffff;
 
-/// Returns a vector; nothing where none was given.
+/// Returns a vector, or `None` if none was assigned.
 pub(super) fn vector(n: &Node) -> Option<u16> {
     n.as_u64().filter(|v| *v != NO_VECTOR).and_then(|v| u16::try_from(v).ok())
 }
@@ -184,7 +184,7 @@ fn name(kind: u16, index: usize, count: usize) -> String {
     }
 }
 
-/// Tells whether a queue of this name is for buffers that the device fills at its own time. The statistics of a balloon are one
+/// Returns whether a queue of this name is for buffers that the device fills at its own time. The statistics of a balloon are one
 /// that it keeps until it is asked.
 fn takes_buffers(name: &str) -> bool {
     matches!(name, "event" | "statistics" | "control receive") || name.starts_with("receive")

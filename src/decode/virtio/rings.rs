@@ -15,7 +15,7 @@ pub trait Memory {
 /// What is found in the rings of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ring {
-    /// Two rings of indices beside the descriptors.
+    /// Two rings of indices and a table of descriptors.
     Split(Split),
     /// One ring of descriptors.
     Packed(PackedRing),
@@ -64,7 +64,7 @@ pub struct PackedRing {
 }
 
 impl Ring {
-    /// Returns the requests that the device has not read; nothing where that is not known.
+    /// Returns the number of requests that the device has not read; `None` if it is not known.
     #[must_use]
     pub fn pending(&self) -> Option<u32> {
         match self {
@@ -120,7 +120,7 @@ pub fn wanted(q: &Queue) -> Vec<(u64, u64)> {
     vec![(q.avail, avail), (q.used, 4), (event, 2)]
 }
 
-/// Reads the rings of a queue; nothing for one that the driver did not set up.
+/// Reads the rings of a queue; `None` if the driver did not set it up.
 #[must_use]
 pub fn inspect(d: &Device, q: &Queue, memory: &dyn Memory) -> Option<Ring> {
     if !q.is_configured() {
@@ -191,7 +191,7 @@ fn packed(q: &Queue, memory: &dyn Memory) -> Result<PackedRing, String> {
     let Some(view) = q.packed else { return Err("not a packed ring".to_owned()) };
     let size = size(q);
     let bytes = memory.read(q.desc, usize::try_from(size.saturating_mul(DESCRIPTOR)).unwrap_or(usize::MAX))?;
-    // packed rings came with virtio 1.1, which is little-endian
+    // packed rings were added in virtio 1.1, which is little-endian
     let ring = Registers::little(&bytes);
     let flags =
         |i: u64| ring.u16(usize::try_from(i.saturating_mul(DESCRIPTOR).saturating_add(14)).unwrap_or(usize::MAX));

@@ -53,7 +53,7 @@ pub fn timer(_: &Meaning<'_>, c: &Change<'_>) -> Option<Vec<String>> {
     match (&c.before.value, &c.after.value) {
         (Value::Timer(Some(a)), Value::Timer(Some(b))) => Some(vec![format!("expires {}", later(*a, *b))]),
         (Value::Timer(None), Value::Timer(Some(_))) => Some(vec!["armed".to_owned()]),
-        (Value::Timer(Some(_)), Value::Timer(None)) => Some(vec!["not armed any more".to_owned()]),
+        (Value::Timer(Some(_)), Value::Timer(None)) => Some(vec!["no longer armed".to_owned()]),
         _ => None,
     }
 }

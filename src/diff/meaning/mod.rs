@@ -1,7 +1,7 @@
 //! What a change means, where a decoder knows.
 //!
-//! A table of readers; the first that knows the place says what it knows. A reader gets both nodes and the path with exact
-//! indices, and returns lines such as `command: bus-master off -> on`.
+//! A table of readers; the first that knows the field explains the change. A reader gets both nodes and the path with
+//! exact indices, and returns lines such as `command: bus-master off -> on`.
 
 mod cpu;
 mod device;
@@ -54,13 +54,13 @@ type Reader = fn(&Meaning<'_>, &Change<'_>) -> Option<Vec<String>>;
 static READERS: &[Reader] = &[pci::config, pci::msix, device::virtio, cpu::register, device::clock, device::timer];
 
 impl Meaning<'_> {
-    /// Returns what a change means; nothing where no decoder knows.
+    /// Returns the meaning of a change; empty if no decoder knows the field.
     pub fn lines(&self, change: &Change<'_>) -> Vec<String> {
         READERS.iter().find_map(|r| r(self, change)).unwrap_or_default()
     }
 }
 
-/// Returns the bits that came and went, by name; those without a name by number.
+/// Returns the names of the bits set and cleared; bits without a name are given by number.
 fn bits(before: u64, after: u64, name: &dyn Fn(u32) -> Option<&'static str>) -> String {
     let changed = before ^ after;
     let one = |bit: u32| {

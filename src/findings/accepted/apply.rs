@@ -5,7 +5,7 @@ use toml::value::Date;
 use super::{ACCEPTED_EXPIRED, ACCEPTED_UNUSED, ACCEPTED_VERSION_UNKNOWN, Accepted, Entry, Requirement, Version};
 use crate::findings::{Aspect, Difference, Report, Rule, Severity, Subject};
 
-/// What the entries are judged by, beside the differences.
+/// What entries are judged by, apart from the differences.
 #[derive(Clone, Copy, Debug)]
 pub struct Conditions {
     /// The version of QEMU that wrote the first input, where it is known.
@@ -14,20 +14,20 @@ pub struct Conditions {
     pub to: Option<Version>,
     /// The day on which the question is asked.
     pub today: Date,
-    /// Whether an entry that matches nothing makes the answer no.
+    /// Whether an unused entry makes the check fail.
     pub strict: bool,
 }
 
-/// What became of an entry.
+/// Outcome of applying an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It matched.
     Applied,
     /// It matched nothing.
     Unused,
-    /// It matched nothing, as what was learned may.
+    /// It matched nothing, which is allowed for learned entries.
     Learned,
-    /// Its day has come.
+    /// Past its expiry date.
     Expired,
     /// It is for other versions.
     OtherVersions,
@@ -36,8 +36,8 @@ pub enum Fate {
 }
 
 impl Accepted {
-    /// Moves the differences that match from those that count to those that are accepted, and tells what became of each entry. What
-    /// a person should know about the entries is added to the differences.
+    /// Moves matching differences from those that count to those that are accepted, and returns the outcome of each
+    /// entry. Remarks about entries are added to the differences.
     pub fn apply(&self, report: &mut Report, c: &Conditions) -> Vec<Fate> {
         // first as if no entry matched
         let mut fates: Vec<Fate> = self.entries.iter().map(|e| e.standing(c)).collect();
@@ -76,7 +76,7 @@ impl Accepted {
 }
 
 impl Entry {
-    /// Tells whether the entry is about a difference, whatever the day and the versions.
+    /// Returns whether the entry is about a difference, whatever the day and the versions.
     #[must_use]
     pub fn matches(&self, d: &Difference) -> bool {
         let side = |wanted: &Option<String>, side: &Option<Aspect>| {
@@ -89,7 +89,7 @@ impl Entry {
             && d.subject.matches(&self.path)
     }
 
-    /// Returns what becomes of the entry when it matches nothing.
+    /// Returns the outcome of the entry if it matches nothing.
     fn standing(&self, c: &Conditions) -> Fate {
         if self.expires.is_some_and(|day| day <= c.today) {
             return Fate::Expired;
@@ -107,7 +107,7 @@ impl Entry {
         }
     }
 
-    /// Returns what is to be said of the entry; `hit` tells whether it would have matched something that counts now.
+    /// Returns the remark about the entry; `hit` says whether it would have matched something that counts.
     fn remark(&self, fate: Fate, hit: bool, c: &Conditions) -> Option<Difference> {
         let say = |rule: &'static Rule, severity: Severity, message: String| {
             Some(Difference::new(rule, severity, Subject::part("accepted", self.place()), message, [None, None]))
@@ -116,17 +116,17 @@ impl Entry {
         match fate {
             Fate::Expired if hit => {
                 let day = self.expires.map(|d| d.to_string()).unwrap_or_default();
-                let message = format!("the entry for {path} expired on {day} and accepts nothing any more");
+                let message = format!("the entry for {path} expired on {day} and is no longer applied");
                 say(&ACCEPTED_EXPIRED, Severity::Harmless, message)
             }
             Fate::VersionUnknown if hit => {
                 let unknown = self.from.is_some() && c.from.is_none();
                 let option = if unknown { "--from-version" } else { "--to-version" };
-                let message = format!("the entry for {path} is for certain versions of QEMU; give {option}");
+                let message = format!("the entry for {path} applies to certain QEMU versions; give {option}");
                 say(&ACCEPTED_VERSION_UNKNOWN, Severity::Harmless, message)
             }
             Fate::Unused if c.strict => {
-                say(&ACCEPTED_UNUSED, Severity::Differs, format!("the entry for {path} matches nothing any more"))
+                say(&ACCEPTED_UNUSED, Severity::Differs, format!("the entry for {path} no longer matches anything"))
             }
             _ => None,
         }
@@ -141,8 +141,8 @@ pub fn ignore(report: &mut Report, patterns: &[String]) {
     report.ignored = report.ignored.saturating_add(u64::try_from(gone).unwrap_or(u64::MAX));
 }
 
-/// Tells quickly what cannot match, by what stands before the first wildcard: thousands of entries that were learned meet thousands
-/// of differences.
+/// A quick test on the text before the first wildcard: thousands of learned entries are compared with thousands of
+/// differences.
 fn may_match(pattern: &str, subject: &Subject) -> bool {
     let literal = pattern.trim().split(['*', '?']).next().unwrap_or_default();
     let Some(rest) = literal.strip_prefix(subject.section.exact()) else { return subject.section.starts_with(literal) };
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(told(&r), (vec!["field-value", "field-value", "section-missing", "accepted-expired"], 0));
         let last = r.differences.last().unwrap();
         assert_eq!(last.subject.to_string(), "accepted > a.toml:1");
-        assert_eq!(last.message, "the entry for cpu expired on 2026-06-02 and accepts nothing any more");
+        assert_eq!(last.message, "the entry for cpu expired on 2026-06-02 and is no longer applied");
         assert_eq!(last.severity, Severity::Harmless);
         assert_eq!(fates, [Fate::Expired]);
         // another entry has taken its place
@@ -275,7 +275,7 @@ mod tests {
         let strict = Conditions { strict: true, ..conditions() };
         let (r, fates) = applied(&(entry("path = 'x'") + &entry("path = 'y'\nlearned = true")), &strict);
         assert_eq!(told(&r).0, ["field-value", "field-value", "section-missing", "accepted-unused"]);
-        assert_eq!(r.differences[3].message, "the entry for x matches nothing any more");
+        assert_eq!(r.differences[3].message, "the entry for x no longer matches anything");
         assert!(r.fails() && fates == [Fate::Unused, Fate::Learned]);
         // two that mean the same are both of use
         let (r, fates) = applied(&entry("path = 'cpu'").repeat(2), &strict);
@@ -330,7 +330,7 @@ mod tests {
         let mut other = Report { differences: vec![difference(&VALUE, "env.tsc", "1", "3")], ..Report::default() };
         read.apply(&mut other, &conditions());
         assert_eq!(other.differences.len(), 1);
-        // values of any kind come back
+        // values of any type survive a round trip
         let odd = Difference {
             before: Some(Aspect::new("a \"b\" \\ 'c'\n\u{7f} ∞", None)),
             ..report().differences[0].clone()

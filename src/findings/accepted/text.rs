@@ -1,4 +1,4 @@
-//! Writing a file of accepted differences, and keeping what stands in one.
+//! Writes a file of accepted differences, and preserves the text of an existing one.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,7 +9,7 @@ use super::{Accepted, Entry, Fate};
 use crate::findings::{Difference, Report, Subject, accepted};
 
 impl Accepted {
-    /// Makes an entry for everything that counts in a report, with a reason that is still to be given.
+    /// Creates an entry for everything that counts in a report, with a reason that is still to be given.
     #[must_use]
     pub fn from_report(report: &Report) -> Self {
         let own = [&accepted::ACCEPTED_EXPIRED, &accepted::ACCEPTED_VERSION_UNKNOWN, &accepted::ACCEPTED_UNUSED];
@@ -24,8 +24,8 @@ impl Accepted {
         out
     }
 
-    /// Returns the same without the entries that have expired or match nothing any more: those that were applied, were learned, or
-    /// are for other versions than these.
+    /// Returns a copy without entries that have expired or no longer match, if they were applied, were learned, or
+    /// are for other versions.
     #[must_use]
     pub fn kept(&self, fates: &[Fate]) -> Self {
         let stays = |(_, fate): &(&Entry, &Fate)| !matches!(fate, Fate::Expired | Fate::Unused);
@@ -51,7 +51,7 @@ impl fmt::Display for Accepted {
 }
 
 impl Entry {
-    /// Makes the entry that accepts one difference and no other change of the same value.
+    /// Creates the entry that accepts one difference and no other change of the same value.
     #[must_use]
     pub fn of(d: &Difference) -> Self {
         Self {
@@ -109,7 +109,7 @@ pub(super) fn header(text: &str, at: usize) -> usize {
     text.get(..at).and_then(|t| t.rfind('\n')).map_or(0, |n| n.saturating_add(1))
 }
 
-/// Returns where each entry begins, with the remarks that stand right above its header.
+/// Returns where each entry begins, including the comments directly above its header.
 pub(super) fn begins(text: &str, headers: &[usize]) -> Vec<usize> {
     headers.iter().map(|at| above(text, *at)).collect()
 }
@@ -125,7 +125,7 @@ fn above(text: &str, header: usize) -> usize {
     begin
 }
 
-/// Returns what stands before the first entry.
+/// Returns the text before the first entry.
 pub(super) fn head(text: &str, first: Option<usize>) -> String {
     text.get(..first.unwrap_or(text.len())).unwrap_or_default().trim_end().to_owned()
 }

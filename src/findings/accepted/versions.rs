@@ -22,7 +22,7 @@ fn numbers(text: &str) -> Result<(Version, usize), String> {
 }
 
 impl Version {
-    /// Makes a version.
+    /// Creates a version.
     #[must_use]
     pub const fn new(major: u32, minor: u32) -> Self {
         Self([major, minor, 0])
@@ -85,7 +85,7 @@ impl Requirement {
         &self.texts
     }
 
-    /// Tells whether a version is among them.
+    /// Returns whether a version is among them.
     #[must_use]
     pub fn fits(&self, version: Version) -> bool {
         self.any.iter().any(|all| all.iter().all(|b| b.holds(version)))

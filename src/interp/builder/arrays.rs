@@ -29,7 +29,7 @@ impl Builder<'_> {
                     packed.set(array);
                     match end {
                         Some(true) => return Ok(()),
-                        // the next one is cut, and reading it says so
+                        // the next one is truncated, and reading it reports that
                         Some(false) => return one(b),
                         None => {}
                     }
@@ -43,8 +43,8 @@ impl Builder<'_> {
         })
     }
 
-    /// Packs the element that was read, which began at `start`, and takes those that follow it, as many as there are;
-    /// tells whether that was all of them.
+    /// Packs the element that was read, which began at `start`, together with as many of the following ones as
+    /// possible; returns whether those were all.
     fn pack(&mut self, start: usize, count: usize) -> (Option<Packed>, Option<bool>) {
         let [first] = self.fields.as_slice() else { return (None, None) };
         let Ok(width) = usize::try_from(first.range.len()) else { return (None, None) };
@@ -63,8 +63,8 @@ impl Builder<'_> {
         self.blob_start.saturating_add(self.reader.position())
     }
 
-    /// Makes nodes of the elements of a packed array, unless the section may not have so many; all other nodes are left as
-    /// they are. Tells whether the node is none that is packed.
+    /// Makes nodes from the elements of a packed array, unless that exceeds the section's limit; other nodes are
+    /// unchanged. Returns whether the node is not packed afterwards.
     pub(in crate::interp) fn unpack_one(&self, node: &mut Node) -> bool {
         let Value::Packed(p) = &node.value else { return true };
         let nodes = p.nodes_of_one().saturating_mul(p.len());

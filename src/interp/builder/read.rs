@@ -14,7 +14,7 @@ impl<'a> Builder<'a> {
     /// Reads one byte.
     ///
     /// # Errors
-    /// As [`Builder::peek`] and [`Builder::push`]; so for all the readers below.
+    /// As [`Builder::peek`] and [`Builder::push`]; this holds for all readers below.
     pub fn u8(&mut self, name: &str) -> Result<u8> {
         let start = self.offset();
         let v = self.reader.u8()?;
@@ -25,7 +25,7 @@ impl<'a> Builder<'a> {
     /// Reads a byte that is 0 or 1.
     ///
     /// # Errors
-    /// As [`Builder::u8`].
+    /// Same as [`Builder::u8`].
     pub fn bool(&mut self, name: &str) -> Result<bool> {
         let start = self.offset();
         let v = self.reader.u8()? != 0;
@@ -36,7 +36,7 @@ impl<'a> Builder<'a> {
     /// Reads a big-endian 16-bit integer.
     ///
     /// # Errors
-    /// As [`Builder::u8`].
+    /// Same as [`Builder::u8`].
     pub fn be16(&mut self, name: &str) -> Result<u16> {
         let start = self.offset();
         let v = self.reader.be16()?;
@@ -47,7 +47,7 @@ impl<'a> Builder<'a> {
     /// Reads a big-endian 32-bit integer.
     ///
     /// # Errors
-    /// As [`Builder::u8`].
+    /// Same as [`Builder::u8`].
     pub fn be32(&mut self, name: &str) -> Result<u32> {
         let start = self.offset();
         let v = self.reader.be32()?;
@@ -58,7 +58,7 @@ impl<'a> Builder<'a> {
     /// Reads a big-endian 64-bit integer.
     ///
     /// # Errors
-    /// As [`Builder::u8`].
+    /// Same as [`Builder::u8`].
     pub fn be64(&mut self, name: &str) -> Result<u64> {
         let start = self.offset();
         let v = self.reader.be64()?;
@@ -69,7 +69,7 @@ impl<'a> Builder<'a> {
     /// Reads a big-endian signed integer of `n` bytes.
     ///
     /// # Errors
-    /// As [`Builder::u8`].
+    /// Same as [`Builder::u8`].
     pub fn int(&mut self, name: &str, n: usize) -> Result<i64> {
         let start = self.offset();
         let v = self.reader.int(n)?;
@@ -83,11 +83,11 @@ impl<'a> Builder<'a> {
         Ok(v)
     }
 
-    /// Reads a 32-bit or 64-bit integer in the byte order of the host that wrote the stream, of which the caller knows
-    /// whether it is little-endian; the type says which it was.
+    /// Reads a 32-bit or 64-bit integer in the byte order of the host that wrote the stream, which the caller must
+    /// know; the type records the byte order.
     ///
     /// # Errors
-    /// As [`Builder::u8`].
+    /// Same as [`Builder::u8`].
     pub fn host_uint(&mut self, name: &str, n: usize, little: bool) -> Result<u64> {
         let start = self.offset();
         let raw = self.reader.uint(n)?;
@@ -107,7 +107,7 @@ impl<'a> Builder<'a> {
     /// Reads `n` raw bytes.
     ///
     /// # Errors
-    /// As [`Builder::u8`].
+    /// Same as [`Builder::u8`].
     pub fn bytes(&mut self, name: &str, n: usize) -> Result<&'a [u8]> {
         let start = self.offset();
         let blob = self.blob.slice(self.blob_start.saturating_add(self.reader.position()), n);
@@ -119,7 +119,7 @@ impl<'a> Builder<'a> {
     /// Reads `count` big-endian unsigned integers of `width` bytes as an array.
     ///
     /// # Errors
-    /// As [`Builder::u8`].
+    /// Same as [`Builder::u8`].
     pub fn uints(&mut self, name: &str, count: usize, width: usize) -> Result<()> {
         let ty = match width {
             1 => "uint8",

@@ -1,9 +1,10 @@
-//! Data whose length stands before it.
+//! Data preceded by its length.
 //!
 //! * `GByteArray`: be32 length, bytes (`put_byte_array` in `migration/vmstate-types.c`, after QEMU 10.0).
 //! * `virtio-net vhost-user backend state`, `virtio-fs back-end state`: { be32 length, bytes } until the length is 0
-//!   (`vhost_save_backend_state` in `hw/virtio/vhost.c`, after QEMU 7.2); what the bytes say only the back end knows.
-//! * `irqs`: be64 count, all ones when the kernel would not tell; that many `struct kvm_s390_irq` of the host
+//!   (`vhost_save_backend_state` in `hw/virtio/vhost.c`, after QEMU 7.2); only the back end knows the format of the
+//!   bytes.
+//! * `irqs`: be64 count, all ones when the kernel did not report it; that many `struct kvm_s390_irq` of the host
 //!   (`kvm_flic_save` in `hw/intc/s390_flic_kvm.c`).
 
 use super::{Builder, FieldContext};
@@ -43,7 +44,10 @@ pub(super) fn s390_irqs(b: &mut Builder<'_>, _: &FieldContext<'_>) -> Result<()>
     let n = count.saturating_mul(IRQ);
     if n != b.remaining() as u64 {
         let found = b.remaining();
-        return Err(Error::corrupt(at, format!("interrupts: expected {count} of {IRQ} bytes, found {found} bytes")));
+        return Err(Error::corrupt(
+            at,
+            format!("interrupts: expected {count} of {IRQ} bytes each, found {found} bytes"),
+        ));
     }
     b.array("irqs", |b| (0..count).try_for_each(|_| b.bytes("irqs", 72).map(drop)))
 }
@@ -57,7 +61,7 @@ mod tests {
         let n = decode("GByteArray", &[0, 0, 0, 2, 7, 8]);
         assert_eq!(n.child("data").unwrap().as_bytes(), Some(&[7, 8][..]));
         fails("GByteArray", &[0, 0, 0, 3, 7, 8], "before the end");
-        fails("GByteArray", &[0, 0, 0, 1, 7, 8], "left over");
+        fails("GByteArray", &[0, 0, 0, 1, 7, 8], "were not used");
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(super) fn avr(b: &mut Builder<'_>, _: &FieldContext<'_>) -> Result<()> {
 }
 
 /// `fpr`: on ppc one doubleword (`target/ppc/machine.c`, `put_fpr`), on mips the MSA register as 64-bit lanes, lowest
-/// first (`target/mips/machine.c`, `put_fpr`). The size tells which.
+/// first (`target/mips/machine.c`, `put_fpr`). The size decides which.
 pub(super) fn fpr(b: &mut Builder<'_>, c: &FieldContext<'_>) -> Result<()> {
     b.uints("d", c.size.checked_div(8).unwrap_or_default(), 8)
 }
@@ -25,8 +25,8 @@ pub(super) fn slbe(b: &mut Builder<'_>, _: &FieldContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// `tlb_entry` of mips (`target/mips/system/machine.c`, `put_tlb`): the virtual page number is as wide as the target's
-/// registers, and MMID came after QEMU 7.2.
+/// `tlb_entry` of mips (`target/mips/system/machine.c`, `put_tlb`): the virtual page number is as wide as the
+/// target's registers, and MMID was added after QEMU 7.2.
 ///
 /// | bytes | VPN | PageMask | ASID | MMID | flags | PFN |
 /// |---|---|---|---|---|---|---|
@@ -35,7 +35,8 @@ pub(super) fn slbe(b: &mut Builder<'_>, _: &FieldContext<'_>) -> Result<()> {
 /// | 32 | 8 | 4 | 2 | | 2 | 2 × 8 |
 /// | 36 | 8 | 4 | 2 | 4 | 2 | 2 × 8 |
 ///
-/// What 32 bytes mean tells the width of the general registers in the same section; without them the bytes stay as they are.
+/// The meaning of 32 bytes depends on the width of the general registers in the same section; without those the bytes
+/// are left undecoded.
 pub(super) fn mips_tlb(b: &mut Builder<'_>, c: &FieldContext<'_>) -> Result<()> {
     let (wide, mmid) = match (c.size, register_width(&b.device().fields)) {
         (28, _) => (false, false),
@@ -61,7 +62,7 @@ pub(super) fn mips_tlb(b: &mut Builder<'_>, c: &FieldContext<'_>) -> Result<()> 
 /// Returns the width of the general registers: the field `gpr` of the thread context.
 fn register_width(fields: &[Field]) -> Option<u64> {
     let own = fields.iter().find(|f| f.name == "gpr").map(|f| f.size);
-    // the thread contexts stand one level below the CPU
+    // the thread contexts are one level below the CPU
     own.or_else(|| fields.iter().flat_map(|f| f.inner.iter()).find_map(|v| register_width(&v.fields)))
 }
 

@@ -12,7 +12,7 @@
 //! `blob` (`virtio_gpu_blob_save`, after QEMU 7.2): for each blob resource resource_id, blob_size, iov_cnt and the
 //! buffers as above, without content; then be32 0.
 //!
-//! A scanout has 40 bytes, and 24 more about its framebuffer in machine types of 9.x and later; the length tells.
+//! A scanout has 40 bytes, and 24 more about its framebuffer in machine types of 9.x and later; the length decides.
 
 use super::{Builder, FieldContext};
 use crate::error::{Error, Result};
@@ -69,7 +69,7 @@ fn scanouts(b: &mut Builder<'_>) -> Result<()> {
     let at = b.offset();
     let n = b.be32("parent_obj.conf.max_outputs")?;
     if n > MAX_SCANOUTS {
-        return Err(Error::corrupt(at, format!("scanouts: expected {MAX_SCANOUTS} at most, found {n}")));
+        return Err(Error::corrupt(at, format!("scanouts: expected at most {MAX_SCANOUTS}, found {n}")));
     }
     let framebuffer = b.remaining() as u64 > u64::from(n).saturating_mul(40);
     b.array("parent_obj.scanout", |b| {

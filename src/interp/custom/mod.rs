@@ -12,7 +12,7 @@ mod scsi;
 mod usb_redir;
 mod virtio;
 
-/// What a reader may know about the field beside its bytes.
+/// What a reader may know about the field apart from its bytes.
 pub struct FieldContext<'a> {
     /// The field's description.
     pub field: &'a Field,
@@ -20,7 +20,7 @@ pub struct FieldContext<'a> {
     pub size: usize,
 }
 
-/// A reader: takes all bytes of the builder. What it leaves over becomes opaque with a note.
+/// A reader: consumes all bytes of the builder. Any left over become opaque, with a note.
 pub type Read = fn(&mut Builder<'_>, &FieldContext<'_>) -> Result<()>;
 
 /// A row of [`CUSTOM`].

@@ -8,7 +8,7 @@ pub(super) fn irq_state(b: &mut Builder<'_>, c: &FieldContext<'_>) -> Result<()>
     b.uints("level", c.size.checked_div(4).unwrap_or_default(), 4)
 }
 
-/// `msix state`: 16 bytes per vector, then a bit per vector (`hw/pci/msix.c`, `msix_save`); nothing without MSI-X.
+/// `msix state`: 16 bytes per vector, then a bit per vector (`hw/pci/msix.c`, `msix_save`); no bytes without MSI-X.
 ///
 /// Length n × 16 + ceil(n / 8) determines n.
 pub(super) fn msix(b: &mut Builder<'_>, c: &FieldContext<'_>) -> Result<()> {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 1 | s8: 1 a request to start again, 2 one to go on with, 0 the end |
 //! | 16, 4, 4 | CDB, tag, lun |
-//! | … | the host adapter's part: virtio-scsi writes be32 queue and the element, others nothing |
+//! | … | the host adapter's part: virtio-scsi writes be32 queue and the element, others write no bytes |
 //! | … | the device's part, below |
 //!
 //! A disk (`scsi_disk_save_request` in `hw/scsi/scsi-disk.c`) writes be64 sector, be32 sector_count, be32 buflen, and with a
@@ -55,7 +55,7 @@ pub(super) fn requests(b: &mut Builder<'_>, _: &FieldContext<'_>) -> Result<()> 
     Err(Error::new(ErrorKind::Unsupported, why).at(b.offset()))
 }
 
-/// Tells whether the list ends where the field does.
+/// Returns whether the list ends where the field does.
 fn list(b: &mut Builder<'_>, shape: Shape) -> Result<bool> {
     b.array("requests", |b| {
         while b.peek(1)? != [0] {
@@ -110,20 +110,20 @@ fn disk(b: &mut Builder<'_>, cdb: &[u8], retry: bool) -> Result<()> {
     b.bytes("iov_base", usize::try_from(content).unwrap_or(usize::MAX)).map(drop)
 }
 
-/// Tells whether a command is a READ, WRITE, VERIFY or WRITE AND VERIFY of 6, 10, 12 or 16 bytes.
+/// Returns whether a command is a READ, WRITE, VERIFY or WRITE AND VERIFY of 6, 10, 12 or 16 bytes.
 fn is_transfer(cdb: &[u8]) -> bool {
     const OPCODES: &[u8] = &[0x08, 0x28, 0xa8, 0x88, 0x0a, 0x2a, 0xaa, 0x8a, 0x2f, 0xaf, 0x8f, 0x2e, 0xae, 0x8e];
     cdb.first().is_some_and(|opcode| OPCODES.contains(opcode))
 }
 
-/// Tells whether a command's data goes to the device (`scsi_cmd_xfer_mode`).
+/// Returns whether a command's data goes to the device (`scsi_cmd_xfer_mode`).
 fn to_device(cdb: &[u8]) -> bool {
     const OPCODES: &[u8] = &[
         0x04, 0x07, 0x0a, 0x15, 0x18, 0x1b, 0x1d, 0x24, 0x2a, 0x2e, 0x2f, 0x30, 0x31, 0x32, 0x38, 0x39, 0x3a, 0x3b,
         0x3d, 0x3f, 0x40, 0x41, 0x42, 0x4c, 0x55, 0x5d, 0x5f, 0x89, 0x8a, 0x8e, 0x8f, 0x93, 0xa4, 0xaa, 0xae, 0xaf,
         0xb0, 0xb1, 0xb2, 0xb6, 0xbf,
     ];
-    /// In the ATA commands that are passed through a bit says it.
+    /// In ATA pass-through commands, a bit gives the direction.
     const FROM_DEVICE: u8 = 0x08;
     match cdb {
         [0x85 | 0xa1, _, flags, ..] => flags & FROM_DEVICE == 0,

@@ -10,7 +10,7 @@ pub(super) fn field(name: &str, ty: &str, size: u64) -> Field {
     Field { name: name.into(), ty: FieldType::new(ty), array_len: None, size, inner: Box::default() }
 }
 
-/// Decodes a section of this name with some fields, and behind them a field `x` of a type, whose bytes come last.
+/// Decodes a section of this name with some fields followed by a field `x` of a type, whose bytes come last.
 pub(super) fn section(idstr: &str, mut fields: Vec<Field>, ty: &str, bytes: &[u8], size: usize) -> Decoded {
     fields.push(field("x", ty, size as u64));
     let vmsd =
@@ -22,7 +22,7 @@ fn x(d: &Decoded) -> Node {
     d.root.record().unwrap().fields.last().unwrap().clone()
 }
 
-/// Decodes a field beside others; nothing may be wrong with it.
+/// Decodes a field next to others; there must be no problem.
 pub(super) fn decode_beside(fields: Vec<Field>, ty: &str, bytes: &[u8], size: usize) -> Node {
     let d = section("test", fields, ty, bytes, size);
     assert!(d.errors.is_empty(), "{:?}", d.errors);
@@ -30,12 +30,12 @@ pub(super) fn decode_beside(fields: Vec<Field>, ty: &str, bytes: &[u8], size: us
     x(&d)
 }
 
-/// Decodes a field that stands alone; nothing may be wrong with it.
+/// Decodes a field on its own; there must be no problem.
 pub(super) fn decode(ty: &str, bytes: &[u8]) -> Node {
     decode_in("test", ty, bytes)
 }
 
-/// As [`decode`], in a section of this name.
+/// Same as [`decode`], in a section of this name.
 pub(super) fn decode_in(idstr: &str, ty: &str, bytes: &[u8]) -> Node {
     let d = section(idstr, Vec::new(), ty, bytes, bytes.len());
     assert!(d.errors.is_empty(), "{:?}", d.errors);
@@ -43,12 +43,12 @@ pub(super) fn decode_in(idstr: &str, ty: &str, bytes: &[u8]) -> Node {
     x(&d)
 }
 
-/// Decodes a field with which something is wrong: one error that says `why`, and no byte that is not in the tree.
+/// Decodes a bad field: there must be one error that contains `why`, and every byte must be in the tree.
 pub(super) fn fails(ty: &str, bytes: &[u8], why: &str) -> Node {
     fails_in("test", ty, bytes, why)
 }
 
-/// As [`fails`], in a section of this name.
+/// Same as [`fails`], in a section of this name.
 pub(super) fn fails_in(idstr: &str, ty: &str, bytes: &[u8], why: &str) -> Node {
     let d = section(idstr, Vec::new(), ty, bytes, bytes.len());
     assert_eq!(d.errors.len(), 1, "{:?}", d.errors);

@@ -34,7 +34,7 @@ pub(super) fn ids(b: &mut Builder<'_>, _: &FieldContext<'_>) -> Result<()> {
     let count = b.be32("size")?;
     if u64::from(count).saturating_mul(8) != b.remaining() as u64 {
         let found = b.remaining();
-        return Err(Error::corrupt(at, format!("packet ids: expected {count} of 8 bytes, found {found} bytes")));
+        return Err(Error::corrupt(at, format!("packet ids: expected {count} of 8 bytes each, found {found} bytes")));
     }
     b.uints("id", usize::try_from(count).unwrap_or(usize::MAX), 8)
 }

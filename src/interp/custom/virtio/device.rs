@@ -16,7 +16,7 @@ use crate::value::{FieldType, Value};
 
 use super::{Common, element, net, serial};
 
-/// Reads the device's part, of which `n` bytes would be left for it; tells whether that made sense.
+/// Reads the device's part, for which `n` bytes would be left; returns whether it could be decoded.
 pub(super) fn part(b: &mut Builder<'_>, n: usize, c: &Common) -> Result<bool> {
     type Read = fn(&mut Builder<'_>, &Common) -> Result<()>;
     let device = b.idstr().rsplit('/').next().unwrap_or_default().to_owned();
@@ -36,7 +36,7 @@ pub(super) fn part(b: &mut Builder<'_>, n: usize, c: &Common) -> Result<bool> {
 }
 
 fn nothing(b: &mut Builder<'_>, _: &Common) -> Result<()> {
-    let why = format!("{}: expected nothing between queues and subsections, found {} bytes", b.idstr(), b.remaining());
+    let why = format!("{}: expected no bytes between queues and subsections, found {} bytes", b.idstr(), b.remaining());
     Err(Error::new(ErrorKind::Unsupported, why).at(b.offset()))
 }
 
@@ -80,7 +80,7 @@ fn balloon(b: &mut Builder<'_>, _: &Common) -> Result<()> {
 }
 
 pub(super) fn unknown_subsection(b: &Builder<'_>, name: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("subsection {name} is not known")).at(b.offset())
+    Error::new(ErrorKind::Unsupported, format!("unknown subsection {name}")).at(b.offset())
 }
 
 fn mem(b: &mut Builder<'_>, _: &Common) -> Result<()> {
@@ -110,8 +110,8 @@ fn mem(b: &mut Builder<'_>, _: &Common) -> Result<()> {
 
 /// Domains as a tree of be64 keys; in each a tree of mappings by interval, and a list of endpoints.
 ///
-/// A `bypass` for each domain and one for the device came between QEMU 5.2 and 7.2: both shapes are tried, and the one
-/// that ends with the device's part is right.
+/// `bypass` for each domain and for the device was added between QEMU 5.2 and 7.2: both layouts are tried, and the
+/// one that ends with the device's part is right.
 fn iommu(b: &mut Builder<'_>, _: &Common) -> Result<()> {
     if b.attempt(|b| domains(b, true)).unwrap_or(false) || b.attempt(|b| domains(b, false)).unwrap_or(false) {
         return Ok(());
@@ -151,7 +151,7 @@ fn tree(b: &mut Builder<'_>, name: &str, element: impl FnMut(&mut Builder<'_>) -
     list(b, name, "gtree", 4, element)
 }
 
-/// Reads `header` bytes of framing, elements behind a byte 1 each, and a byte 0.
+/// Reads `header` bytes of framing, elements each preceded by a byte 1, and a byte 0.
 fn list(
     b: &mut Builder<'_>,
     name: &str,

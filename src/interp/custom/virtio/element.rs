@@ -48,7 +48,7 @@ pub(in crate::interp::custom) fn read(b: &mut Builder<'_>, name: &str, packed: b
     })
 }
 
-/// Tells whether the three numbers at the front make sense in a byte order.
+/// Returns whether the three numbers at the front make sense in a byte order.
 fn counts(image: &[u8], order: fn([u8; 4]) -> u32) -> bool {
     image.chunks_exact(4).take(3).all(|c| {
         let v = c.try_into().map(order).unwrap_or(u32::MAX);

@@ -1,4 +1,5 @@
-//! `virtio`: all of a virtio device but its own vmsd fields, in one field that the description says nothing about.
+//! `virtio`: the state of a virtio device apart from its own vmsd fields, in one field whose content the description
+//! does not give.
 //!
 //! Written by `virtio_save` in `hw/virtio/virtio.c`:
 //!
@@ -12,9 +13,9 @@
 //! | … | device ([`device`], [`net`]), no length before it |
 //! | … | subsections ([`subsections`]) |
 //!
-//! Where the device's part ends is found from behind: the subsections must lead exactly to the end of the field. Of the
-//! places where they could begin, the first at which the device's reader ends too is right; when there is none, the
-//! device's part becomes opaque and the rest stands.
+//! The end of the device's part is found from the end of the field: the subsections must end exactly there. Of the
+//! places where they could begin, the first at which the device's reader also ends is right. If there is none, the
+//! device's part becomes opaque and the rest is kept.
 
 mod ccw;
 mod device;
@@ -40,7 +41,7 @@ struct Common {
     guest_features: u32,
     /// Number of queues.
     queues: u32,
-    /// Whether the host offers packed rings; elements in flight then say their number of descriptors.
+    /// Whether the host offers packed rings; elements in flight then include their number of descriptors.
     packed: bool,
 }
 
@@ -56,7 +57,7 @@ pub(super) fn read(b: &mut Builder<'_>, _: &FieldContext<'_>) -> Result<()> {
     whole(b, first).map(drop)
 }
 
-/// Reads the blob; tells whether the device's part made sense too.
+/// Reads the blob; returns whether the device's part could be decoded too.
 fn whole(b: &mut Builder<'_>, t: Transport) -> Result<bool> {
     let mut common = head(b, t)?;
     let rest = b.peek(b.remaining())?;
@@ -88,7 +89,7 @@ fn head(b: &mut Builder<'_>, t: Transport) -> Result<Common> {
     let at = b.offset();
     let queues = b.be32("nvqs")?;
     if queues as usize > MAX_QUEUES {
-        return Err(Error::corrupt(at, format!("virtio queues: expected {MAX_QUEUES} at most, found {queues}")));
+        return Err(Error::corrupt(at, format!("virtio queues: expected at most {MAX_QUEUES}, found {queues}")));
     }
     b.array("vq", |b| (0..queues).try_for_each(|_| b.group("vq", |b| vring(b, queue))))?;
     Ok(Common { guest_features, queues, packed: false })

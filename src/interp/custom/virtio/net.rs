@@ -45,7 +45,7 @@ pub(super) fn read(b: &mut Builder<'_>, c: &Common) -> Result<()> {
         let max = b.be16("max_queue_pairs")?;
         let curr = b.be16("curr_queue_pairs")?;
         if curr == 0 || curr > max {
-            return Err(Error::corrupt(at, format!("pairs of queues: expected 1 to {max} in use, found {curr}")));
+            return Err(Error::corrupt(at, format!("queue pairs: expected 1 to {max} in use, found {curr}")));
         }
         b.uints("vqs[1..].tx_waiting", usize::from(curr).saturating_sub(1), 4)?;
     }
@@ -62,7 +62,7 @@ pub(super) fn read(b: &mut Builder<'_>, c: &Common) -> Result<()> {
     Ok(())
 }
 
-/// Returns how many bytes stand before the first subsection of this device.
+/// Returns the number of bytes before this device's first subsection.
 fn before_subsections(b: &Builder<'_>) -> Result<usize> {
     let data = b.peek(b.remaining())?;
     let starts = |w: &[u8]| w.first() == Some(&0x05) && w.get(2..) == Some(PREFIX.as_bytes());

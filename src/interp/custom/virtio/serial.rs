@@ -24,13 +24,13 @@ pub(super) fn read(b: &mut Builder<'_>, c: &Common) -> Result<()> {
     // where a big-endian guest uses the legacy device, this one number was swapped in place before it was written
     let max = if raw > MAX_PORTS { raw.swap_bytes() } else { raw };
     if max > MAX_PORTS {
-        return Err(Error::corrupt(at, format!("serial ports: expected {MAX_PORTS} at most, found {raw}")));
+        return Err(Error::corrupt(at, format!("serial ports: expected at most {MAX_PORTS}, found {raw}")));
     }
     b.uints("ports_map", max.div_ceil(32) as usize, 4)?;
     let at = b.offset();
     let active = b.be32("nr_active_ports")?;
     if active > MAX_PORTS {
-        return Err(Error::corrupt(at, format!("active serial ports: expected {MAX_PORTS} at most, found {active}")));
+        return Err(Error::corrupt(at, format!("active serial ports: expected at most {MAX_PORTS}, found {active}")));
     }
     b.array("ports", |b| {
         (0..active).try_for_each(|_| {

@@ -27,7 +27,7 @@ const PCI_STATE: &str = "virtio_pci/modern_state";
 const PCI_FEATURES: &str = "virtio_pci/modern_state/features128";
 const MMIO_STATE: &str = "virtio_mmio/state";
 
-/// Returns the length of a subsection's own fields; nothing for one that is not known.
+/// Returns the length of a subsection's own fields; `None` for an unknown subsection.
 fn own_length(name: &str) -> Option<usize> {
     Some(match name {
         "virtio/device_endian" | "virtio/broken" | "virtio/started" | "virtio/disabled" => 1,
@@ -58,7 +58,7 @@ fn length(data: &[u8]) -> Option<usize> {
     let (name, framing) = heading(data)?;
     let body = match own_length(name) {
         Some(n) => n,
-        // one that is not known goes on to the next, or to the end
+        // an unknown one extends to the next subsection, or to the end
         None => {
             let body = data.get(framing..).unwrap_or_default();
             (0..body.len()).find(|i| body.get(*i..).is_some_and(|d| heading(d).is_some())).unwrap_or(body.len())
@@ -67,7 +67,7 @@ fn length(data: &[u8]) -> Option<usize> {
     framing.checked_add(body).filter(|n| *n <= data.len())
 }
 
-/// Tells whether subsections fill `data` to its end.
+/// Returns whether subsections fill `data` to its end.
 fn fills(mut data: &[u8]) -> bool {
     for _ in 0..MAX_CHAIN {
         if data.is_empty() {
@@ -97,7 +97,7 @@ pub(super) fn starts(data: &[u8]) -> Vec<usize> {
     out
 }
 
-/// Tells whether the host offers packed rings, which only the subsections say.
+/// Returns whether the host offers packed rings, which only the subsections say.
 pub(super) fn offers_packed(data: &[u8]) -> bool {
     const NAME: &[u8] = b"\x05\x18virtio/packed_virtqueues";
     data.windows(NAME.len()).any(|w| w == NAME)
@@ -140,7 +140,7 @@ fn one(b: &mut Builder<'_>) -> Result<()> {
         PCI_FEATURES => b.uints("guest_features", 4, 4),
         MMIO_STATE => mmio_state(b),
         _ => {
-            let why = format!("subsection {name} is not known");
+            let why = format!("unknown subsection {name}");
             b.note(Error::new(ErrorKind::Unsupported, why.clone()).at(b.offset()));
             b.opaque("undecoded", own, &why);
             Ok(())

@@ -36,7 +36,7 @@ fn pci(express: bool, vectors: u8) -> Vec<u8> {
     v
 }
 
-/// Status to queues; each queue with these bytes behind its size, and behind its index.
+/// Status to queues; `align` adds bytes after each queue's size, `vector` after its index.
 fn common(features: u32, queues: &[u32], align: bool, vector: bool) -> Vec<u8> {
     let mut v = vec![0x0f, 0, 0, 1];
     v.extend(be(&[features, 3]));
@@ -175,7 +175,7 @@ fn every_subsection() {
 #[test]
 fn unknown_subsections_cost_only_themselves() {
     let s = [started(), sub("virtio/novelty", &[5, 6, 7]), sub("virtio/broken", &[0])].concat();
-    let n = fails_in("0000:00:02.0/virtio-rng", "virtio", &blob(0, &[], &s), "virtio/novelty is not known");
+    let n = fails_in("0000:00:02.0/virtio-rng", "virtio", &blob(0, &[], &s), "unknown subsection virtio/novelty");
     assert_eq!(n.record().unwrap().subsections.len(), 3);
 }
 
@@ -184,7 +184,7 @@ fn an_unknown_device_part_costs_only_itself() {
     let n = fails_in("0000:00:02.0/virtio-novelty", "virtio", &blob(0, &[1, 2, 3], &started()), "found 3 bytes");
     assert!(n.child("virtio/started").is_some());
     assert_eq!(n.child("device").unwrap().range.len(), 3);
-    let n = fails_in("0000:00:02.0/virtio-balloon", "virtio", &blob(0, &[0; 9], &started()), "left over");
+    let n = fails_in("0000:00:02.0/virtio-balloon", "virtio", &blob(0, &[0; 9], &started()), "were not used");
     assert_eq!(n.child("device").unwrap().child("num_pages").unwrap().as_u64(), Some(0));
 }
 
@@ -240,11 +240,11 @@ fn network_devices() {
         }
     }
     let odd = [net(1, false), sub("virtio-net-device/novelty", &[1])].concat();
-    fails_in("0000:00:02.0/virtio-net", "virtio", &blob(0, &odd, &started()), "novelty is not known");
+    fails_in("0000:00:02.0/virtio-net", "virtio", &blob(0, &odd, &started()), "novelty");
     let mut odd = net(2, false);
     let at = odd.len() - 5;
     odd[at] = 9;
-    fails_in("0000:00:02.0/virtio-net", "virtio", &blob(0, &odd, &started()), "pairs of queues");
+    fails_in("0000:00:02.0/virtio-net", "virtio", &blob(0, &odd, &started()), "queue pairs");
     let mut odd = net(1, false);
     odd[18] = 0xff;
     fails_in("0000:00:02.0/virtio-net", "virtio", &blob(0, &odd, &started()), "before the end");
@@ -278,7 +278,7 @@ fn balloons() {
         assert_eq!(n.child("device").unwrap().record().unwrap().subsections.len(), 2);
     }
     let odd = [be(&[1, 2]), sub("virtio-balloon-device/novelty", &[0])].concat();
-    fails_in("0000:00:02.0/virtio-balloon", "virtio", &blob(0, &odd, &started()), "novelty is not known");
+    fails_in("0000:00:02.0/virtio-balloon", "virtio", &blob(0, &odd, &started()), "novelty");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What the transport of a virtio device writes before the device (`save_config` of the bus).
 //!
-//! * PCI (`virtio_pci_save_config` in `hw/virtio/virtio-pci.c`): the `PCIDevice` vmsd (be32 version, 256 or 4096 bytes of
-//!   configuration space, 4 × be32 interrupt levels), the MSI-X table and pending bits, and with MSI-X be16 config_vector.
-//!   Whether there are 4096 bytes tells the PCI Express capability, whether and how large an MSI-X table its capability.
+//! * PCI (`virtio_pci_save_config` in `hw/virtio/virtio-pci.c`): the `PCIDevice` vmsd (be32 version, 256 or 4096
+//!   bytes of configuration space, 4 × be32 interrupt levels), the MSI-X table and pending bits, and with MSI-X be16
+//!   config_vector. There are 4096 bytes if there is a PCI Express capability, whether and how large an MSI-X table
+//!   its capability.
 //! * MMIO (`virtio_mmio_save_config` in `hw/virtio/virtio-mmio.c`): three be32.
 //! * CCW: see [`ccw`].
 
@@ -103,14 +104,14 @@ fn msix_vectors(config: &[u8]) -> usize {
     usize::from(size).saturating_add(1)
 }
 
-/// Returns where a capability stands in configuration space.
+/// Returns the offset of a capability in configuration space.
 fn capability(config: &[u8], id: u8) -> Option<usize> {
     const STATUS_CAP_LIST: u8 = 0x10;
     if config.get(0x06)? & STATUS_CAP_LIST == 0 {
         return None;
     }
     let mut at = usize::from(*config.get(0x34)? & 0xfc);
-    // 48 capabilities of 4 bytes fill the space behind the header; a longer chain runs in a circle
+    // the space after the header holds 48 capabilities of 4 bytes; a longer chain loops
     for _ in 0..48 {
         if at < 0x40 {
             return None;
