@@ -112,6 +112,8 @@ fn answer(args: &[&str], file: &Path, pipe: bool) -> (Option<i32>, String, Strin
         Some((before, after)) => before.to_owned() + after.trim_start_matches(|c: char| c.is_ascii_hexdigit()),
         None => l.to_owned(),
     };
+    // the name of the input is another
+    let without = |l: &str| without(l).replace(&file.display().to_string(), "standard input");
     let said = String::from_utf8(out.stderr).unwrap().lines().map(without).collect::<Vec<_>>().join("\n");
     (out.status.code(), String::from_utf8(out.stdout).unwrap(), said)
 }

@@ -30,7 +30,7 @@ Examples:
   savevm-analyze check vm.mig --json
 
 Exit status:
-  0 every rule holds    1 something is wrong    2 not a saved state")]
+  0 sound   1 not sound   2 not a saved state   3 no verdict")]
 pub struct CheckArgs {
     #[command(flatten)]
     pub input: InputsArgs,
@@ -40,7 +40,7 @@ pub struct CheckArgs {
     /// Do not decode compressed and XBZRLE pages.
     #[arg(long)]
     pub fast: bool,
-    /// Print JSON (schemas/output/check.schema.json).
+    /// Print JSON (savevm-analyze schema check).
     #[arg(long)]
     pub json: bool,
 }
@@ -197,7 +197,7 @@ fn print(r: &Check, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) -
     line(walk.eof.is_some(), "end of the records")?;
     match &walk.description {
         Some(d) => line(true, &format!("description of {}", human::plural(d.schema.devices.len() as u64, "device")))?,
-        None if image.schema().is_some() => line(true, "no description in the stream; the one that was lent is used")?,
+        None if image.schema().is_some() => line(true, "no description in the stream; the external schema is used")?,
         None => line(true, "no description, so device sections are not decoded")?,
     }
     let sections = human::plural(r.device_sections as u64, "device section");
@@ -215,12 +215,12 @@ fn print(r: &Check, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) -
         &format!("{} of {} of the stream accounted for", human::count(walk.accounted), human::plural(bytes, "byte")),
     )?;
     if trailing > 0 {
-        writeln!(out, "     {} after the stream belong to something else", human::plural(trailing, "byte"))?;
+        writeln!(out, "     {} after the stream do not belong to it", human::plural(trailing, "byte"))?;
     }
     for q in &r.quirks {
         writeln!(
             out,
-            "     {} ({}): the description is wrong as QEMU wrote it ({}); the bytes were followed",
+            "     {} ({}): QEMU wrote a wrong description ({}); the bytes were decoded instead",
             q.section, q.instance_id, q.quirk
         )?;
     }

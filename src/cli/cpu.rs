@@ -28,7 +28,7 @@ Examples:
 pub struct CpuArgs {
     #[command(flatten)]
     pub input: InputsArgs,
-    /// Only this processor, and nothing about the machine. May be given several times.
+    /// Only this processor, and nothing about the machine. Can be repeated.
     #[arg(long, value_name = "N")]
     pub cpu: Vec<u32>,
     /// Print one line per processor: where it is, and its flags.

@@ -25,39 +25,41 @@ use crate::text::{Name, list, shown};
 #[command(after_help = "\
 Examples:
   savevm-analyze diff before.mig after.mig
+  savevm-analyze diff disk.qcow2@before disk.qcow2@after
+  savevm-analyze diff before.mig after.mig --stat
   savevm-analyze diff before.mig after.mig --device cpu --memory
   savevm-analyze diff --learn a1.mig a2.mig a3.mig --save-baseline noise.toml
   savevm-analyze diff before.mig after.mig --accepted noise.toml
 
 Exit status:
-  0 nothing differs    1 something differs    2 nothing usable    3 a part could not be compared")]
+  0 no differences   1 differences   2 usage or input error   3 a part could not be compared")]
 pub struct DiffArgs {
-    /// The first state; `-` is standard input.
+    /// First state: FILE, FILE@SNAPSHOT, or `-` for standard input.
     #[arg(value_name = "BEFORE", required_unless_present = "learn", requires = "after")]
     pub before: Option<PathBuf>,
-    /// The second state; one of the two may be standard input.
+    /// Second state; only one of the two can be standard input.
     #[arg(value_name = "AFTER")]
     pub after: Option<PathBuf>,
     /// Only sections whose name, or vmsd name, matches; also `configuration`, `commands`, `ram`, `stream`. May be given
     /// several times.
     #[arg(short, long, value_name = "GLOB")]
     pub device: Vec<String>,
-    /// Compare guest memory too, page by page, and the commands beside it.
+    /// Compare guest memory too, page by page, and the commands.
     ///
-    /// Each state is read once, and some 20 bytes are kept for each page. A state with XBZRLE pages is read twice, which standard
-    /// input cannot be. What other live sections hold (disks, dirty bitmaps, the hash table of pseries, the storage
-    /// attributes of s390x) is not compared.
+    /// Each state is read once, keeping some 20 bytes per page. A state with XBZRLE pages is read twice, which is impossible for
+    /// standard input. Other live sections (disks, dirty bitmaps, the hash table of pseries, the storage attributes of
+    /// s390x) are not compared.
     #[arg(short, long)]
     pub memory: bool,
-    /// Two or more states of the same machine between which nothing happened that matters: what differs among them is noise
-    /// and is accepted. Stands behind BEFORE and AFTER.
+    /// Two or more states of an idle machine. Differences between them are treated as noise and ignored. Must come after
+    /// BEFORE and AFTER.
     ///
-    /// Fields are accepted whole, buffers by words of four bytes, arrays by the range of elements seen, lists whole when their
-    /// length varies. A baseline does not catch what happened to be the same in all of these states, nor noise in a device that
-    /// they do not have; and it hides a real change of what it covers. More states make it better.
+    /// Fields are ignored as a whole, buffers in words of four bytes, arrays in the range of elements seen, lists as a whole if
+    /// their length varies. A baseline misses noise that did not show in these states, or in devices that they do not have. It
+    /// also hides real changes in the fields it covers. More states make it better.
     #[arg(long, value_name = "STATE", num_args = 2..)]
     pub learn: Vec<PathBuf>,
-    /// Write what was learned as accepted differences, for --accepted.
+    /// Write the learned noise to a file for --accepted.
     #[arg(long, alias = "save-mask", value_name = "FILE", requires = "learn")]
     pub save_baseline: Option<PathBuf>,
     /// Show progress of --memory: a bar on a terminal, JSON lines, or nothing.
@@ -116,10 +118,10 @@ pub fn run(a: &DiffArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
 
 fn nothing_matches(image: &SaveImage) -> Failure {
     let names = list(image.walk().sections.iter().map(|s| &s.header.idstr));
-    Failure::Usage(format!("nothing matches; the sections are: {names}"))
+    Failure::Usage(format!("no section matches; the sections are: {names}"))
 }
 
-/// Compares the states that are to be learned from; tells too whether all of each could be read.
+/// Compares the states to learn from; also returns whether all of them could be read completely.
 fn baseline(a: &DiffArgs, options: &Options) -> Result<(Accepted, bool), Failure> {
     let states =
         a.learn.iter().map(|f| state(a, f, &Progress::start(ProgressHow::None))).collect::<Result<Vec<_>, _>>()?;
@@ -196,21 +198,21 @@ fn state(a: &DiffArgs, file: &Path, progress: &Progress) -> Result<State, Failur
     let image = walk(&mut pages).map_err(named)?;
     if pages.is_incomplete() && name != "-" {
         let kept = super::extract::temporary(a.source.tmpdir.as_deref())
-            .map_err(|e| Error::io("cannot make a temporary file", e))?;
+            .map_err(|e| Error::io("cannot create a temporary file", e))?;
         pages = pages.again(kept);
         walk(&mut pages)?;
     }
     Ok(State { name, image, pages: Some(pages) })
 }
 
-/// Says what makes the comparison of a state weaker than it could be.
+/// Warns about anything that makes the comparison of a state incomplete.
 fn warn(s: &State) {
     let warn = |what: &str| say(Role::Name, "warning", &format!("{}: {what}", s.name));
     for d in s.image.walk().found.list().iter().filter(|d| d.level == Level::Warning) {
         warn(&open::described(d));
     }
     if s.image.schema().is_none() && s.image.device_sections().next().is_some() {
-        warn("the stream has no description: its device sections are compared as bytes. Lend one with --schema");
+        warn("the stream has no description: its device sections are compared as bytes; supply one with --schema");
     }
     s.image.container().remarks().iter().for_each(|r| warn(r));
 }

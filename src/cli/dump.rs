@@ -67,8 +67,8 @@ fn state(image: &SaveImage, pages: Option<&Pages>, out: &mut dyn Write) -> Resul
 fn description(image: &SaveImage, out: &mut dyn Write) -> Result<(), Failure> {
     match image.description()? {
         Some(d) => Ok(render::pretty(out, &d)?),
-        None => Err(Error::new(ErrorKind::SchemaMissing, "the stream has no description (JSON behind its end)")
-            .hint("machine types before 2.3, -machine suppress-vmdesc=on, Xen and postcopy leave it out")
+        None => Err(Error::new(ErrorKind::SchemaMissing, "the stream has no description (the JSON after its end)")
+            .hint("machine types before 2.3, -machine suppress-vmdesc=on, Xen and postcopy omit it")
             .into()),
     }
 }

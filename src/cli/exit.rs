@@ -7,7 +7,7 @@ pub use super::say::{error, say};
 use crate::error::Error;
 use crate::render::tree::Role;
 
-/// What the exit status says.
+/// The exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The answer is complete: 0.
@@ -52,13 +52,13 @@ impl From<Outcome> for ExitCode {
 /// Why a command could not do its work.
 #[derive(Debug)]
 pub enum Failure {
-    /// The library's word.
+    /// An error from the library.
     Library(Error),
     /// Output could not be written.
     Output(io::Error),
-    /// A part of the work failed, and the rest is of use.
+    /// A part of the work failed; the rest can be used.
     Partial(Box<Failure>),
-    /// The arguments make no sense together.
+    /// A wrong combination of arguments.
     Usage(String),
 }
 
@@ -85,7 +85,7 @@ impl Failure {
         matches!(self, Self::Output(_))
     }
 
-    /// Tells whether the reader of our output has gone, which is no failure.
+    /// Returns whether the reader of our output has closed it, which is not a failure.
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe)
     }

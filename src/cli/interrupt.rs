@@ -21,21 +21,21 @@ const ENDS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 static UNFINISHED: OnceLock<Unfinished> = OnceLock::new();
 
-/// Lets a write beyond `ulimit -f` fail as any other write does; the signal would end the process without a word.
+/// Creates a write beyond `ulimit -f` fail as any other write does. Otherwise the signal would end the process without a message.
 pub fn report_file_size_limit() {
     let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }
 
-/// Makes memory that the system refuses an error like others. What the input asks for is charged to a budget and reserved
-/// with care; for all else the standard library says how much was refused, and aborts.
+/// Turns memory that the system refuses into an error with its own exit status. Memory for the input is charged to a budget and
+/// reserved fallibly. For all other memory the standard library prints the refused size, and aborts.
 pub fn report_refused_memory() {
     let partial = Outcome::Partial.status();
     let _ = flag::register_conditional_shutdown(SIGABRT, partial.into(), Arc::new(AtomicBool::new(true)));
 }
 
-/// Returns the list of unfinished files, and sees to it that SIGINT, SIGTERM and SIGHUP remove them.
+/// Returns the list of unfinished files. SIGINT, SIGTERM and SIGHUP remove them.
 ///
-/// Where no thread can be started, the signals end the process at once, as they do without this.
+/// If no thread can be started, the signals end the process at once, as they do by default.
 pub fn unfinished() -> Unfinished {
     let list = UNFINISHED.get_or_init(|| {
         let list = Unfinished::default();
@@ -51,7 +51,7 @@ pub fn unfinished() -> Unfinished {
     list.clone()
 }
 
-/// Waits for a signal, and ends the process. Says when it begins to wait.
+/// Waits for a signal, and ends the process. Sends a message when it begins to wait.
 fn wait(list: &Unfinished, ready: SyncSender<()>) {
     let wanted: Vec<i32> = ENDS.into_iter().filter(|s| !is_ignored(*s)).collect();
     let second = Arc::new(AtomicBool::new(false));
@@ -80,7 +80,7 @@ fn wait(list: &Unfinished, ready: SyncSender<()>) {
     std::process::exit(128 + signal);
 }
 
-/// Tells whether the process was started with a signal ignored, as `nohup` and shells do: then it stays ignored.
+/// Returns whether the process was started with a signal ignored, as `nohup` and shells do. It stays ignored then.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:")).map(str::trim);

@@ -36,7 +36,7 @@ impl Pages {
         let kept: RefCell<Option<(File, Plan)>> = RefCell::new(None);
         let keep = &kept;
         let planner = Box::new(move |list: &BlockList<'_>| {
-            let failed = |e| Error::io("cannot make a temporary file", e);
+            let failed = |e| Error::io("cannot create a temporary file", e);
             // one file for all blocks: a process may open fewer files than a stream may list blocks
             let plan = Plan::joined(list.blocks);
             let file = super::extract::temporary(source.tmpdir.as_deref()).map_err(failed)?;

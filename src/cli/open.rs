@@ -119,7 +119,7 @@ pub fn write_file(
     Ok(())
 }
 
-/// Returns why the input of an image was not read to its end, when the system is the reason: then no comparison is a verdict.
+/// Returns the system's error that kept the input from being read to its end, if there was one; no comparison is valid then.
 pub fn unread(image: &SaveImage) -> Option<Error> {
     let stopped = image.walk().stopped.as_ref().filter(|e| e.kind() == ErrorKind::Io).map(ToString::to_string);
     stopped.or_else(|| image.container().source.trouble()).map(|why| Error::new(ErrorKind::Io, why))
@@ -148,11 +148,11 @@ fn external_schema(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Error> {
     let image = image(file, OpenOptions::new()).map_err(|e| e.within(shown.to_string()))?;
     match &image.walk().description {
         Some(d) => Ok(Some(Arc::new(d.schema.clone()))),
-        None => Err(Error::new(ErrorKind::SchemaMissing, format!("{shown} has no description to lend"))),
+        None => Err(Error::new(ErrorKind::SchemaMissing, format!("{shown} has no description"))),
     }
 }
 
-/// Says on standard error what is missing from an answer about the whole state, and returns what the exit status is.
+/// Prints to standard error what is missing from an answer about the whole state, and returns the exit status.
 pub fn verdict(image: &SaveImage, problems: &[String]) -> Outcome {
     let walk = image.walk();
     let mut partial = false;
@@ -176,7 +176,7 @@ pub fn verdict(image: &SaveImage, problems: &[String]) -> Outcome {
             Role::Name,
             "warning",
             &format!(
-                "the stream has no description: {n} device sections are shown as bytes. Lend one with --schema: a stream of the same machine and QEMU version"
+                "the stream has no description, so {n} device sections are shown as bytes; use --schema with a stream from the same machine type and QEMU version"
             ),
         );
     }
@@ -184,7 +184,7 @@ pub fn verdict(image: &SaveImage, problems: &[String]) -> Outcome {
         partial = true;
         exit::error(e);
         if e.kind() == ErrorKind::Truncated {
-            say(Role::Name, "note", "the stream is cut; what is shown stands before the cut");
+            say(Role::Name, "note", "the stream is truncated; only data before the truncation is shown");
         }
     }
     for r in image.container().remarks() {

@@ -54,7 +54,7 @@ impl Progress {
         Container { source, ..c }
     }
 
-    /// Stops, and waits for the last word.
+    /// Stops, and waits for the last line.
     pub fn finish(self) {
         self.shared.done.store(true, Ordering::Relaxed);
         if let Some(t) = self.thread {
@@ -64,7 +64,7 @@ impl Progress {
     }
 }
 
-/// Starts the thread that shows progress; where none can be started, nothing is shown.
+/// Starts the thread that shows progress. If none can be started, no progress is shown.
 fn start(show: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>> {
     std::thread::Builder::new().name("progress".to_owned()).spawn(show).ok()
 }

@@ -9,14 +9,14 @@ use clap::{Args as ClapArgs, ValueEnum};
 use toml::value::{Date, Datetime};
 
 use super::exit::{Failure, Outcome, say};
-use super::{open, style};
+use super::{open, style, width};
 use crate::error::{Error, ErrorKind};
 use crate::findings::Report;
 use crate::findings::accepted::{self, Accepted, Conditions, Version};
 use crate::render;
 use crate::render::report::json::ReportDocument;
 use crate::render::report::sarif::Sarif;
-use crate::render::report::{github, junit, markdown, text};
+use crate::render::report::{github, junit, markdown, side_by_side, stat, text};
 use crate::render::tree::{Paint, Role};
 use crate::text::shown;
 
@@ -29,19 +29,23 @@ pub enum ReportFormat {
     /// For people.
     #[default]
     Text,
-    /// One JSON document (schemas/output/report.schema.json).
+    /// One JSON document (savevm-analyze schema report).
     Json,
-    /// XML as CI servers take it for the results of tests: a case for each section.
+    /// JUnit XML for CI servers, one test case per section.
     Junit,
     /// SARIF 2.1.0, for code scanning.
     Sarif,
-    /// A table for a comment on a merge request, or the summary of a job.
+    /// Table for a merge request comment or a job summary.
     Markdown,
-    /// Workflow commands of GitHub Actions, which make annotations of them.
+    /// GitHub Actions workflow commands, shown as annotations.
     Github,
+    /// Number of differences per section.
+    Stat,
+    /// Field, first and second state in columns; needs a width of 100 columns.
+    SideBySide,
 }
 
-/// What `diff` and `compat` take alike.
+/// Arguments of both `diff` and `compat`.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct ReportArgs {
     /// How to print.
@@ -50,41 +54,55 @@ pub struct ReportArgs {
     /// The same as --format json.
     #[arg(long, conflicts_with = "format", help_heading = "Report")]
     pub json: bool,
-    /// Write the report to a file; standard output gets it as text.
+    /// The same as --format stat.
+    #[arg(long, conflicts_with_all = ["format", "json"], help_heading = "Report")]
+    pub stat: bool,
+    /// The same as --format side-by-side.
+    #[arg(long, conflicts_with_all = ["format", "json", "stat"], help_heading = "Report")]
+    pub side_by_side: bool,
+    /// Print nothing but errors; the exit status is the answer.
+    #[arg(short, long, conflicts_with_all = ["format", "json", "stat", "side_by_side"], help_heading = "Report")]
+    pub quiet: bool,
+    /// Write the report to a file, and print it as text.
     #[arg(short, long, value_name = "FILE", help_heading = "Report")]
     pub output: Option<PathBuf>,
-    /// Pass over differences of sections or fields that match, such as 'cpu' or '*/virtio-net > vdev*'. May be given several times.
+    /// Ignore differences in sections or fields that match, such as 'cpu' or '*/virtio-net > vdev*'. Can be repeated.
     #[arg(long, value_name = "PATTERN", help_heading = "Report")]
     pub ignore: Vec<String>,
-    /// A file of differences that are known and explained (docs/ci.md). May be given several times.
+    /// File of known differences with their reasons (docs/ci.md). Can be repeated.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub accepted: Vec<PathBuf>,
-    /// Write what counts now as such a file, with those entries of --accepted that still hold.
+    /// Write the current differences to such a file, with the entries of --accepted that still apply.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub write_accepted: Option<PathBuf>,
-    /// An entry of --accepted that matches nothing is a difference.
+    /// Treat an entry of --accepted that matches nothing as a difference.
     #[arg(long, requires = "accepted", help_heading = "Report")]
     pub strict_accepted: bool,
-    /// The version of QEMU that wrote the first input, for entries of --accepted that depend on it.
+    /// QEMU version that wrote the first input, for entries of --accepted that depend on it.
     #[arg(long, value_name = "VERSION", help_heading = "Report")]
     pub from_version: Option<Version>,
-    /// The version of QEMU that wrote, or is to load, the second input.
+    /// QEMU version that wrote the second input, or that loads the first one.
     #[arg(long, value_name = "VERSION", help_heading = "Report")]
     pub to_version: Option<Version>,
-    /// Overwrite files that exist.
+    /// Overwrite existing files.
     #[arg(long, help_heading = "Report")]
     pub force: bool,
 }
 
 impl ReportArgs {
     fn format(&self) -> ReportFormat {
-        if self.json { ReportFormat::Json } else { self.format }
+        match (self.json, self.stat, self.side_by_side) {
+            (true, ..) => ReportFormat::Json,
+            (_, true, _) => ReportFormat::Stat,
+            (.., true) => ReportFormat::SideBySide,
+            _ => self.format,
+        }
     }
 
-    /// Finds out what is wrong with the arguments before any work is done.
+    /// Checks the arguments before any work is done.
     ///
     /// # Errors
-    /// When a file of accepted differences cannot be used, or a file that is to be written is there.
+    /// Fails when a file of accepted differences cannot be used, or an output file already exists.
     pub fn check(&self) -> Result<(), Failure> {
         self.entries()?;
         let exists = |p: &&PathBuf| !self.force && p.symlink_metadata().is_ok();
@@ -98,7 +116,7 @@ impl ReportArgs {
         Ok(())
     }
 
-    /// Tells whether a file is one of those with accepted differences.
+    /// Returns whether a file is one of those with accepted differences.
     fn is_accepted(&self, path: &Path) -> bool {
         let same = |p: &PathBuf| {
             p == path || fs::canonicalize(p).ok().zip(fs::canonicalize(path).ok()).is_some_and(|(a, b)| a == b)
@@ -122,7 +140,7 @@ impl ReportArgs {
     }
 }
 
-/// Sets aside what is ignored and accepted, prints the report, and returns the exit status: 1 when a difference counts, 3 when a
+/// Removes ignored and accepted differences, prints the report, and returns the exit status: 1 if a difference remains, 3 if a
 /// part could not be compared, else 0.
 pub fn finish(mut report: Report, args: &ReportArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     args.check()?;
@@ -138,6 +156,7 @@ pub fn finish(mut report: Report, args: &ReportArgs, out: &mut dyn Write) -> Res
         open::write_new(file, args.force || args.is_accepted(file), &mut |w| Ok(w.write_all(text.as_bytes())?))?;
     }
     match &args.output {
+        None if args.quiet => {}
         None => print(&report, args.format(), out, &style::paint)?,
         Some(file) => {
             let bare = |_: Role, text: &str| text.to_owned();
@@ -167,6 +186,15 @@ fn print(r: &Report, format: ReportFormat, out: &mut dyn Write, paint: Paint<'_>
         ReportFormat::Sarif => render::pretty(out, &Sarif::new(r))?,
         ReportFormat::Markdown => markdown::print(out, r)?,
         ReportFormat::Github => github::print(out, r)?,
+        ReportFormat::Stat => stat::print(out, r, width::columns(None))?,
+        ReportFormat::SideBySide => match width::columns(None) {
+            narrow if narrow < side_by_side::NARROWEST => {
+                let needs = side_by_side::NARROWEST;
+                say(Role::Name, "note", &format!("--side-by-side needs {needs} columns, found {narrow}"));
+                text::print(out, r, paint)?;
+            }
+            columns => side_by_side::print(out, r, columns, paint)?,
+        },
     }
     Ok(())
 }

@@ -22,12 +22,13 @@ use super::unwrap::UnwrapArgs;
 const EXAMPLES: &str = "\
 Examples:
   savevm-analyze -f vm.mig                    what analyze-migration.py prints
-  savevm-analyze info vm.mig                  what is in the file
+  savevm-analyze info vm.mig                  machine, memory, CPUs
   savevm-analyze diff before.mig after.mig    what changed
-  savevm-analyze check vm.mig                 is every byte accounted for
+  savevm-analyze check vm.mig                 is the file complete and sound
 
 Exit status:
-  0 complete   1 the answer is no   2 nothing usable   3 partial, see the errors";
+  0 success   1 check failed or differences found   2 usage or input error
+  3 partial result, see the errors";
 
 const USAGE: &str = "\
 savevm-analyze [OPTIONS] [FILE]
@@ -47,11 +48,11 @@ pub struct Args {
 }
 
 impl Args {
-    /// Parses the command line. The flags of analyze-migration.py do not go with a subcommand; those that are for all
-    /// commands do, before it or behind it, which is why clap's own `args_conflicts_with_subcommands` is of no use.
+    /// Parses the command line. The flags of analyze-migration.py cannot be combined with a subcommand. Global flags can, before
+    /// or after it, which is why clap's own `args_conflicts_with_subcommands` cannot be used.
     ///
     /// # Errors
-    /// What clap says, help and version included.
+    /// Those of clap, help and version included.
     pub fn parse_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let matches = Self::command().try_get_matches_from(line)?;
         if let Some(command) = matches.subcommand_name() {
@@ -59,7 +60,7 @@ impl Args {
             flags.build();
             let given = |a: &&clap::Arg| matches.value_source(a.get_id().as_str()) == Some(ValueSource::CommandLine);
             if let Some(flag) = flags.get_arguments().find(given) {
-                let what = format!("{flag} does not go with the command {command}");
+                let what = format!("{flag} cannot be combined with the command {command}");
                 return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, what));
             }
         }
@@ -67,7 +68,7 @@ impl Args {
     }
 }
 
-/// Finds out whether the first word is a command that was not typed right: the word, and the command.
+/// Returns the first word of the command line and the command that it resembles, if it is no command and no file.
 pub fn mistyped(line: impl IntoIterator<Item = OsString>) -> Option<(String, String)> {
     let word = line.into_iter().nth(1)?.into_string().ok()?;
     if word.starts_with('-') || std::path::Path::new(&word).symlink_metadata().is_ok() || word.contains(['.', '/', '@'])
@@ -83,19 +84,19 @@ pub fn mistyped(line: impl IntoIterator<Item = OsString>) -> Option<(String, Str
     Some((word, near.to_owned()))
 }
 
-/// The flags of analyze-migration.py, and what goes with them.
+/// The flags of analyze-migration.py, and their options.
 #[derive(Debug, Default, ClapArgs)]
 pub struct DumpArgs {
-    /// The saved state; `-` is standard input.
+    /// Saved state: FILE, FILE@SNAPSHOT, or `-` for standard input.
     #[arg(value_name = "FILE", conflicts_with = "file")]
     pub path: Option<PathBuf>,
-    /// The saved state; `-` is standard input.
+    /// Saved state: FILE, FILE@SNAPSHOT, or `-` for standard input.
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// What to print.
     #[arg(short, long, value_enum, default_value_t, value_name = "WHAT")]
     pub dump: DumpWhat,
-    /// Print the contents of memory too.
+    /// Print guest memory too.
     #[arg(short, long)]
     pub memory: bool,
     /// Write desc.json, state.json and one file per RAM block into a directory.
@@ -104,19 +105,19 @@ pub struct DumpArgs {
     /// Write one sparse file per RAM block into a directory.
     #[arg(long)]
     pub extract_ram: bool,
-    /// Only this RAM block. May be given several times.
-    #[arg(long, value_name = "NAME", requires = "extract_ram")]
+    /// Only this RAM block. Can be repeated.
+    #[arg(long, value_name = "NAME", requires = "extract_ram", hide_short_help = true)]
     pub block: Vec<String>,
-    /// Where --extract and --extract-ram write to; `-` for one block to standard output.
+    /// Directory for --extract and --extract-ram, or `-` for one block to standard output.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub output: PathBuf,
-    /// Write the state of the devices to a file in the same pass.
-    #[arg(long, value_name = "FILE", requires = "extract_ram")]
+    /// Write the device state to a file in the same pass.
+    #[arg(long, value_name = "FILE", requires = "extract_ram", hide_short_help = true)]
     pub also_state: Option<PathBuf>,
-    /// Overwrite files that exist.
+    /// Overwrite existing files.
     #[arg(long)]
     pub force: bool,
-    /// Do not wait until the files are on the disk.
+    /// Do not wait until the files are on disk.
     #[arg(long, hide_short_help = true)]
     pub no_sync: bool,
     #[command(flatten)]
@@ -136,25 +137,25 @@ pub enum DumpWhat {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what is in a saved state: machine, sections, memory blocks.
+    /// Show what is in a saved state: machine, memory, CPUs, completeness.
     Info(InfoArgs),
-    /// Print the typed tree of the devices.
+    /// Print the state of the devices as a typed tree.
     State(StateArgs),
-    /// Show the processors: registers by name, flags spelt out, interrupt controllers, clocks.
+    /// Show CPU registers by name, interrupt controllers and clocks.
     Cpu(CpuArgs),
-    /// List the PCI devices: what they are, and what the guest made of them.
+    /// List PCI devices with their BARs, bridges and capabilities.
     Pci(PciArgs),
-    /// Show the virtio devices: status, features, configuration, queues.
+    /// Show virtio devices: status, features, configuration, queues.
     Virtio(VirtioArgs),
-    /// Verify every structural rule, and that every byte is accounted for.
+    /// Verify that a state is complete, well-formed and can be decoded.
     Check(CheckArgs),
-    /// Write guest memory in a format that other tools read.
+    /// Write guest memory to files that other tools read.
     Extract(ExtractArgs),
-    /// Compare two states: what changed, field by field.
+    /// Compare two states field by field.
     Diff(Box<DiffArgs>),
-    /// Tell whether a target loads what was saved.
+    /// Predict whether another QEMU can load a saved state.
     Compat(CompatArgs),
-    /// Write the bare migration stream of a libvirt save image, a snapshot or a compressed file.
+    /// Write the bare migration stream of a save image, snapshot or compressed file.
     Unwrap(UnwrapArgs),
     /// Print a script that completes command lines in a shell.
     Completions(CompletionsArgs),

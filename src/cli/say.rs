@@ -1,7 +1,7 @@
 //! The only code that writes to standard error and opens standard output.
 //!
-//! A message that cannot be written is lost, and changes nothing else: the exit status says what became of the work. Output
-//! that cannot be written is an error.
+//! A message that cannot be written is lost, and has no other effect: the exit status gives the result. Output that cannot be
+//! written is an error.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -65,12 +65,12 @@ pub fn output() -> impl Write {
     io::BufWriter::with_capacity(128 << 10, stdout().lock())
 }
 
-/// Tells whether standard output is a terminal.
+/// Returns whether standard output is a terminal.
 pub fn stdout_is_terminal() -> bool {
     stdout().is_terminal()
 }
 
-/// Tells whether standard error is a terminal.
+/// Returns whether standard error is a terminal.
 pub fn stderr_is_terminal() -> bool {
     stderr().is_terminal()
 }

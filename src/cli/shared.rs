@@ -11,20 +11,26 @@ use crate::container::Settings;
 /// How an input is opened.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct SourceArgs {
-    /// A description for a stream that has none: another stream of the same machine, or its `--dump desc`.
+    /// Description for a stream without one: a stream of the same machine, or its `--dump desc`.
+    ///
+    /// The other stream must come from the same machine type and QEMU version.
     #[arg(long, value_name = "FILE")]
     pub schema: Option<PathBuf>,
-    /// The snapshot of a qcow2 image; not needed when only one has a state.
+    /// Snapshot of a qcow2 image, as in FILE@NAME.
+    ///
+    /// Not needed when only one snapshot has machine state.
     #[arg(long, value_name = "NAME|ID")]
     pub snapshot: Option<String>,
-    /// Where the stream begins in the file, as in QEMU's `migrate file:PATH,offset=N`.
+    /// Offset of the stream in the file.
+    ///
+    /// As in QEMU's `migrate file:PATH,offset=N`.
     #[arg(long, value_name = "N", value_parser = number)]
     pub offset: Option<u64>,
-    /// Where temporary files go, where there is no way without them.
-    #[arg(long, value_name = "DIR")]
+    /// Directory for temporary files (used only when needed).
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
     pub tmpdir: Option<PathBuf>,
-    /// Memory that the input may make the program use, such as 512M or 4G. Without it: 96 MiB and the size of the
-    /// input, at most half of what is available.
+    /// Limit on the memory that the input may use, such as 512M or 4G. Default: 96 MiB plus the size of the input, at
+    /// most half of the available memory.
     #[arg(long, value_name = "SIZE", value_parser = bytes, hide_short_help = true)]
     pub max_memory: Option<u64>,
     /// Shared by all inputs of the command.
@@ -33,7 +39,7 @@ pub struct SourceArgs {
 }
 
 impl SourceArgs {
-    /// Returns what the library needs to know of it.
+    /// Returns the settings for the library.
     pub fn settings(&self) -> Settings {
         let budget = self.budget.get_or_init(|| self.max_memory.map_or_else(Budget::default, Budget::of));
         Settings {
@@ -48,7 +54,7 @@ impl SourceArgs {
 /// The input of a subcommand.
 #[derive(Debug, ClapArgs)]
 pub struct InputArgs {
-    /// The saved state; `-` is standard input.
+    /// Saved state: FILE, FILE@SNAPSHOT, or `-` for standard input.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]
@@ -58,10 +64,10 @@ pub struct InputArgs {
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProgressHow {
-    /// A bar, when standard error is a terminal.
+    /// A bar if standard error is a terminal.
     #[default]
     Auto,
-    /// A line of JSON a second on standard error.
+    /// One line of JSON per second on standard error.
     Json,
     /// None.
     None,

@@ -22,7 +22,7 @@ pub enum StateFormat {
     /// An indented tree for people.
     #[default]
     Tree,
-    /// One JSON document (schemas/output/state.schema.json).
+    /// One JSON document (savevm-analyze schema state).
     Json,
     /// One JSON object per device, or per field with --field, and line.
     Jsonl,
@@ -39,13 +39,13 @@ Examples:
 pub struct StateArgs {
     #[command(flatten)]
     pub input: InputArgs,
-    /// Only devices whose section name, or vmsd name, matches; `*` and `?` are wildcards. May be given several times.
+    /// Only devices that match by section name or vmsd name, such as cpu, 'cpu (1)' or '*/virtio-net'. Can be repeated.
     #[arg(short, long, value_name = "GLOB")]
     pub device: Vec<String>,
-    /// Only fields whose path matches, such as `env.regs[3]` or `parent_obj.config*`. May be given several times.
+    /// Only fields whose path matches, such as `env.regs[3]` or `parent_obj.config*`. Can be repeated.
     #[arg(long, value_name = "PATH")]
     pub field: Vec<String>,
-    /// Print where each value stands in the stream.
+    /// Print the stream offset of each value.
     #[arg(long)]
     pub offsets: bool,
     /// Print long arrays and buffers in full.
@@ -103,7 +103,7 @@ pub fn run(a: &StateArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     }
 }
 
-/// The fields there are, for those who ask for another.
+/// The existing fields, for the error about a missing one.
 #[derive(Default)]
 struct Missing {
     /// The first device that was looked at, and the names of its fields.
@@ -112,7 +112,7 @@ struct Missing {
 }
 
 impl Missing {
-    /// Paths that are kept to find one that is like the wanted one.
+    /// Paths that are kept to find one similar to the wanted one.
     const MOST: usize = 2_000;
 
     fn offer(&mut self, root: &Node, idstr: &Name, instance: u32) {
@@ -224,7 +224,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// Prints what is wanted of a device and returns how many things that were.
+    /// Prints the requested part of a device, and returns how many nodes that were.
     fn device(&mut self, root: &Node, idstr: &Name, instance: u32) -> Result<usize, Failure> {
         let label = format!("{idstr} ({instance})");
         if self.fields.is_empty() {
@@ -251,7 +251,7 @@ impl<'a> Printer<'a> {
         result.map(|()| hits)
     }
 
-    /// Prints a field that was asked for; the first of a device behind the device's name.
+    /// Prints a requested field; the first one of a device follows the device's name.
     fn hit(&mut self, node: &Node, path: &str, label: Option<&str>, device: (&Name, u32)) -> Result<(), Failure> {
         if self.format != StateFormat::Tree {
             return self.json(node, Some(path), device.0, device.1);

@@ -48,7 +48,7 @@ pub struct ManArgs {
     /// Write a page for each command into a directory that exists, in place of printing the main page.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Overwrite files that exist.
+    /// Overwrite existing files.
     #[arg(long, requires = "dir")]
     pub force: bool,
 }

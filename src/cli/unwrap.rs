@@ -25,7 +25,7 @@ Examples:
   savevm-analyze unwrap disk.qcow2@before -o vm.mig  the stream of a snapshot
   savevm-analyze unwrap vm.save -o - | qemu-system-x86_64 ... -incoming exec:cat
 
-Bytes after the stream are left out. Only the owner may read what is written.")]
+Bytes after the stream are left out. Only its owner can read the file.")]
 pub struct UnwrapArgs {
     #[command(flatten)]
     pub input: InputArgs,
@@ -38,7 +38,7 @@ pub struct UnwrapArgs {
     /// Overwrite a file that exists.
     #[arg(long)]
     pub force: bool,
-    /// Do not wait until the file is on the disk.
+    /// Do not wait until the file is on disk.
     #[arg(long)]
     pub no_sync: bool,
 }
@@ -47,7 +47,7 @@ pub struct UnwrapArgs {
 pub fn run(a: &UnwrapArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let to_stdout = a.output.as_os_str() == "-";
     if to_stdout && say::stdout_is_terminal() {
-        return Err(Failure::Usage("a stream on a terminal is of no use: redirect standard output".to_owned()));
+        return Err(Failure::Usage("refusing to write a stream to a terminal; redirect standard output".to_owned()));
     }
     let rules = FileRules { force: a.force, private: true, no_sync: a.no_sync, unfinished: interrupt::unfinished() };
     let mut files = ImageFiles::new(rules);

@@ -82,7 +82,7 @@ impl<'a> Aligner<'a> {
         let even = wrong.len() > 1 && sum(|m| m.saved) == sum(|m| m.target);
         for m in wrong {
             if even {
-                let what = "the fields are cut otherwise, and are as many bytes together";
+                let what = "different fields, same total size";
                 self.add(&rules::FIELD_NAME, Severity::Harmless, &m.path, what, m.sides);
             } else {
                 self.add(&rules::LAYOUT, m.severity, &m.path, &m.message, m.sides);
@@ -139,7 +139,9 @@ impl<'a> Aligner<'a> {
             return false;
         }
         if let Some(oldest) = target.minimum.filter(|m| v < *m) {
-            let what = format!("the stream has version {v}, the target reads none older than {oldest}");
+            let what = format!(
+                "the stream has version {v}, the target requires version {oldest} or later (minimum_version_id)"
+            );
             let range =
                 if oldest == newest { format!("version {newest}") } else { format!("versions {oldest} to {newest}") };
             self.add(&rules::VERSION_OLD, Severity::Breaks, path, &what, sides(range));

@@ -118,7 +118,7 @@ impl Dump {
     }
 }
 
-/// Tells whether a fault is that the text ends.
+/// Returns whether a fault is that the text ends.
 fn is_cut(text: &[u8], fault: Fault) -> bool {
     fault.at >= text.trim_ascii_end().len()
 }

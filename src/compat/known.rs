@@ -34,7 +34,7 @@ pub fn is_old(name: &str) -> bool {
 /// slots for memory, errors of PCI Express, interrupts of devices.
 static ARRAYS: &[&str] = &["PCIE_AER_ERROR", "memory hotplug device state", "spapr_pci/msi"];
 
-/// Tells whether a structure is known as the element of an array that may be empty.
+/// Returns whether a structure is known as the element of an array that may be empty.
 pub fn is_array(vmsd: &Name) -> bool {
     ARRAYS.contains(&vmsd.exact())
 }

@@ -107,7 +107,7 @@ impl Layout {
         Ok(name.map(|name| Self { name, ..out }))
     }
 
-    /// Tells whether any field says how many elements it has.
+    /// Returns whether any field says how many elements it has.
     #[must_use]
     pub fn has_counts(&self) -> bool {
         let inside = |s: &Slot| s.count.is_some() || s.inner.iter().any(Self::has_counts);
@@ -259,7 +259,7 @@ impl Slot {
         self.ty.as_ref().and_then(FieldType::layout)
     }
 
-    /// Tells whether the bytes on the wire follow from the run-time state, or from a reader of the device's own.
+    /// Returns whether the bytes on the wire follow from the run-time state, or from a reader of the device's own.
     #[must_use]
     pub fn is_variable(&self) -> bool {
         use TypeLayout::{Bitmap, CountedText, Custom, List, PointerMarker, Struct, Tree};
@@ -277,13 +277,13 @@ impl Slot {
         self.ty.is_none() && self.count.is_none()
     }
 
-    /// Tells whether a field of a stream is padding, whose length never follows from the state.
+    /// Returns whether a field of a stream is padding, whose length never follows from the state.
     #[must_use]
     pub fn is_padding(&self) -> bool {
         self.ty.as_ref().is_some_and(|t| t.exact() == "unused_buffer")
     }
 
-    /// Tells whether a field of a stream has the size in memory that a dump gives: plain integers do, a timer is a pointer
+    /// Returns whether a field of a stream has the size in memory that a dump gives: plain integers do, a timer is a pointer
     /// there, and a buffer may be one.
     #[must_use]
     pub fn has_plain_size(&self) -> bool {
@@ -294,7 +294,7 @@ impl Slot {
         }
     }
 
-    /// Tells whether a field of a stream is of a type with a reader of its own, such as `int32_as_uint16`.
+    /// Returns whether a field of a stream is of a type with a reader of its own, such as `int32_as_uint16`.
     #[must_use]
     pub fn is_special(&self) -> bool {
         let Some(ty) = &self.ty else { return false };

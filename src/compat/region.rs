@@ -106,7 +106,7 @@ impl Aligner<'_> {
     }
 }
 
-/// Tells whether renamed fields answer to each other one by one.
+/// Returns whether renamed fields answer to each other one by one.
 fn alike(saved: &[&Slot], target: &[&Slot]) -> bool {
     let same = |s: &Slot, t: &Slot| match (s.inner.first(), t.inner.first()) {
         (Some(a), Some(b)) => a.name == b.name,
@@ -125,7 +125,7 @@ fn named(slots: &[&Slot]) -> Option<String> {
     (!all.is_empty()).then(|| all.join(", "))
 }
 
-/// Tells whether a number is the sum of some of the parts; an unknown part may have any size.
+/// Returns whether a number is the sum of some of the parts; an unknown part may have any size.
 fn is_sum_of(number: u64, parts: &[Option<u64>]) -> bool {
     if parts.iter().any(Option::is_none) {
         return true;

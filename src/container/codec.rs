@@ -271,7 +271,8 @@ mod without_codecs {
 
     #[test]
     fn a_codec_that_was_left_out_is_named() {
-        let e = crate::SaveImage::from_bytes(b"\x28\xb5\x2f\xfd0123456789".to_vec()).err().unwrap();
+        let packed = b"\x28\xb5\x2f\xfd0123456789".to_vec();
+        let e = crate::container::from_bytes(packed, &crate::container::Settings::default()).err().unwrap();
         assert_eq!(e.kind(), ErrorKind::Unsupported);
         assert_eq!(e.message(), "this build cannot unpack zstd: it lacks the feature `zstd`");
     }

@@ -209,7 +209,8 @@ mod tests {
             (b"PAGEDUMP", "Windows crash dump"),
         ] {
             let e = must_be_stream(head).unwrap_err();
-            assert_eq!(e.message(), format!("expected a migration stream, found {name}"));
+            let said = e.message();
+            assert!(said.starts_with("expected a migration stream, found a") && said.ends_with(name), "{said}");
             assert!(e.hint_text().is_some_and(|h| h.starts_with("read it with ")), "{name}");
         }
         // what is not at the beginning

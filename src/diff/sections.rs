@@ -15,7 +15,7 @@ use crate::limits::{MAX_DIAGNOSTICS, MAX_DIFFERENCES};
 use crate::names::RecordType;
 use crate::offset::StreamRange;
 use crate::stream::Section;
-use crate::text::Name;
+use crate::text::{Name, list};
 use crate::value::{Blob, FieldType, Node, Value};
 
 /// Sections of both, in the order of the first; a section that only the second has follows its neighbour there.
@@ -30,8 +30,19 @@ struct Pair<'a> {
 
 /// Compares the sections of two states.
 pub fn compare(a: Input<'_>, b: Input<'_>, options: &Options, report: &mut Report) -> Result<()> {
+    // what a truncated state does not reach is not gone
+    let is_cut = |i: Input<'_>| i.image.walk().eof.is_none();
+    let cut = [is_cut(a), is_cut(b)];
+    let mut unreached: [Vec<&Name>; 2] = Default::default();
     for pair in pairs(wanted(a.image, options), wanted(b.image, options)) {
         let Some(s) = pair.before.or(pair.after) else { continue };
+        let missing = [pair.before.is_none(), pair.after.is_none()];
+        if let Some(side) = (0..2).find(|i| missing.get(*i) == Some(&true) && cut.get(*i) == Some(&true)) {
+            if let Some(names) = unreached.get_mut(side) {
+                names.push(&s.header.idstr);
+            }
+            continue;
+        }
         // its blocks and pages are compared as `ram`
         if s.header.idstr != "ram" {
             report.compared.push(s.header.label());
@@ -50,6 +61,11 @@ pub fn compare(a: Input<'_>, b: Input<'_>, options: &Options, report: &mut Repor
             report.differences.push(too_many());
             break;
         }
+    }
+    for (input, names) in [a, b].into_iter().zip(unreached).filter(|(_, n)| !n.is_empty()) {
+        let n = names.len();
+        let what = format!("{}: truncated before {n} sections, which are not compared: {}", input.name, list(names));
+        report.faults.push(what);
     }
     Ok(())
 }

@@ -62,11 +62,11 @@ impl SaveImage {
         self.decode_beside(section, None)
     }
 
-    /// As [`SaveImage::decode`], beside the bytes of a section of another state: if it holds the same, they are in memory
+    /// Same as [`SaveImage::decode`], beside the bytes of a section of another state: if it holds the same, they are in memory
     /// once.
     ///
     /// # Errors
-    /// As [`SaveImage::decode`].
+    /// Same as [`SaveImage::decode`].
     pub fn decode_beside<'a>(&'a self, section: &'a Section, other: Option<&Blob>) -> Result<Device<'a>> {
         let mut charge = self.container.budget.charge("device sections");
         let payload = match (&section.kept, other) {
@@ -103,7 +103,7 @@ impl SaveImage {
         Ok(Device { section, payload, decoded: Decoded { errors, ..decoded }, _charge: charge })
     }
 
-    /// Tells whether these bytes are in the stream at this place; what cannot be read is not.
+    /// Returns whether these bytes are in the stream at this place; what cannot be read is not.
     fn holds(&self, range: StreamRange, bytes: &Blob) -> bool {
         let mut c = Cursor::new(self.container.source.as_ref(), range.start);
         range.len() == bytes.len() as u64
@@ -169,7 +169,7 @@ impl Device<'_> {
     }
 }
 
-/// Makes the tree of a section whose bytes are not at hand.
+/// Creates the tree of a section whose bytes are not at hand.
 fn unread(section: &Section, e: Error, charge: Charge) -> Device<'_> {
     let record = Node::new(
         section.header.idstr.clone(),

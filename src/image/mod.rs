@@ -50,7 +50,7 @@ impl SaveImage {
     /// Opens a reader that cannot seek.
     ///
     /// # Errors
-    /// As [`SaveImage::open`].
+    /// Same as [`SaveImage::open`].
     pub fn from_reader(reader: impl Read + Send + 'static) -> Result<Self> {
         OpenOptions::new().from_reader(reader)
     }
@@ -58,7 +58,7 @@ impl SaveImage {
     /// Opens bytes in memory.
     ///
     /// # Errors
-    /// As [`SaveImage::open`].
+    /// Same as [`SaveImage::open`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
         OpenOptions::new().from_bytes(bytes)
     }

@@ -109,7 +109,7 @@ impl<'a> OpenOptions<'a> {
     /// Opens a reader that cannot seek, such as standard input.
     ///
     /// # Errors
-    /// As [`OpenOptions::open`].
+    /// Same as [`OpenOptions::open`].
     pub fn from_reader(self, reader: impl Read + Send + 'static) -> Result<SaveImage> {
         let container = container::from_reader(Box::new(reader), &self.settings)?;
         self.container(container)
@@ -118,7 +118,7 @@ impl<'a> OpenOptions<'a> {
     /// Opens bytes in memory, in any wrapper that does not need a file.
     ///
     /// # Errors
-    /// As [`OpenOptions::open`].
+    /// Same as [`OpenOptions::open`].
     pub fn from_bytes(self, bytes: Vec<u8>) -> Result<SaveImage> {
         let container = container::from_bytes(bytes, &self.settings)?;
         self.container(container)

@@ -95,7 +95,7 @@ pub fn check(image: &SaveImage, stats: &PageStats) -> Result<Check> {
     wrapper(image.container(), walk.stopped.is_some() || walk.eof.is_none(), &mut c.findings);
     let ends = walk.sections.iter().all(|s| s.end != EndFound::Nowhere);
     if walk.eof.is_none() && walk.stopped.is_none() {
-        c.findings.add(Level::Error, "no-end", None, None, "the records have no end");
+        c.findings.add(Level::Error, "no-end", None, None, "the stream has no end of records");
     }
     if let Some(e) = &walk.stopped {
         if matches!(e.kind(), ErrorKind::Io | ErrorKind::LimitExceeded) {

@@ -55,10 +55,7 @@ fn blocks(blocks: &[RamBlock], page: u64, error: &mut dyn FnMut(&'static str, St
         _ => None,
     });
     for name in twice.take(MAX_LISTED) {
-        error(
-            "ram-block-twice",
-            format!("two RAM blocks are called {name}; a page of one cannot be told from the other's"),
-        );
+        error("ram-block-twice", format!("two RAM blocks are called {name}, so their pages cannot be told apart"));
     }
     for b in blocks.iter().filter(|b| !b.len.is_multiple_of(page.max(1))).take(MAX_LISTED) {
         error(

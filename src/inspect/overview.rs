@@ -16,7 +16,7 @@ pub struct Overview {
     pub name: Option<Name>,
     /// The machine type.
     pub machine: Option<Name>,
-    /// Bytes of main memory; `None` without RAM blocks.
+    /// Bytes of main memory; `None` if the memory map of the machine is not known.
     pub ram: Option<u64>,
     /// Number of processors.
     pub cpus: usize,
@@ -82,16 +82,11 @@ impl Overview {
     }
 }
 
-/// Adds up main memory: what the map places and is no firmware; where no map is known, the largest block.
+/// Adds up main memory: what the map places and is no firmware.
 fn main_memory(image: &SaveImage) -> Option<u64> {
-    let blocks = image.ram_blocks();
-    match machine::layout(image.machine(), blocks, &image.map_facts()) {
-        Ok(map) => {
-            let main = map.regions.iter().filter(|r| r.why != FIRMWARE);
-            Some(main.map(|r| r.bytes).fold(0, u64::saturating_add))
-        }
-        Err(_) => blocks.iter().map(|b| b.len).max(),
-    }
+    let map = machine::layout(image.machine(), image.ram_blocks(), &image.map_facts()).ok()?;
+    let main = map.regions.iter().filter(|r| r.why != FIRMWARE);
+    Some(main.map(|r| r.bytes).fold(0, u64::saturating_add))
 }
 
 fn extent(image: &SaveImage, stats: &PageStats) -> Extent {

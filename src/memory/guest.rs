@@ -93,7 +93,7 @@ impl GuestMemory {
     /// Reads from a RAM block, given by its index in [`GuestMemory::blocks`].
     ///
     /// # Errors
-    /// As [`GuestMemory::read`]; `Missing` also for an offset outside of the block.
+    /// Same as [`GuestMemory::read`]; `Missing` also for an offset outside of the block.
     pub fn read_block(&self, block: usize, offset: RamOffset, buf: &mut [u8]) -> Result<()> {
         let page = self.target_page();
         let len = self.blocks.get(block).map_or(0, |b| b.len);

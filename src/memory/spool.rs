@@ -13,7 +13,7 @@ use crate::ram::{Page, Replay};
 /// Bytes that stay in memory.
 const IN_MEMORY: usize = 16 << 20;
 
-/// What became of a page.
+/// Outcome of keeping a page.
 pub(super) enum Kept {
     /// It is in this slot.
     In(u64),

@@ -24,7 +24,7 @@ pub struct CpuDocument<'a> {
 }
 
 impl<'a> CpuDocument<'a> {
-    /// Makes a document without content.
+    /// Creates a document without content.
     #[must_use]
     pub fn new(machine: Option<&'a Name>) -> Self {
         Self {

@@ -65,7 +65,15 @@ fn head(out: &mut dyn Write, image: &SaveImage, v: &Overview, o: &InfoOptions<'_
     } else {
         rows.push(("machine", "not recorded (machine types before 2.4)".to_owned()));
     }
-    rows.extend(v.ram.map(|n| ("memory", size(n))));
+    let blocks = image.ram_blocks();
+    match v.ram {
+        Some(n) => rows.push(("memory", size(n))),
+        None if blocks.is_empty() => {}
+        None => {
+            let all = blocks.iter().map(|b| b.len).fold(0, u64::saturating_add);
+            rows.push(("memory", format!("{} in {}", size(all), plural(blocks.len() as u64, "RAM block"))));
+        }
+    }
     if v.cpus > 0 {
         rows.push(("CPUs", v.architecture.map_or_else(|| v.cpus.to_string(), |a| format!("{} {a}", v.cpus))));
     }

@@ -319,7 +319,7 @@ fn ram<'a>(image: &'a SaveImage, stats: &PageStats) -> Option<RamJson<'a>> {
     })
 }
 
-/// Tells whether `x-ignore-shared` left a block out: it has no pages in the file, or not a single record.
+/// Returns whether `x-ignore-shared` left a block out: it has no pages in the file, or not a single record.
 pub(super) fn is_absent(image: &SaveImage, stats: &PageStats, index: usize, b: &RamBlock) -> bool {
     let ignored = || image.ram().is_some_and(|r| r.context().ignore_shared) && stats.distinct(index) == 0;
     b.mapped.map_or_else(ignored, |m| m.is_absent())

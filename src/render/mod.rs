@@ -15,7 +15,7 @@ pub mod pci_json;
 pub mod report;
 pub mod state_json;
 #[cfg(feature = "cli")]
-mod table;
+pub(crate) mod table;
 pub mod tree;
 pub mod upstream;
 pub mod virtio;

@@ -20,29 +20,64 @@ pub enum Level {
     All,
 }
 
+/// Whether the numbers of classes, vendors and devices are printed, as lspci's -n and -nn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// Only names.
+    No,
+    /// Only numbers.
+    Only,
+    /// Names and numbers.
+    Too,
+}
+
+/// How devices are printed.
+#[derive(Clone, Copy)]
+pub struct PciOptions<'p> {
+    /// How much.
+    pub level: Level,
+    /// Whether with numbers.
+    pub numbers: Numbers,
+    /// Bytes of configuration space that are dumped.
+    pub dump: usize,
+    /// The colours.
+    pub paint: Paint<'p>,
+}
+
 /// Prints devices, one after the other.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn list(out: &mut dyn Write, devices: &[&Device], level: Level, paint: Paint<'_>) -> io::Result<()> {
+pub fn list(out: &mut dyn Write, devices: &[&Device], o: &PciOptions<'_>) -> io::Result<()> {
+    let (level, paint) = (o.level, o.paint);
     let width = devices.iter().map(|d| d.name().chars().count()).max().unwrap_or(0);
     for (i, d) in devices.iter().enumerate() {
-        if level > Level::Short && i > 0 {
+        if (level > Level::Short || o.dump > 0) && i > 0 {
             writeln!(out)?;
         }
         let name = d.name();
         let pad = if level == Level::Short { width - name.chars().count() } else { 0 };
-        writeln!(out, "{}{}  {}", paint(Role::Title, &name), " ".repeat(pad), title(d))?;
+        writeln!(out, "{}{}  {}", paint(Role::Title, &name), " ".repeat(pad), title(d, o.numbers))?;
         if level > Level::Short {
             details(out, d, level, paint)?;
+        }
+        for (n, line) in d.config.get(..d.config.len().min(o.dump)).unwrap_or_default().chunks(16).enumerate() {
+            let bytes: Vec<String> = line.iter().map(|b| format!("{b:02x}")).collect();
+            writeln!(out, "{:02x}: {}", n * 16, bytes.join(" "))?;
         }
     }
     Ok(())
 }
 
-fn title(d: &Device) -> String {
+fn title(d: &Device, numbers: Numbers) -> String {
     let revision = if d.revision == 0 { String::new() } else { format!(" (rev {:02x})", d.revision) };
-    format!("{}: {}{revision}", d.class_name(), d.product())
+    let [base, sub, _] = d.class;
+    let (class, ids) = (format!("{base:02x}{sub:02x}"), format!("{:04x}:{:04x}", d.vendor, d.device));
+    match numbers {
+        Numbers::No => format!("{}: {}{revision}", d.class_name(), d.product()),
+        Numbers::Only => format!("{class}: {ids}{revision}"),
+        Numbers::Too => format!("{} [{class}]: {} [{ids}]{revision}", d.class_name(), d.product()),
+    }
 }
 
 fn details(out: &mut dyn Write, d: &Device, level: Level, paint: Paint<'_>) -> io::Result<()> {
@@ -214,7 +249,7 @@ pub fn buses(out: &mut dyn Write, devices: &[Device], paint: Paint<'_>) -> io::R
     let lost: Vec<&Device> = devices.iter().filter(|d| d.address.is_none()).collect();
     if !lost.is_empty() {
         writeln!(out, "{}", paint(Role::Title, "no address"))?;
-        lost.iter().try_for_each(|d| writeln!(out, "  {}  {}", d.section, title(d)))?;
+        lost.iter().try_for_each(|d| writeln!(out, "  {}  {}", d.section, title(d, Numbers::No)))?;
     }
     Ok(())
 }
@@ -230,7 +265,13 @@ fn branch_lines(out: &mut dyn Write, branches: &[Branch<'_>], indent: &str, pain
             None => String::new(),
         };
         let joint = if last { "└─" } else { "├─" };
-        writeln!(out, "{indent}{joint}{}{}  {}", paint(Role::Name, &slot), paint(Role::Dim, &bus), title(b.device))?;
+        writeln!(
+            out,
+            "{indent}{joint}{}{}  {}",
+            paint(Role::Name, &slot),
+            paint(Role::Dim, &bus),
+            title(b.device, Numbers::No)
+        )?;
         let deeper = format!("{indent}{}", if last { "   " } else { "│  " });
         branch_lines(out, &b.behind, &deeper, paint)?;
     }

@@ -104,7 +104,7 @@ fn place(r: StreamRange) -> String {
 /// Bytes of a buffer up to which its text is made at once.
 const PIECE: usize = 64 << 10;
 
-/// Tells whether the values of an array fit into lines.
+/// Returns whether the values of an array fit into lines.
 fn is_line(node: &Node) -> bool {
     match &node.value {
         Value::Packed(p) => is_short(p.layout()) && !p.is_empty(),
@@ -113,7 +113,7 @@ fn is_line(node: &Node) -> bool {
     }
 }
 
-/// Tells whether a value fits into a line with others of its array.
+/// Returns whether a value fits into a line with others of its array.
 fn is_short(n: &Node) -> bool {
     n.problem.is_none()
         && matches!(n.value, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Null | Value::Present)

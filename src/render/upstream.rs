@@ -34,7 +34,7 @@ pub struct StateDocument<'a> {
 }
 
 impl<'a> StateDocument<'a> {
-    /// Makes the document of a state, with the pages where they are wanted.
+    /// Creates the document of a state, with the pages where they are wanted.
     #[must_use]
     pub fn new(image: &'a SaveImage, memory: Option<&'a dyn MemoryEntries>) -> Self {
         Self { image, memory, problems: RefCell::new(Vec::new()) }
@@ -166,7 +166,7 @@ struct Item<'a> {
     device: &'a Device<'a>,
 }
 
-/// Tells whether the script prints the bytes of a field of this type.
+/// Returns whether the script prints the bytes of a field of this type.
 fn is_hex(n: &Node) -> bool {
     match n.ty.exact() {
         "struct" | "bool" | "nullptr" | "capability" | "int8" | "int16" | "int32" | "int32 equal" | "int32 le"

@@ -168,7 +168,7 @@ fn queues(l: &mut Lines<'_, '_>, s: &Shown<'_>, verbose: bool) -> io::Result<()>
     Ok(())
 }
 
-/// Tells whether nothing was ever put into a queue, as far as is known.
+/// Returns whether nothing was ever put into a queue, as far as is known.
 fn never_used(q: &Queue, ring: Option<&Ring>) -> bool {
     let in_ring = match ring {
         None => false,

@@ -18,16 +18,16 @@ use crate::render::upstream::StateDocument;
 use crate::sink::{Finished, ImageReport, Whole};
 use crate::text::{Name, shown};
 
-/// After a failure: the files stay what they are, and their names say so.
+/// After a failure: keeps the files under their `.partial` names.
 pub(super) fn keep_partial(d: Decided, quiet: bool) -> std::result::Result<(), Failure> {
     let left = d.files.map(|f| f.finish(Whole::No)).transpose()?.unwrap_or_default();
     for file in left.iter().filter(|_| !quiet) {
-        say(Role::Name, "note", &format!("what was written is in {}", shown(&file.now)));
+        say(Role::Name, "note", &format!("partial data is in {}", shown(&file.now)));
     }
     Ok(())
 }
 
-/// Names the files, says what became of the blocks, and writes the state that goes with them.
+/// Renames the files, reports missing memory, and writes the requested documents.
 pub(super) fn conclude(
     job: &Job<'_>,
     image: &SaveImage,
@@ -68,23 +68,27 @@ pub(super) fn conclude(
             say(
                 Role::Name,
                 "note",
-                &format!("{} is not in the stream (x-ignore-shared): there is no image of it", b.name),
+                &format!("{} is not in the stream (x-ignore-shared), so there is no image of it", b.name),
             );
             absent.insert(i);
         } else if b.never_sent > 0 {
             let missing = human::size(b.never_sent);
             if !complete {
-                lost.push(format!("{}: {missing} of {} never came", b.name, human::size(b.len)));
+                lost.push(format!("{}: {missing} of {} missing from the stream", b.name, human::size(b.len)));
             } else if flushes > 0 {
                 whole = false;
                 lost.push(format!("{}: {missing} of {} went through multifd channels", b.name, human::size(b.len)));
             } else if !job.quiet {
-                say(Role::Name, "note", &format!("{}: {missing} were never sent and are zero in the image", b.name));
+                say(Role::Name, "note", &format!("{}: {missing} not in the stream, zero in the image", b.name));
             }
         }
     }
     if !complete && lost.is_empty() && !report.blocks.is_empty() && !job.quiet {
-        say(Role::Name, "note", "all of memory came, but what changed later may be missing: the stream ends too early");
+        say(
+            Role::Name,
+            "note",
+            "every page was received once, but the stream is truncated, so later updates may be missing",
+        );
     }
     // output that cannot be written does not keep the files from being finished
     let mut printed = match d.stdout.take() {
@@ -154,7 +158,7 @@ fn documents(job: &Job<'_>, image: &SaveImage, problems: &mut Vec<String>) -> bo
     all
 }
 
-/// Tells whether the map that was used is the one that the devices, which came later, speak for.
+/// Returns whether the memory map that was used agrees with the device state, which is read after RAM.
 fn same_map(
     image: &SaveImage,
     facts: &MapFacts,
@@ -171,7 +175,7 @@ fn same_map(
     let same = told.as_ref().is_ok_and(|t| place(t) == place(used));
     if !same {
         lost.push(
-            "the devices, which come behind the memory, speak for another memory map than the default; save the stream to a file and extract from that"
+            "the device state (read after RAM) implies a different memory map from the one used; save the stream to a file and extract from it"
                 .to_owned(),
         );
     }

@@ -29,7 +29,7 @@ pub enum ImageFormat {
     /// One sparse file per RAM block; the output is a directory.
     #[default]
     Raw,
-    /// One sparse file whose byte x is the guest-physical address x.
+    /// One sparse file indexed by guest-physical address.
     Phys,
 }
 
@@ -40,23 +40,23 @@ Examples:
   savevm-analyze extract vm.mig -o memory/                     one file per RAM block
   savevm-analyze extract vm.mig --block pc.ram -o ram.img      that block into a new file
   savevm-analyze extract vm.mig --block pc.ram -o - | sha256sum
-  savevm-analyze extract vm.mig --format phys -o vm.phys       byte x is physical address x
+  savevm-analyze extract vm.mig --format phys -o vm.phys       indexed by physical address
   savevm-analyze extract vm.mig --format phys --begin 0x100000 --length 16M -o kernel.bin
   (qemu) migrate \"exec:savevm-analyze extract - -o /var/tmp/vm --also-state /var/tmp/vm.json\"
 
-A file is called NAME.XXXXXX.partial, with six random characters, until it is whole; a signal such
-as SIGINT removes unfinished files. Only the owner may read what is written.")]
+A file is called NAME.XXXXXX.partial, with six random characters, until it is complete. A signal such
+as SIGINT removes unfinished files. Only their owner can read the files.")]
 pub struct ExtractArgs {
-    /// The saved state; `-` is standard input.
+    /// Saved state: FILE, FILE@SNAPSHOT, or `-` for standard input.
     #[arg(value_name = "FILE", required_unless_present = "list_formats")]
     pub file: Option<PathBuf>,
-    /// Where to write: for raw a directory, or with one --block a new file; for phys a file; `-` for standard output.
+    /// Output: a directory (raw), a file (phys, or raw with one --block), or `-` for standard output.
     #[arg(short, long, value_name = "OUT", required_unless_present_any = ["list_formats", "list"])]
     pub output: Option<PathBuf>,
     /// What to write.
     #[arg(long, value_enum, default_value_t)]
     pub format: ImageFormat,
-    /// Only this RAM block (raw). May be given several times.
+    /// Only this RAM block (raw). Can be repeated.
     #[arg(long, value_name = "NAME")]
     pub block: Vec<String>,
     /// The first guest-physical address (phys); it becomes byte 0 of the file.
@@ -68,24 +68,24 @@ pub struct ExtractArgs {
     /// Leave out firmware (phys): it lies just below 4 GiB on a PC, and makes the file appear that large.
     #[arg(long)]
     pub no_firmware: bool,
-    /// Put a RAM block at an address (phys), where the stream does not say. May be given several times.
+    /// Address of a RAM block (phys), if the stream does not record it. Can be repeated.
     #[arg(long, value_name = "BLOCK=ADDRESS", value_parser = mapping)]
     pub map: Vec<(String, u64)>,
-    /// Write the state of the devices to a file in the same pass.
+    /// Write the device state to a file in the same pass.
     #[arg(long, value_name = "FILE")]
     pub also_state: Option<PathBuf>,
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Overwrite files that exist.
+    /// Overwrite existing files.
     #[arg(long)]
     pub force: bool,
-    /// Do not wait until the files are on the disk.
+    /// Do not wait until the files are on disk.
     #[arg(long)]
     pub no_sync: bool,
     /// Show progress: a bar on a terminal, JSON lines, or nothing.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     pub progress: ProgressHow,
-    /// Say nothing but errors.
+    /// Print errors only.
     #[arg(short, long)]
     pub quiet: bool,
     /// List the RAM blocks, and write nothing.
@@ -246,14 +246,16 @@ struct Decided {
 pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome, Failure> {
     let to_stdout = job.output.as_os_str() == "-";
     if to_stdout && say::stdout_is_terminal() {
-        return Err(Failure::Usage("a memory image on a terminal is of no use: redirect standard output".to_owned()));
+        return Err(Failure::Usage(
+            "refusing to write a memory image to a terminal; redirect standard output".to_owned(),
+        ));
     }
     let mut facts = MapFacts { given: job.map.to_vec(), ..MapFacts::default() };
     // the state is written last: after a pipe has run dry there is no second try
     if let Some(path) = job.also_state {
         ImageFiles::new(job.rules()).allow(path)?;
     }
-    // what the devices say of the map stands behind the memory; a file can be looked at twice
+    // the device state, which the memory map depends on, comes after RAM; a file can be read twice
     if job.format == ImageFormat::Phys && open::is_file(job.file) {
         let quick = open::devices(job.file, job.source)?;
         facts = MapFacts { given: facts.given, ..quick.map_facts() };
@@ -294,10 +296,11 @@ fn plan(job: &Job<'_>, facts: &MapFacts, list: &BlockList<'_>, d: &mut Decided) 
     let (plan, outputs) = (job.format.row().plan)(job, facts, list, d)?;
     let mut handles = Vec::new();
     if to_stdout {
-        let file = temporary(job.source.tmpdir.as_deref()).map_err(|e| Error::io("cannot make a temporary file", e))?;
+        let file =
+            temporary(job.source.tmpdir.as_deref()).map_err(|e| Error::io("cannot create a temporary file", e))?;
         let len = plan.outputs.first().copied().unwrap_or(0);
-        file.set_len(len).map_err(|e| Error::io("cannot make a temporary file", e))?;
-        d.stdout = Some(file.try_clone().map_err(|e| Error::io("cannot make a temporary file", e))?);
+        file.set_len(len).map_err(|e| Error::io("cannot create a temporary file", e))?;
+        d.stdout = Some(file.try_clone().map_err(|e| Error::io("cannot create a temporary file", e))?);
         handles.push(ImageFile::from(file));
     } else {
         if job.format == ImageFormat::Raw && !job.is_one_file() {
@@ -347,7 +350,7 @@ fn plan_physical(job: &Job<'_>, facts: &MapFacts, list: &BlockList<'_>, d: &mut 
     Ok((plan, vec![(job.output.to_owned(), None)]))
 }
 
-/// Makes a file without a name, which goes with the process.
+/// Creates a file without a name, which disappears with the process.
 pub fn temporary(dir: Option<&Path>) -> io::Result<File> {
     match dir {
         Some(d) => tempfile::tempfile_in(d),
@@ -371,7 +374,7 @@ fn chosen_blocks(wanted: &[String], blocks: &[RamBlock], one: bool) -> Result<Ve
     if one && chosen.len() != 1 {
         return Err(Error::new(
             ErrorKind::Unsupported,
-            format!("standard output takes one RAM block, and there are {}", chosen.len()),
+            format!("standard output takes one RAM block, found {}", chosen.len()),
         )
         .hint(format!("choose with --block: {}", names(blocks))));
     }

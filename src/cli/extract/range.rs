@@ -28,7 +28,9 @@ pub fn is_needed(job: &Job<'_>, page: u64) -> bool {
 pub fn write(job: &Job<'_>, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let to_stdout = job.output.as_os_str() == "-";
     if to_stdout && say::stdout_is_terminal() {
-        return Err(Failure::Usage("a memory image on a terminal is of no use: redirect standard output".to_owned()));
+        return Err(Failure::Usage(
+            "refusing to write a memory image to a terminal; redirect standard output".to_owned(),
+        ));
     }
     if job.no_firmware || !job.map.is_empty() {
         let what = "--no-firmware and --map need --begin and --length that are multiples of the target page size";
@@ -67,7 +69,11 @@ pub fn write(job: &Job<'_>, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let cut = image.fault().is_some() || open::unread(&image).is_some();
     let finished = files.finish(if cut { Whole::No } else { Whole::Yes })?;
     if missing > 0 && !job.quiet {
-        say(Role::Name, "note", &format!("{} of the range are not in the state, and zero here", human::size(missing)));
+        say(
+            Role::Name,
+            "note",
+            &format!("{} of the range are not in the state, and are zero in the output", human::size(missing)),
+        );
     }
     for f in finished.iter().filter(|_| !job.quiet) {
         writeln!(out, "{}", shown(&f.now))?;

@@ -57,6 +57,8 @@ pub struct Device {
     pub status: u16,
     /// Bytes of configuration space: 4096 with PCI Express.
     pub config_bytes: usize,
+    /// Configuration space: at most 4096 bytes.
+    pub config: Vec<u8>,
     /// The base address registers that are not 0.
     pub bars: Vec<Bar>,
     /// The bridge's part.
@@ -221,6 +223,7 @@ fn device(section: &Section<'_>, node: &Node, config: &[u8], alone: bool) -> Dev
         command,
         status: r.u16(0x06),
         config_bytes: config.len(),
+        config: config.get(..config.len().min(4096)).unwrap_or_default().to_vec(),
         bars: if header < 2 { header::bars(r, command, is_bridge) } else { Vec::new() },
         bridge: is_bridge.then(|| header::bridge(r)),
         pin: r.u8(0x3d),

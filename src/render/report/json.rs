@@ -63,7 +63,7 @@ fn place<S: serde::Serializer>(range: &Option<StreamRange>, s: S) -> Result<S::O
 }
 
 impl<'a> ReportDocument<'a> {
-    /// Makes the document of a report.
+    /// Creates the document of a report.
     #[must_use]
     pub fn new(r: &'a Report) -> Self {
         Self {

@@ -16,6 +16,9 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod sarif;
+#[cfg(feature = "cli")]
+pub mod side_by_side;
+pub mod stat;
 pub mod text;
 
 use std::collections::BTreeSet;
@@ -89,7 +92,7 @@ fn among(r: &Report, some: bool) -> String {
     if some && !hit.is_empty() { format!(" in {} of {all}", count(hit.len() as u64)) } else { format!(" in {all}") }
 }
 
-/// Tells whether a difference is about the file of accepted differences and not about the inputs.
+/// Returns whether a difference is about the file of accepted differences and not about the inputs.
 fn is_remark(d: &Difference) -> bool {
     d.rule.id.starts_with("accepted-")
 }

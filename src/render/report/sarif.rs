@@ -131,7 +131,7 @@ struct Suppression {
 }
 
 impl Sarif {
-    /// Makes the document of a report.
+    /// Creates the document of a report.
     #[must_use]
     pub fn new(r: &Report) -> Self {
         let all = || r.differences.iter().map(|d| (d, None)).chain(r.accepted.iter().map(|(d, why)| (d, Some(why))));

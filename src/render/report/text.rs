@@ -38,8 +38,8 @@ pub fn print(out: &mut dyn Write, r: &Report, paint: Paint<'_>) -> io::Result<()
     last(out, r, paint)
 }
 
-/// Puts what is said of one section together, and sections of one name of which the same is said. Where a report is brief, this
-/// joins all sections of which nothing but the same one thing is said.
+/// Groups differences by section, and joins instances with the same differences. If the report is brief, all sections that have
+/// one and the same difference are joined.
 fn sections<'a, 'd>(all: &'a [&'d Difference], brief: bool) -> Vec<(String, &'a [&'d Difference])> {
     let mut out: Vec<(Vec<String>, &[&Difference])> = Vec::new();
     let mut reasons: HashMap<(&str, Severity, &str), usize> = HashMap::new();
@@ -84,7 +84,7 @@ fn sections<'a, 'd>(all: &'a [&'d Difference], brief: bool) -> Vec<(String, &'a 
     out.into_iter().map(|(titles, section)| (joined(titles), section)).collect()
 }
 
-/// Tells whether the same is said of two instances.
+/// Returns whether the same is said of two instances.
 fn same(a: &[&Difference], b: &[&Difference]) -> bool {
     let text = |s: &Option<crate::findings::Aspect>| s.as_ref().map(|s| s.text.clone());
     let alike = |x: &Difference, y: &Difference| {
@@ -187,7 +187,7 @@ fn wrapped(text: &str, indent: usize) -> Vec<String> {
     lines
 }
 
-/// Tells whether the message only repeats what both sides show: that the value of a field is another.
+/// Returns whether the message only repeats what both sides show: that the value of a field is another.
 fn says_no_more(d: &Difference) -> bool {
     d.rule.id == "field-value" && d.before.is_some() && d.after.is_some() && !d.subject.field.is_empty()
 }
