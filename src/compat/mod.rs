@@ -11,6 +11,7 @@ mod head;
 mod known;
 mod layout;
 mod names;
+mod pci;
 mod pvr;
 mod region;
 mod rules;

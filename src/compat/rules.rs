@@ -28,6 +28,7 @@ rules! {
     TOO_MANY = "too-many": "There is more to say than is listed.";
     CPREG = "cpreg-list": "The stream has ARM system registers that the target does not know.";
     PVR = "processor-version": "The processors are of other versions, which the target refuses unless it counts them as one family.";
+    PCI_CONFIG = "pci-config": "The configuration space of a PCI device differs in bits that the guest cannot change.";
     VIRTIO_QUEUE = "virtio-queue-size": "A virtio queue is larger than the target's device has room for.";
     VIRTIO_FEATURES = "virtio-features": "The guest uses virtio features that the target's device may not offer.";
 }

@@ -6,7 +6,7 @@ use super::align::Aligner;
 use super::dump::{Class, Dump};
 use super::layout::Layout;
 use super::side::{SectionFacts, Side, StreamFacts};
-use super::{cpreg, push, pvr, rules, virtio};
+use super::{cpreg, pci, push, pvr, rules, virtio};
 use crate::findings::accepted::Version;
 use crate::findings::{Aspect, Difference, Severity, Subject};
 use crate::limits::MAX_DIFFERENCES;
@@ -58,6 +58,9 @@ pub fn of_stream(
         one(section, there, target, at_reset, &mut unchecked, out);
     }
     virtio::compare(saved, target.stream.as_ref(), version, out);
+    if let Some(t) = &target.stream {
+        pci::compare(saved, t, out);
+    }
     not_told(unchecked, target.stream.is_some(), out);
     if let Some(t) = &target.stream {
         for section in &t.sections {

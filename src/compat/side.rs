@@ -92,6 +92,8 @@ pub struct StreamFacts {
     pub sections: Vec<SectionFacts>,
     /// The run state that the target is to take over (`globalstate`), where the stream has it.
     pub run_state: Option<(Name, StreamRange)>,
+    /// The PCI devices.
+    pub pci: Vec<pci::Device>,
     /// The virtio devices.
     pub virtio: Vec<virtio::Device>,
     /// What could not be decoded.
@@ -143,7 +145,8 @@ impl StreamFacts {
             out.places.entry((facts.idstr.clone(), facts.instance)).or_default().push(out.sections.len());
             out.sections.push(facts);
         }
-        out.virtio = virtio.finish(&pci.finish());
+        out.pci = pci.finish();
+        out.virtio = virtio.finish(&out.pci);
         Ok(out)
     }
 

@@ -77,6 +77,24 @@ fn the_accelerator_is_no_break() {
     assert_eq!(verdict(&report), "compatible", "QEMU loads it: {:?}", findings(&report));
 }
 
+/// QEMU 11.1 of a virtio-blk with four queues, given the state of one with a single queue: "get_pci_config_device: Bad config
+/// data: i=0x9a read: 1 device: 4 cmask: ff wmask: 0 w1cmask:0".
+#[test]
+fn what_a_guest_cannot_change_of_a_pci_device_breaks() {
+    let run = Run::new("pci-config");
+    let found = |a: &str, b: &str| run.findings(&[&case(a), &case(b)]);
+    let (one, four) = ("bugs-pci-queues-a.mig.zst", "bugs-pci-queues-b.mig.zst");
+    for (a, b) in [(one, four), (four, one)] {
+        let all = found(a, b);
+        assert!(all.contains(&"breaks pci-config 0000:00:04.0/virtio-blk > config[0x9a]".to_owned()), "{all:?}");
+    }
+    // what is in the memory of the card is the card's alone
+    let (a, b) = ("bugs-pci-ok-a.mig.zst", "bugs-pci-ok-b.mig.zst");
+    assert_eq!((found(a, b), found(b, a)), (Vec::new(), Vec::new()));
+    let driven = "bugs-pci-ok-driven-target.mig.zst";
+    assert!(found(driven, driven).is_empty());
+}
+
 /// QEMU 10.0: "invalid parameter value: ", "error while loading state for instance 0x0 of device 'globalstate'".
 #[test]
 fn an_empty_run_state_breaks() {

@@ -1,0 +1,165 @@
+//! What a PCI device cannot change: `get_pci_config_device` in `hw/pci/pci.c` refuses a configuration space that differs from
+//! the target's in a bit that the target checks and that its guest cannot write. A stream does not have the masks; those of
+//! the header and of the usual capabilities are the same for all devices, so that only these are compared.
+
+use std::collections::HashMap;
+
+use super::rules;
+use super::side::StreamFacts;
+use crate::decode::pci::{Capability, Device, register};
+use crate::findings::{Aspect, Difference, Severity, Subject};
+
+/// Compares the PCI devices of a stream with those that the target wrote.
+pub fn compare(saved: &StreamFacts, target: &StreamFacts, out: &mut Vec<Difference>) {
+    let mut there: HashMap<(&str, u32), Vec<&Device>> = HashMap::new();
+    for d in &target.pci {
+        there.entry((d.section.exact(), d.instance)).or_default().push(d);
+    }
+    let mut seen: HashMap<(&str, u32), usize> = HashMap::new();
+    for d in &saved.pci {
+        let key = (d.section.exact(), d.instance);
+        let n = seen.entry(key).or_default();
+        let t = there.get(&key).and_then(|all| all.get(*n));
+        *n = n.saturating_add(1);
+        // another size is a matter of layouts
+        let Some(t) = t.filter(|t| t.config.len() == d.config.len()) else { continue };
+        out.extend(device(saved, d, target, t));
+    }
+}
+
+fn device(saved: &StreamFacts, d: &Device, target: &StreamFacts, t: &Device) -> Option<Difference> {
+    let mask = fixed(t);
+    let differs = d.config.iter().zip(&t.config).zip(&mask).map(|((a, b), m)| (a ^ b) & m != 0);
+    let mut registers: Vec<_> = Vec::new();
+    for (at, _) in differs.enumerate().filter(|(_, differs)| *differs) {
+        let r = register(&t.config, at);
+        if registers.last() != Some(&r) {
+            registers.push(r);
+        }
+    }
+    let first = registers.first()?;
+    let value = |config: &[u8]| {
+        let bytes = first.offset..first.offset.saturating_add(first.bytes);
+        let digits: Vec<String> =
+            config.get(bytes).unwrap_or_default().iter().rev().map(|b| format!("{b:02x}")).collect();
+        format!("0x{}", digits.concat())
+    };
+    let others = match registers.len().saturating_sub(1) {
+        0 => String::new(),
+        1 => " (and another register)".to_owned(),
+        n => format!(" (and {n} other registers)"),
+    };
+    let side = |s: &StreamFacts, d: &Device| {
+        Some(Aspect::new(value(&d.config), s.find(&d.section, d.instance, 0).map(|f| f.range)))
+    };
+    let subject = Subject::section(&d.section, d.instance).field(format!("config[{:#04x}]", first.offset));
+    let message = format!("{}: bits differ that the target's device has fixed{others}", first.name);
+    Some(Difference::new(&rules::PCI_CONFIG, Severity::Breaks, subject, message, [side(saved, d), side(target, t)]))
+}
+
+/// Returns the bits that QEMU checks and that no guest can write, as far as they are known.
+fn fixed(d: &Device) -> Vec<u8> {
+    let mut mask = Mask(vec![0; d.config.len()]);
+    mask.all(0x00, 4);
+    mask.set(0x06, 0x10);
+    mask.all(0x08, 4);
+    if matches!(d.class, [0x01, 0x01, _]) {
+        // the mode of an IDE channel may be one that the guest sets
+        mask.clear(0x09, 0x05);
+    }
+    mask.all(0x0e, 1);
+    mask.all(0x34, 1);
+    bars(d, &mut mask);
+    if d.header == 1 {
+        [0x1c, 0x1d, 0x24, 0x26].into_iter().for_each(|at| mask.set(at, 0x0f));
+    }
+    d.capabilities.iter().for_each(|c| capability(d, c, &mut mask));
+    for c in &d.extended {
+        mask.all(c.offset.into(), 4);
+    }
+    mask.0
+}
+
+/// The kind of a base address register; one that is 0 is not told from none.
+fn bars(d: &Device, mask: &mut Mask) {
+    let count = match d.header {
+        0 => 6_usize,
+        1 => 2,
+        _ => 0,
+    };
+    let mut upper = false;
+    for at in (0..count).map(|n| n.saturating_mul(4).saturating_add(0x10)) {
+        let low = d.config.get(at).copied().unwrap_or(0);
+        if upper {
+            upper = false;
+        } else if low & 1 != 0 {
+            mask.set(at, 0x03);
+        } else if low & 0x0f != 0 {
+            mask.set(at, 0x0f);
+            upper = low & 0x06 == 0x04;
+        }
+    }
+}
+
+fn capability(d: &Device, c: &Capability, mask: &mut Mask) {
+    let at = usize::from(c.offset);
+    let part = |n: usize| at.saturating_add(n);
+    let byte = |n: usize| d.config.get(part(n)).copied().unwrap_or(0);
+    mask.all(at, 2);
+    match c.id {
+        // power management
+        0x01 => mask.all(part(2), 2),
+        // MSI: how many messages, how wide the address is, whether they can be masked
+        0x05 => {
+            mask.set(part(2), 0x8e);
+            mask.set(part(3), 0x01);
+        }
+        // the vendor's: the structures of virtio but for the window, which the guest moves
+        0x09 => {
+            mask.all(part(2), 1);
+            if (d.vendor, byte(3)) != (RED_HAT, WINDOW) && d.vendor == RED_HAT {
+                mask.all(part(3), usize::from(byte(2)).saturating_sub(3).min(17));
+            }
+        }
+        0x0d => mask.all(part(4), 4),
+        // PCI Express: what port, device, link and slot can do
+        0x10 => {
+            mask.all(part(0x02), 6);
+            mask.all(part(0x0c), 4);
+            if byte(2) & 0x0f >= 2 {
+                [0x14, 0x24, 0x2c].into_iter().for_each(|n| mask.all(part(n), 4));
+            }
+        }
+        // MSI-X: the size of the table, and where it and the pending bits are
+        0x11 => {
+            mask.all(part(2), 1);
+            mask.set(part(3), 0x07);
+            mask.all(part(4), 8);
+        }
+        _ => {}
+    }
+}
+
+/// The vendor of virtio devices, and the kind of their structure that is a window to the others.
+const RED_HAT: u16 = 0x1af4;
+const WINDOW: u8 = 5;
+
+struct Mask(Vec<u8>);
+
+impl Mask {
+    fn all(&mut self, at: usize, bytes: usize) {
+        (at..at.saturating_add(bytes)).for_each(|at| self.set(at, 0xff));
+    }
+
+    fn set(&mut self, at: usize, bits: u8) {
+        if let Some(m) = self.0.get_mut(at) {
+            *m |= bits;
+        }
+    }
+
+    fn clear(&mut self, at: usize, bits: u8) {
+        if let Some(m) = self.0.get_mut(at) {
+            *m &= !bits;
+        }
+    }
+}
