@@ -163,3 +163,88 @@ impl Mask {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{self, pci};
+    use crate::offset::StreamRange;
+    use crate::text::Name;
+    use crate::value::{Blob, FieldType, Node, Record, Value};
+
+    /// A virtio device with MSI-X at 0x40, the window of virtio at 0x50, MSI at 0x70, an I/O BAR, and a wide one.
+    const CONFIG: &[(usize, &[u8])] = &[
+        (0x00, &[0xf4, 0x1a, 0x41, 0x10, 0, 0, 0x10, 0, 1, 0, 0, 2]),
+        (0x10, &[0x01, 0xc0, 0, 0, 0x0c, 0, 0, 0xfe]),
+        (0x34, &[0x40]),
+        (0x40, &[0x11, 0x50, 0x03, 0, 1, 0, 0, 0, 1, 8, 0, 0]),
+        (0x50, &[0x09, 0x70, 20, WINDOW]),
+        (0x70, &[0x05, 0, 0x80, 1]),
+    ];
+
+    fn facts(changes: &[(usize, u8)]) -> StreamFacts {
+        let mut config = vec![0; 256];
+        for (at, bytes) in CONFIG {
+            config[*at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        changes.iter().for_each(|(at, b)| config[*at] = *b);
+        let field = Node::new(
+            "config",
+            FieldType::new("pci config"),
+            StreamRange::with_len(0, 256),
+            Value::Bytes(Blob::new(config)),
+        );
+        let record = Record { fields: vec![field], ..Record::default() };
+        let root = Node::new("d", FieldType::new("struct"), StreamRange::default(), Value::Struct(Box::new(record)));
+        let mut devices = pci::Devices::default();
+        let idstr = Name::from_bytes(b"0000:00:02.0/virtio-net");
+        devices.add(&decode::Section { idstr: &idstr, instance: 0, vmsd: Name::empty(), root: &root });
+        let mut out = StreamFacts::default();
+        out.pci = devices.finish();
+        out
+    }
+
+    fn found(changes: &[(usize, u8)]) -> Vec<String> {
+        let mut out = Vec::new();
+        compare(&facts(changes), &facts(&[]), &mut out);
+        out.into_iter().map(|d| d.message).collect()
+    }
+
+    #[test]
+    fn what_a_guest_writes_is_not_compared() {
+        let driven = [
+            (0x04, 7),    // the command
+            (0x11, 0xd0), // where the BARs are
+            (0x15, 0x40),
+            (0x18, 1),
+            (0x2c, 1), // QEMU does not check the subsystem
+            (0x3c, 11),
+            (0x43, 0x80), // MSI-X and MSI are switched on
+            (0x54, 4),    // where the window is
+            (0x58, 0x20),
+            (0x72, 0x81),
+            (0x74, 0x40),
+        ];
+        assert_eq!(found(&driven), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_fixed_is_compared() {
+        for (at, value, name) in [
+            (0x02, 0x42, "device"),
+            (0x08, 2, "revision"),
+            (0x0b, 1, "class"),
+            (0x0e, 0x80, "header type"),
+            (0x10, 0xc0, "BAR 0"),
+            (0x14, 0x04, "BAR 1"),
+            (0x42, 4, "MSI-X control"),
+            (0x44, 2, "MSI-X table"),
+            (0x72, 0x86, "MSI control"),
+        ] {
+            let all = found(&[(at, value)]);
+            assert_eq!(all.len(), 1, "{at:#x}");
+            assert!(all[0].starts_with(&format!("{name}: bits differ")), "{at:#x}: {all:?}");
+        }
+        assert!(found(&[(0x02, 0x42), (0x08, 2), (0x42, 4)])[0].ends_with("(and 2 other registers)"));
+    }
+}
