@@ -19,6 +19,7 @@ use crate::render::pci::{Level, Numbers, PciOptions};
 use crate::render::state_json::FindingJson;
 use crate::render::tree::Role;
 use crate::render::virtio::Shown;
+use crate::text::list;
 
 /// Arguments of `pci`.
 #[derive(Debug, ClapArgs)]
@@ -165,16 +166,20 @@ pub fn pci(a: &PciArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
 
 fn pci_of(a: &PciArgs, file: &Path, answer: &mut Answer<'_>) -> Result<Outcome, Failure> {
     let image = open::devices(file, &a.input.source)?;
-    let Devices { pci: all, errors, .. } = Devices::find(&image, &mut |_| Ok(()))?;
+    let Devices { pci: all, errors, undecoded, .. } = Devices::find(&image, &mut |_| Ok(()))?;
     let globs: Vec<String> = a.device.iter().map(|g| with_ids(g)).collect();
     let devices: Vec<&pci::Device> = all
         .iter()
         .filter(|d| globs.is_empty() || globs.iter().any(|g| d.matches(g)))
         .filter(|d| a.slot.is_empty() || a.slot.iter().any(|s| s.matches(d)))
         .collect();
-    if all.is_empty() {
+    if !undecoded.is_empty() {
+        let (n, names) = (undecoded.len(), list(&undecoded));
+        say(Role::Name, "warning", &format!("{n} PCI devices cannot be decoded for want of a description: {names}"));
+    }
+    if all.is_empty() && undecoded.is_empty() {
         say(Role::Name, "note", "no PCI devices in this state");
-    } else if devices.is_empty() {
+    } else if devices.is_empty() && !all.is_empty() {
         return Err(none_matches(all.iter().map(pci::Device::name).collect()));
     }
     if a.json {

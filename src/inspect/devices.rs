@@ -1,5 +1,7 @@
 //! The PCI and virtio devices of a state.
 
+use std::collections::HashSet;
+
 use crate::decode::{Section, pci, virtio};
 use crate::error::{Error, Result};
 use crate::image::{Device, SaveImage};
@@ -14,6 +16,8 @@ pub struct Devices {
     pub virtio: Vec<virtio::Device>,
     /// What could not be decoded, in stream order.
     pub errors: Vec<Error>,
+    /// Sections whose names place them on a PCI bus, and of which no PCI device could be decoded.
+    pub undecoded: Vec<Name>,
 }
 
 impl Devices {
@@ -36,7 +40,17 @@ impl Devices {
             errors.extend(device.decoded.errors);
         }
         let pci = all.finish();
+        let path = |n: &Name| n.exact().split('/').next().unwrap_or_default().to_owned();
+        let known: HashSet<String> = pci.iter().map(|d| path(&d.section)).collect();
+        let on_a_bus = |n: &&Name| pci::Address::of_section(n.exact()).is_some() && !known.contains(&path(n));
+        let mut undecoded: Vec<Name> = Vec::new();
+        let mut paths: HashSet<String> = HashSet::new();
+        for name in image.device_sections().map(|s| &s.header.idstr).filter(on_a_bus) {
+            if paths.insert(path(name)) {
+                undecoded.push(name.clone());
+            }
+        }
         let virtio = channels.finish(&pci);
-        Ok(Self { pci, virtio, errors })
+        Ok(Self { pci, virtio, errors, undecoded })
     }
 }

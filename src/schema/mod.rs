@@ -16,6 +16,8 @@ pub use document::Document;
 pub(crate) use names::Names;
 pub(crate) use reader::{Fault, Kind, Read, Reader};
 
+use std::collections::HashSet;
+
 use crate::text::Name;
 use crate::value::FieldType;
 
@@ -30,6 +32,20 @@ pub struct Schema {
     pub devices: Vec<DeviceSchema>,
     /// What was odd in the JSON and was got round.
     pub remarks: Vec<String>,
+}
+
+impl Schema {
+    /// Adds the devices of another schema that this one does not describe: a damaged description has only some.
+    pub fn complete_with(&mut self, other: &Self) {
+        let known: HashSet<(Name, u32)> = self.devices.iter().map(|d| (d.idstr.clone(), d.instance_id)).collect();
+        let more = other.devices.iter().filter(|d| !known.contains(&(d.idstr.clone(), d.instance_id)));
+        let before = self.devices.len();
+        self.devices.extend(more.cloned());
+        let added = self.devices.len().saturating_sub(before);
+        if added > 0 {
+            self.remarks.push(format!("{added} devices are described by the external schema"));
+        }
+    }
 }
 
 /// The description of one FULL section.

@@ -131,7 +131,10 @@ impl Walker<'_> {
                     rest.extend(self.c.take_up_to(MAX_VMDESC_BYTES)?);
                 }
                 let text = StreamRange::with_len(from.0, rest.len() as u64);
-                if let Some(schema) = schema::read(&rest).ok().or_else(|| schema::read_damaged(&rest)) {
+                if let Some(mut schema) = schema::read(&rest).ok().or_else(|| schema::read_damaged(&rest)) {
+                    if let Some(external) = self.external_schema {
+                        schema.complete_with(external);
+                    }
                     self.adopt(Description { record: whole, text, schema }, true);
                 }
                 self.c.seek(whole.end);
