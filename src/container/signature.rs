@@ -215,7 +215,7 @@ mod tests {
         }
         // what is not at the beginning
         let tar = [&[b'x'; 257][..], b"ustar\0"].concat();
-        assert!(must_be_stream(&tar).unwrap_err().message().ends_with("found tar archive"));
+        assert!(must_be_stream(&tar).unwrap_err().message().ends_with("a tar archive"));
         let vdi = [&b"<<< Oracle VM VirtualBox Disk Image >>>\n"[..], &[0; 24], &[0x7f, 0x10, 0xda, 0xbe]].concat();
         assert!(must_be_stream(&vdi).unwrap_err().message().ends_with("found VDI disk image"));
         assert!(must_be_stream(b"").unwrap_err().message().contains("empty"));
