@@ -329,6 +329,41 @@ fn qcow2_snapshots_are_chosen() {
 }
 
 #[test]
+fn a_snapshot_is_part_of_the_name_of_a_file() {
+    let other = fs::read(common::fixture("avr-uno-11.1")).unwrap();
+    let q = Qcow2 {
+        snapshots: vec![("1", b"first", other), ("2", b"second", stream()), ("3", b"disk", Vec::new())],
+        ..Qcow2::default()
+    };
+    let dir = common::scratch("at-snapshot");
+    let image = dir.join("disk.qcow2");
+    fs::write(&image, q.bytes()).unwrap();
+    let at = |name: &str| format!("{}@{name}", image.display());
+    let run = |args: &[&str]| {
+        let o = common::savevm_analyze().args(args).output().unwrap();
+        (o.status.code(), String::from_utf8(o.stdout).unwrap(), String::from_utf8(o.stderr).unwrap())
+    };
+    let machine = |name: &str| run(&["info", &at(name)]).1;
+    assert!(machine("first").contains("arduino-uno") && !machine("second").contains("arduino-uno"));
+    let (code, printed, _) = run(&["diff", &at("first"), &at("second")]);
+    assert!(code == Some(1) && printed.contains("arduino-uno -> "), "{printed}");
+    assert_eq!(run(&["diff", &at("2"), &at("second")]).0, Some(0));
+    let (code, _, said) = run(&["info", &at("nonesuch")]);
+    assert!(code == Some(2) && said.contains("no snapshot \"nonesuch\""), "{said}");
+    let (code, _, said) = run(&["info", &at("first"), "--snapshot", "second"]);
+    assert!(code == Some(2) && said.contains("both choose a snapshot"), "{said}");
+    // an image alone has its snapshots listed
+    let (code, printed, said) = run(&["info", image.to_str().unwrap()]);
+    assert!(code == Some(0) && said.is_empty(), "{said}");
+    for line in ["3 snapshots", "first", "second", "disk only"] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    // a file that has such a name is that file
+    fs::write(dir.join("disk.qcow2@first"), stream()).unwrap();
+    assert!(!machine("first").contains("arduino-uno"));
+}
+
+#[test]
 fn qcow2_that_is_not_read_says_why() {
     let good = Qcow2 { snapshots: vec![("1", b"a", stream())], ..Qcow2::default() }.bytes();
     let with = |at: usize, bytes: &[u8]| {

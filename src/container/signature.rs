@@ -217,7 +217,7 @@ mod tests {
         let tar = [&[b'x'; 257][..], b"ustar\0"].concat();
         assert!(must_be_stream(&tar).unwrap_err().message().ends_with("a tar archive"));
         let vdi = [&b"<<< Oracle VM VirtualBox Disk Image >>>\n"[..], &[0; 24], &[0x7f, 0x10, 0xda, 0xbe]].concat();
-        assert!(must_be_stream(&vdi).unwrap_err().message().ends_with("found VDI disk image"));
+        assert!(must_be_stream(&vdi).unwrap_err().message().ends_with("a VDI disk image"));
         assert!(must_be_stream(b"").unwrap_err().message().contains("empty"));
         assert!(must_be_stream(b"hello").unwrap_err().message().contains("68 65 6c 6c 6f"));
     }

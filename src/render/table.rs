@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::tree::{Paint, Role};
 
 /// Names are not made shorter than this.
-const SHORTEST: usize = 12;
+const SHORTEST: usize = 8;
 /// Spaces between two columns.
 const GAP: usize = 2;
 /// Spaces before notes that are below their row.
