@@ -265,14 +265,21 @@ impl From<std::io::Error> for Error {
     }
 }
 
+/// Returns the text of a cause without the number of the system's error, which is of no use to people.
+#[must_use]
+pub fn cause_in_words(cause: &dyn StdError) -> String {
+    let text = cause.to_string();
+    match text.rfind(" (os error ").and_then(|i| text.get(..i)) {
+        Some(words) => words.to_owned(),
+        None => text,
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         if let Some(cause) = &self.0.source {
-            let cause = cause.to_string();
-            // the number of the system's error is of no use to people
-            let words = cause.rfind(" (os error ").and_then(|i| cause.get(..i)).unwrap_or(&cause);
-            write!(f, ": {}", line(words))?;
+            write!(f, ": {}", line(&cause_in_words(cause.as_ref())))?;
         }
         let mut place = Vec::new();
         if let Some(o) = self.0.stream {

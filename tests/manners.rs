@@ -231,6 +231,25 @@ fn extract_writes_where_it_was_asked_to() {
 }
 
 #[test]
+fn a_second_x_replaces_the_files_of_the_first_and_no_others() {
+    let dir = scratch("x");
+    let x = |file: &str, out: &Path| run(&["-x", "-f", file, "-o", path(out)]);
+    let out = dir.join("out");
+    assert_eq!(x("pc-5.2.mig", &out).0, 0);
+    let first = fs::read_to_string(out.join("state.json")).unwrap();
+    assert_eq!(x("pc-11.1.mig", &out).0, 0);
+    let second = fs::read_to_string(out.join("state.json")).unwrap();
+    assert!(first != second);
+    // a directory of something else
+    let other = dir.join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("state.json"), "precious").unwrap();
+    let (code, _, said) = x("pc-11.1.mig", &other);
+    assert!(code == 2 && said.contains("already exists"), "{said}");
+    assert_eq!(fs::read_to_string(other.join("state.json")).unwrap(), "precious");
+}
+
+#[test]
 fn unwrap_gives_the_bare_stream_of_any_wrapper() {
     let dir = scratch("unwrap");
     let stream = fs::read(fixture("q35-11.1")).unwrap();

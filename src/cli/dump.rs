@@ -1,6 +1,6 @@
 //! The flags of analyze-migration.py.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use super::exit::{Failure, Outcome};
@@ -44,6 +44,7 @@ fn job<'a>(a: &'a DumpArgs, file: &'a Path, also_state: Option<&'a Path>) -> Job
         source: &a.source,
         format: ImageFormat::Raw,
         output: &a.output,
+        into_directory: true,
         blocks: &a.block,
         begin: 0,
         length: None,
@@ -73,9 +74,19 @@ fn description(image: &SaveImage, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
-/// Writes desc.json, state.json and the memory.
+/// Writes desc.json, state.json and the memory. A directory that has both documents is the output of an earlier `-x`, whose files
+/// are replaced, each only when the new one is complete; in any other directory nothing is replaced.
 fn extract(a: &DumpArgs, file: &Path, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let (description, state) = (a.output.join("desc.json"), a.output.join("state.json"));
-    let job = Job { also_description: Some(&description), ..job(a, file, Some(&state)) };
+    let again = is_document(&description) && is_document(&state);
+    let job = job(a, file, Some(&state));
+    let job = Job { also_description: Some(&description), force: job.force || again, ..job };
     super::extract::images(&job, out)
+}
+
+/// Returns whether a path is that of a regular file which begins as a JSON document does.
+fn is_document(path: &Path) -> bool {
+    let mut first = [0];
+    let is_file = path.symlink_metadata().is_ok_and(|m| m.is_file());
+    is_file && std::fs::File::open(path).is_ok_and(|mut f| f.read_exact(&mut first).is_ok() && first == *b"{")
 }

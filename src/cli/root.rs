@@ -100,6 +100,8 @@ pub struct DumpArgs {
     #[arg(short, long)]
     pub memory: bool,
     /// Write desc.json, state.json and one file per RAM block into a directory.
+    ///
+    /// In a directory that has both documents from an earlier -x, files are replaced.
     #[arg(short = 'x', long, conflicts_with = "extract_ram")]
     pub extract: bool,
     /// Write one sparse file per RAM block into a directory.

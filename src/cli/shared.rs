@@ -24,7 +24,7 @@ pub struct SourceArgs {
     /// Offset of the stream in the file.
     ///
     /// As in QEMU's `migrate file:PATH,offset=N`.
-    #[arg(long, value_name = "N", value_parser = number)]
+    #[arg(long, value_name = "N", value_parser = number, hide_short_help = true)]
     pub offset: Option<u64>,
     /// Directory for temporary files (used only when needed).
     #[arg(long, value_name = "DIR", hide_short_help = true)]

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::Source;
 use super::positioned::positioned_read;
+use crate::error::cause_in_words;
 
 /// A file, read with positioned reads from a base offset onwards.
 ///
@@ -43,7 +44,7 @@ impl FileSource {
     }
 
     fn note(&self, e: io::Error) -> io::Error {
-        let _ = self.failed.set(e.to_string());
+        let _ = self.failed.set(cause_in_words(&e));
         e
     }
 

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use super::Source;
 use super::positioned::positioned_read;
+use crate::error::cause_in_words;
 use crate::limits::{MAX_PIPE_BYTES, MAX_PIPE_MEMORY};
 
 /// A pipe: read once, forwards; bytes that were not released can be read again.
@@ -230,7 +231,7 @@ impl Source for PipeSource {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.lock().failed.as_ref().map(|e| format!("cannot read the stream: {e}"))
+        self.lock().failed.as_ref().map(|e| format!("cannot read the stream: {}", cause_in_words(e)))
     }
 
     fn exhaust(&self) -> io::Result<u64> {

@@ -49,6 +49,7 @@ fn shown(o: &Output, files: &Files) -> String {
         for p in [&files.packed, &files.plain] {
             text = text.replace(&*p.to_string_lossy(), "FILE");
         }
+        text = text.replace("standard input", "FILE");
         if let Ok(serde_json::Value::Object(mut document)) = serde_json::from_str(&text)
             && document.remove("container").is_some()
         {

@@ -102,6 +102,8 @@ pub struct Job<'a> {
     pub source: &'a SourceArgs,
     pub format: ImageFormat,
     pub output: &'a Path,
+    /// Whether the output is a directory in any case.
+    pub into_directory: bool,
     pub blocks: &'a [String],
     pub begin: u64,
     pub length: Option<u64>,
@@ -120,7 +122,7 @@ impl Job<'_> {
     fn is_one_file(&self) -> bool {
         let ends = self.output.as_os_str().as_encoded_bytes().last().copied();
         let is_directory = ends.is_some_and(|b| std::path::is_separator(char::from(b))) || self.output.is_dir();
-        self.format == ImageFormat::Raw && self.blocks.len() == 1 && !is_directory
+        !self.into_directory && self.format == ImageFormat::Raw && self.blocks.len() == 1 && !is_directory
     }
 
     /// Files with guest memory are for their owner.
@@ -156,6 +158,7 @@ pub fn run(a: &ExtractArgs, out: &mut dyn Write) -> std::result::Result<Outcome,
         source: &a.source,
         format: a.format,
         output,
+        into_directory: false,
         blocks: &a.block,
         begin: a.begin.unwrap_or(0),
         length: a.length,
