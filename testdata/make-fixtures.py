@@ -274,6 +274,7 @@ CASES = [
     ("chk-another-stream-early.mig.zst", "another stream after the first records"), ("chk-damaged-description.mig", "zeros in the JSON of the description"),
     ("chk-described-no-section.mig", "a described device has no section"), ("chk-dup-block.mig", "two RAM blocks of one name"),
     ("chk-no-ram.mig", "no ram section"), ("chk-ram-never-ends.mig", "the ram section has no END"),
+    ("chk-device-called-ram.mig", "a device section called ram, and no memory"),
     ("chk-second-ram-section.mig", "a second START section of ram"),
     ("chk-same-section-id.mig", "two devices whose sections have one id"), ("chk-xbzrle-garbage.mig", "an XBZRLE page that is none"),
     ("chk-zlib-garbage.mig", "a zlib page that is none"), ("forge.mig", "a machine name with a line `sound` in it, and the stream ends in the middle"),

@@ -39,6 +39,7 @@ fn what_no_qemu_loads_is_not_sound() {
         ("chk-xbzrle-garbage", "XBZRLE"),
         ("chk-zlib-garbage", "zlib"),
         ("chk-second-ram-section", "2 lists of RAM blocks"),
+        ("chk-device-called-ram", "no ram section"),
         ("check-sound", ""),
     ] {
         let file = case(&format!("{name}.mig"));

@@ -4,6 +4,7 @@ use crate::diag::{Diagnostics, Level};
 use crate::image::SaveImage;
 use crate::names::RecordType;
 use crate::ram::{PageStats, RamBlock};
+use crate::stream::Section;
 use crate::text::Name;
 
 /// Pages and blocks that are listed one by one.
@@ -14,7 +15,8 @@ pub(super) fn judge(image: &SaveImage, stats: &PageStats, findings: &mut Diagnos
     let mut error = |code, what: String| findings.add(Level::Error, code, None, Some("ram"), what);
     let Some(ram) = image.ram() else {
         // an error in the section is a finding already
-        if image.walk().sections.iter().all(|s| s.header.idstr != "ram") && image.walk().stopped.is_none() {
+        let is_memory = |s: &Section| s.header.idstr == "ram" && s.header.kind == RecordType::START;
+        if !image.walk().sections.iter().any(is_memory) && image.walk().stopped.is_none() {
             let what = "the stream has no ram section: it holds device state only, as xen-save-devices-state writes it";
             error("no-ram", what.to_owned());
         }
