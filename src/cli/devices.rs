@@ -123,7 +123,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    fn matches(self, d: &pci::Device) -> bool {
+    fn matches(self, d: &pci::PciDevice) -> bool {
         let Some(address) = &d.address else { return false };
         let slot = address.slot();
         let domain = match address.root {
@@ -168,7 +168,7 @@ fn pci_of(a: &PciArgs, file: &Path, answer: &mut Answer<'_>) -> Result<Outcome, 
     let image = open::devices(file, &a.input.source)?;
     let Devices { pci: all, errors, undecoded, .. } = Devices::find(&image, &mut |_| Ok(()))?;
     let globs: Vec<String> = a.device.iter().map(|g| with_ids(g)).collect();
-    let devices: Vec<&pci::Device> = all
+    let devices: Vec<&pci::PciDevice> = all
         .iter()
         .filter(|d| globs.is_empty() || globs.iter().any(|g| d.matches(g)))
         .filter(|d| a.slot.is_empty() || a.slot.iter().any(|s| s.matches(d)))
@@ -180,7 +180,7 @@ fn pci_of(a: &PciArgs, file: &Path, answer: &mut Answer<'_>) -> Result<Outcome, 
     if all.is_empty() && undecoded.is_empty() {
         say(Role::Name, "note", "no PCI devices in this state");
     } else if devices.is_empty() && !all.is_empty() {
-        return Err(none_matches(all.iter().map(pci::Device::name).collect()));
+        return Err(none_matches(all.iter().map(pci::PciDevice::name).collect()));
     }
     if a.json {
         let (findings, complete) = findings(&image, &errors);
@@ -222,7 +222,7 @@ fn virtio_of(a: &VirtioArgs, file: &Path, answer: &mut Answer<'_>) -> Result<Out
     let options = if a.rings { options.keep_memory(u64::MAX) } else { options };
     let image = open::image(file, options)?;
     let Devices { virtio: all, errors, .. } = Devices::find(&image, &mut |_| Ok(()))?;
-    let chosen: Vec<&virtio::Device> =
+    let chosen: Vec<&virtio::VirtioDevice> =
         all.iter().filter(|d| a.device.is_empty() || a.device.iter().any(|g| d.matches(g))).collect();
     if all.is_empty() {
         say(Role::Name, "note", "no virtio devices in this state");
@@ -231,7 +231,7 @@ fn virtio_of(a: &VirtioArgs, file: &Path, answer: &mut Answer<'_>) -> Result<Out
         return Err(none_matches(all.iter().map(|d| format!("{} {}", d.place(), d.kind.name)).collect()));
     }
     let memory = if a.rings { Some(image.memory()?) } else { None };
-    let shown = |device: &virtio::Device, memory: &GuestMemory| {
+    let shown = |device: &virtio::VirtioDevice, memory: &GuestMemory| {
         device.queues.iter().map(|q| rings::inspect(device, q, memory)).collect()
     };
     let devices: Vec<Shown<'_>> = chosen

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 
 use super::rules;
 use super::side::StreamFacts;
-use crate::decode::pci::{Capability, Device, register};
+use crate::decode::pci::{Capability, PciDevice, register};
 use crate::findings::{Aspect, Difference, Severity, Subject};
 
 /// Compares the PCI devices of a stream with those that the target wrote.
 pub fn compare(saved: &StreamFacts, target: &StreamFacts, out: &mut Vec<Difference>) {
-    let mut there: HashMap<(&str, u32), Vec<&Device>> = HashMap::new();
+    let mut there: HashMap<(&str, u32), Vec<&PciDevice>> = HashMap::new();
     for d in &target.pci {
         there.entry((d.section.exact(), d.instance)).or_default().push(d);
     }
@@ -27,7 +27,7 @@ pub fn compare(saved: &StreamFacts, target: &StreamFacts, out: &mut Vec<Differen
     }
 }
 
-fn device(saved: &StreamFacts, d: &Device, target: &StreamFacts, t: &Device) -> Option<Difference> {
+fn device(saved: &StreamFacts, d: &PciDevice, target: &StreamFacts, t: &PciDevice) -> Option<Difference> {
     let mask = fixed(t);
     let differs = d.config.iter().zip(&t.config).zip(&mask).map(|((a, b), m)| (a ^ b) & m != 0);
     let mut registers: Vec<_> = Vec::new();
@@ -49,7 +49,7 @@ fn device(saved: &StreamFacts, d: &Device, target: &StreamFacts, t: &Device) -> 
         1 => " (and another register)".to_owned(),
         n => format!(" (and {n} other registers)"),
     };
-    let side = |s: &StreamFacts, d: &Device| {
+    let side = |s: &StreamFacts, d: &PciDevice| {
         Some(Aspect::new(value(&d.config), s.find(&d.section, d.instance, 0).map(|f| f.range)))
     };
     let subject = Subject::section(&d.section, d.instance).field(format!("config[{:#04x}]", first.offset));
@@ -58,7 +58,7 @@ fn device(saved: &StreamFacts, d: &Device, target: &StreamFacts, t: &Device) -> 
 }
 
 /// Returns the bits that QEMU checks and that no guest can write, as far as they are known.
-fn fixed(d: &Device) -> Vec<u8> {
+fn fixed(d: &PciDevice) -> Vec<u8> {
     let mut mask = Mask(vec![0; d.config.len()]);
     mask.all(0x00, 4);
     mask.set(0x06, 0x10);
@@ -81,7 +81,7 @@ fn fixed(d: &Device) -> Vec<u8> {
 }
 
 /// The kind of a base address register; one that is 0 is not told from none.
-fn bars(d: &Device, mask: &mut Mask) {
+fn bars(d: &PciDevice, mask: &mut Mask) {
     let count = match d.header {
         0 => 6_usize,
         1 => 2,
@@ -101,7 +101,7 @@ fn bars(d: &Device, mask: &mut Mask) {
     }
 }
 
-fn capability(d: &Device, c: &Capability, mask: &mut Mask) {
+fn capability(d: &PciDevice, c: &Capability, mask: &mut Mask) {
     let at = usize::from(c.offset);
     let part = |n: usize| at.saturating_add(n);
     let byte = |n: usize| d.config.get(part(n)).copied().unwrap_or(0);
@@ -196,7 +196,7 @@ mod tests {
         );
         let record = Record { fields: vec![field], ..Record::default() };
         let root = Node::new("d", FieldType::new("struct"), StreamRange::default(), Value::Struct(Box::new(record)));
-        let mut devices = pci::Devices::default();
+        let mut devices = pci::PciDevices::default();
         let idstr = Name::from_bytes(b"0000:00:02.0/virtio-net");
         devices.add(&decode::Section { idstr: &idstr, instance: 0, vmsd: Name::empty(), root: &root });
         let mut out = StreamFacts::default();

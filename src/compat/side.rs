@@ -93,9 +93,9 @@ pub struct StreamFacts {
     /// The run state that the target is to take over (`globalstate`), where the stream has it.
     pub run_state: Option<(Name, StreamRange)>,
     /// The PCI devices.
-    pub pci: Vec<pci::Device>,
+    pub pci: Vec<pci::PciDevice>,
     /// The virtio devices.
-    pub virtio: Vec<virtio::Device>,
+    pub virtio: Vec<virtio::VirtioDevice>,
     /// What could not be decoded.
     pub faults: Vec<String>,
     places: HashMap<(Name, u32), Vec<usize>>,
@@ -139,7 +139,7 @@ impl StreamFacts {
             ..Self::default()
         };
         out.faults.extend(walk.stopped.iter().map(ToString::to_string));
-        let (mut pci, mut virtio) = (pci::Devices::default(), virtio::Devices::new(image.machine()));
+        let (mut pci, mut virtio) = (pci::PciDevices::default(), virtio::VirtioDevices::new(image.machine()));
         for section in &walk.sections {
             let facts = out.section(image, section, &mut pci, &mut virtio)?;
             out.places.entry((facts.idstr.clone(), facts.instance)).or_default().push(out.sections.len());
@@ -154,8 +154,8 @@ impl StreamFacts {
         &mut self,
         image: &SaveImage,
         section: &Section,
-        pci: &mut pci::Devices,
-        virtio: &mut virtio::Devices,
+        pci: &mut pci::PciDevices,
+        virtio: &mut virtio::VirtioDevices,
     ) -> Result<SectionFacts> {
         let h = &section.header;
         let live = h.kind != crate::names::RecordType::FULL;

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use super::rules;
 use super::side::StreamFacts;
-use crate::decode::virtio::{Device, Queue};
+use crate::decode::virtio::{Queue, VirtioDevice};
 use crate::findings::accepted::Version;
 use crate::findings::{Aspect, Difference, Severity, Subject};
 use crate::offset::StreamRange;
@@ -25,7 +25,7 @@ pub(super) const LOOKS_AT_SIZES: Version = Version::new(11, 1);
 
 /// Compares the virtio devices of a stream with those that the target wrote, where it wrote any.
 pub fn compare(saved: &StreamFacts, target: Option<&StreamFacts>, version: Option<Version>, out: &mut Vec<Difference>) {
-    let there: HashMap<(&str, u32), &Device> =
+    let there: HashMap<(&str, u32), &VirtioDevice> =
         target.iter().flat_map(|t| &t.virtio).map(|d| ((d.section.exact(), d.instance), d)).collect();
     for d in &saved.virtio {
         let t = there.get(&(d.section.exact(), d.instance)).copied();
@@ -34,11 +34,11 @@ pub fn compare(saved: &StreamFacts, target: Option<&StreamFacts>, version: Optio
     }
 }
 
-fn place(s: &StreamFacts, d: &Device) -> Option<StreamRange> {
+fn place(s: &StreamFacts, d: &VirtioDevice) -> Option<StreamRange> {
     s.find(&d.section, d.instance, 0).map(|f| f.range)
 }
 
-fn features(saved: &StreamFacts, d: &Device, target: &StreamFacts, t: &Device) -> Option<Difference> {
+fn features(saved: &StreamFacts, d: &VirtioDevice, target: &StreamFacts, t: &VirtioDevice) -> Option<Difference> {
     if t.features == 0 {
         return None;
     }
@@ -63,8 +63,8 @@ fn features(saved: &StreamFacts, d: &Device, target: &StreamFacts, t: &Device) -
 
 fn queues(
     saved: &StreamFacts,
-    d: &Device,
-    there: Option<&Device>,
+    d: &VirtioDevice,
+    there: Option<&VirtioDevice>,
     has_stream: bool,
     version: Option<Version>,
 ) -> Option<Difference> {

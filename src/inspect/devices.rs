@@ -11,9 +11,9 @@ use crate::text::Name;
 #[derive(Debug, Default)]
 pub struct Devices {
     /// The PCI devices.
-    pub pci: Vec<pci::Device>,
+    pub pci: Vec<pci::PciDevice>,
     /// The virtio devices.
-    pub virtio: Vec<virtio::Device>,
+    pub virtio: Vec<virtio::VirtioDevice>,
     /// What could not be decoded, in stream order.
     pub errors: Vec<Error>,
     /// Sections whose names place them on a PCI bus, and of which no PCI device could be decoded.
@@ -26,8 +26,8 @@ impl Devices {
     /// # Errors
     /// `Io`, and those of `each`.
     pub fn find(image: &SaveImage, each: &mut dyn FnMut(&Device<'_>) -> Result<()>) -> Result<Self> {
-        let mut all = pci::Devices::default();
-        let mut channels = virtio::Devices::new(image.machine());
+        let mut all = pci::PciDevices::default();
+        let mut channels = virtio::VirtioDevices::new(image.machine());
         let mut errors = Vec::new();
         for section in image.device_sections() {
             let device = image.decode(section)?;

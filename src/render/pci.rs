@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::lines::Lines;
 use super::tree::{Paint, Role};
 use crate::decode::pci::{
-    Bar, Branch, Bridge, Detail, Device, Root, Window, capability, extended_capability, link_speed, port_type, tree,
+    Bar, Branch, Bridge, Detail, PciDevice, Root, Window, capability, extended_capability, link_speed, port_type, tree,
     vendor_name,
 };
 
@@ -48,7 +48,7 @@ pub struct PciOptions<'p> {
 ///
 /// # Errors
 /// Those of the writer.
-pub fn list(out: &mut dyn Write, devices: &[&Device], o: &PciOptions<'_>) -> io::Result<()> {
+pub fn list(out: &mut dyn Write, devices: &[&PciDevice], o: &PciOptions<'_>) -> io::Result<()> {
     let (level, paint) = (o.level, o.paint);
     let width = devices.iter().map(|d| d.name().chars().count()).max().unwrap_or(0);
     for (i, d) in devices.iter().enumerate() {
@@ -69,7 +69,7 @@ pub fn list(out: &mut dyn Write, devices: &[&Device], o: &PciOptions<'_>) -> io:
     Ok(())
 }
 
-fn title(d: &Device, numbers: Numbers) -> String {
+fn title(d: &PciDevice, numbers: Numbers) -> String {
     let revision = if d.revision == 0 { String::new() } else { format!(" (rev {:02x})", d.revision) };
     let [base, sub, _] = d.class;
     let (class, ids) = (format!("{base:02x}{sub:02x}"), format!("{:04x}:{:04x}", d.vendor, d.device));
@@ -80,7 +80,7 @@ fn title(d: &Device, numbers: Numbers) -> String {
     }
 }
 
-fn details(out: &mut dyn Write, d: &Device, level: Level, paint: Paint<'_>) -> io::Result<()> {
+fn details(out: &mut dyn Write, d: &PciDevice, level: Level, paint: Paint<'_>) -> io::Result<()> {
     let mut l = Lines::new(out, paint, 12);
     l.row("section", &section(d))?;
     l.row("ids", &ids(d))?;
@@ -113,14 +113,14 @@ fn details(out: &mut dyn Write, d: &Device, level: Level, paint: Paint<'_>) -> i
     d.problems.iter().try_for_each(|p| l.problem(p))
 }
 
-fn section(d: &Device) -> String {
+fn section(d: &PciDevice) -> String {
     let instance = if d.instance == 0 { String::new() } else { format!(" ({})", d.instance) };
     let own = d.section.last_of('/');
     let vmsd = if d.vmsd.is_empty() || d.vmsd == own { String::new() } else { format!(", vmsd {}", d.vmsd) };
     format!("{}{instance}{vmsd}", d.section)
 }
 
-fn ids(d: &Device) -> String {
+fn ids(d: &PciDevice) -> String {
     let [base, sub, interface] = d.class;
     let subsystem = match d.subsystem {
         Some((0, 0)) | None => String::new(),
@@ -132,7 +132,7 @@ fn ids(d: &Device) -> String {
     format!("{:04x}:{:04x}{subsystem}, class {base:02x}{sub:02x}{interface:02x}", d.vendor, d.device)
 }
 
-fn interrupt(d: &Device) -> String {
+fn interrupt(d: &PciDevice) -> String {
     let letter = |n: usize| char::from(b'A' + u8::try_from(n).unwrap_or(0));
     let pin = match d.pin {
         0 => "no pin".to_owned(),
@@ -214,7 +214,7 @@ fn detail(id: u8, d: &Detail) -> String {
 }
 
 /// Prints the MSI-X table; equal neighbours once.
-fn msix(l: &mut Lines<'_, '_>, d: &Device) -> io::Result<()> {
+fn msix(l: &mut Lines<'_, '_>, d: &PciDevice) -> io::Result<()> {
     let mut first = 0;
     while let Some(e) = d.msix.get(first) {
         let equal = d.msix[first..].iter().take_while(|o| *o == e).count();
@@ -237,7 +237,7 @@ fn msix(l: &mut Lines<'_, '_>, d: &Device) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of the writer.
-pub fn buses(out: &mut dyn Write, devices: &[Device], paint: Paint<'_>) -> io::Result<()> {
+pub fn buses(out: &mut dyn Write, devices: &[PciDevice], paint: Paint<'_>) -> io::Result<()> {
     for (root, branches) in tree(devices) {
         let root = match root {
             Root::Numbered { domain, bus } => format!("{domain:04x}:{bus:02x}"),
@@ -246,7 +246,7 @@ pub fn buses(out: &mut dyn Write, devices: &[Device], paint: Paint<'_>) -> io::R
         writeln!(out, "{}", paint(Role::Title, &root))?;
         branch_lines(out, &branches, "", paint)?;
     }
-    let lost: Vec<&Device> = devices.iter().filter(|d| d.address.is_none()).collect();
+    let lost: Vec<&PciDevice> = devices.iter().filter(|d| d.address.is_none()).collect();
     if !lost.is_empty() {
         writeln!(out, "{}", paint(Role::Title, "no address"))?;
         lost.iter().try_for_each(|d| writeln!(out, "  {}  {}", d.section, title(d, Numbers::No)))?;

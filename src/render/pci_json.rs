@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::devices_json::DevicesDocument;
 use super::state_json::FindingJson;
 use crate::decode::pci::{
-    Address, Bar, Bridge, Capability, Detail, Device, ExtendedCapability, MsixEntry, Window, capability, device_name,
-    extended_capability, link_speed, port_type, vendor_name,
+    Address, Bar, Bridge, Capability, Detail, ExtendedCapability, MsixEntry, PciDevice, Window, capability,
+    device_name, extended_capability, link_speed, port_type, vendor_name,
 };
 use crate::text::Name;
 
@@ -179,14 +179,14 @@ enum DetailJson {
 #[must_use]
 pub fn document<'a>(
     machine: Option<&'a Name>,
-    devices: &[&'a Device],
+    devices: &[&'a PciDevice],
     diagnostics: Vec<FindingJson>,
     complete: bool,
 ) -> DevicesDocument<'a, impl Serialize> {
     DevicesDocument::new(machine, devices.iter().map(|d| device(d)).collect(), diagnostics, complete)
 }
 
-fn device(d: &Device) -> DeviceJson<'_> {
+fn device(d: &PciDevice) -> DeviceJson<'_> {
     let [base, subclass, interface] = d.class;
     let slot = d.address.as_ref().map(Address::slot);
     DeviceJson {

@@ -6,12 +6,12 @@ use super::human::plural;
 use super::lines::Lines;
 use super::tree::{Paint, Role};
 use crate::decode::virtio::rings::Ring;
-use crate::decode::virtio::{ConfigField, ConfigValue, Device, Queue, Transport, feature_name};
+use crate::decode::virtio::{ConfigField, ConfigValue, Queue, Transport, VirtioDevice, feature_name};
 
 /// A device with the rings of its queues, where they were asked for.
 pub struct Shown<'a> {
     /// The device.
-    pub device: &'a Device,
+    pub device: &'a VirtioDevice,
     /// One for each queue; nothing for queues that are not set up. Empty when rings were not asked for.
     pub rings: Vec<Option<Ring>>,
 }
@@ -42,7 +42,7 @@ pub fn list(out: &mut dyn Write, devices: &[Shown<'_>], verbose: bool, paint: Pa
     Ok(())
 }
 
-fn title(d: &Device) -> String {
+fn title(d: &VirtioDevice) -> String {
     let bus = match &d.transport {
         Transport::Ccw { revision: Some(r), .. } => format!("ccw, revision {r}"),
         t => t.name().to_owned(),
@@ -51,7 +51,7 @@ fn title(d: &Device) -> String {
     format!("{} ({bus}{number})", d.kind.name)
 }
 
-fn status(l: &mut Lines<'_, '_>, d: &Device, verbose: bool) -> io::Result<()> {
+fn status(l: &mut Lines<'_, '_>, d: &VirtioDevice, verbose: bool) -> io::Result<()> {
     let mut words = d.status_names();
     if words.is_empty() {
         words.push("no driver");
@@ -76,7 +76,7 @@ fn status(l: &mut Lines<'_, '_>, d: &Device, verbose: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn features(l: &mut Lines<'_, '_>, d: &Device, verbose: bool) -> io::Result<()> {
+fn features(l: &mut Lines<'_, '_>, d: &VirtioDevice, verbose: bool) -> io::Result<()> {
     let list = d.feature_list();
     let names: Vec<String> =
         list.iter().map(|f| f.name.map_or_else(|| format!("bit-{}", f.bit), str::to_owned)).collect();

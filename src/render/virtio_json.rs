@@ -6,7 +6,7 @@ use super::devices_json::DevicesDocument;
 use super::state_json::{FindingJson, hex};
 use super::virtio::Shown;
 use crate::decode::virtio::rings::Ring;
-use crate::decode::virtio::{ConfigField, ConfigValue, Device, Feature, Queue, Transport, feature_name};
+use crate::decode::virtio::{ConfigField, ConfigValue, Feature, Queue, Transport, VirtioDevice, feature_name};
 use crate::text::Name;
 
 #[derive(Serialize)]
@@ -138,7 +138,7 @@ pub fn document<'a>(
 }
 
 fn device<'a>(s: &'a Shown<'a>) -> DeviceJson<'a> {
-    let d: &Device = s.device;
+    let d: &VirtioDevice = s.device;
     let feature = |f: Feature| FeatureJson { bit: f.bit, name: f.name };
     let offered = |bit: &u32| FeatureJson { bit: *bit, name: feature_name(d.kind.id, *bit) };
     let wide = |v: u64| format!("{v:#018x}");

@@ -28,7 +28,7 @@ use crate::value::{Node, names_device};
 
 /// A PCI device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
+pub struct PciDevice {
     /// The name of its section.
     pub section: Name,
     /// The instance of its section.
@@ -92,7 +92,7 @@ pub struct MsixEntry {
     pub pending: bool,
 }
 
-impl Device {
+impl PciDevice {
     /// Returns the address, or where it is not known the section's name.
     #[must_use]
     pub fn name(&self) -> String {
@@ -143,11 +143,11 @@ impl Device {
 
 /// Gathers the PCI devices of a state, section by section.
 #[derive(Debug, Default)]
-pub struct Devices {
-    found: Vec<Device>,
+pub struct PciDevices {
+    found: Vec<PciDevice>,
 }
 
-impl Devices {
+impl PciDevices {
     /// Takes the devices of a section.
     pub fn add(&mut self, section: &Section<'_>) {
         section.root.walk(&mut |_, node| {
@@ -162,7 +162,7 @@ impl Devices {
 
     /// Returns the devices by address, those without one last; buses below bridges have their numbers.
     #[must_use]
-    pub fn finish(mut self) -> Vec<Device> {
+    pub fn finish(mut self) -> Vec<PciDevice> {
         let buses: Vec<(Root, Vec<Slot>, u8)> = self
             .found
             .iter()
@@ -193,7 +193,7 @@ fn config_of(node: &Node) -> Option<&[u8]> {
     node.record()?.fields.iter().find(|f| f.ty.exact() == "pci config").and_then(Node::as_bytes)
 }
 
-fn device(section: &Section<'_>, node: &Node, config: &[u8], alone: bool) -> Device {
+fn device(section: &Section<'_>, node: &Node, config: &[u8], alone: bool) -> PciDevice {
     let r = Registers::little(config);
     let header = r.u8(0x0e) & 0x7f;
     let is_bridge = header == 1;
@@ -208,7 +208,7 @@ fn device(section: &Section<'_>, node: &Node, config: &[u8], alone: bool) -> Dev
             _ => None,
         })
     };
-    Device {
+    PciDevice {
         section: section.idstr.clone(),
         instance: section.instance,
         vmsd: section.vmsd.clone(),

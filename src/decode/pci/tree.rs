@@ -1,12 +1,12 @@
 //! The tree of buses.
 
-use super::{Address, Device, Root};
+use super::{Address, PciDevice, Root};
 
 /// A device and the devices below it.
 #[derive(Clone, Debug)]
 pub struct Branch<'a> {
     /// The device.
-    pub device: &'a Device,
+    pub device: &'a PciDevice,
     /// The devices on the bus below it.
     pub behind: Vec<Branch<'a>>,
 }
@@ -14,7 +14,7 @@ pub struct Branch<'a> {
 /// Returns the devices of every root bus as trees; a device whose bridge is not in the state is placed on the root
 /// bus.
 #[must_use]
-pub fn tree(devices: &[Device]) -> Vec<(Root, Vec<Branch<'_>>)> {
+pub fn tree(devices: &[PciDevice]) -> Vec<(Root, Vec<Branch<'_>>)> {
     let mut roots: Vec<(Root, Vec<Branch<'_>>)> = Vec::new();
     let placed = || devices.iter().filter_map(|d| d.address.as_ref().map(|a| (a, d)));
     for (a, d) in placed() {
@@ -32,11 +32,11 @@ pub fn tree(devices: &[Device]) -> Vec<(Root, Vec<Branch<'_>>)> {
 }
 
 /// A path grows by a slot with each level, so the recursion ends.
-fn behind<'a>(bridge: &Address, devices: &'a [Device]) -> Vec<Branch<'a>> {
-    let on_its_bus = |d: &&Device| {
+fn behind<'a>(bridge: &Address, devices: &'a [PciDevice]) -> Vec<Branch<'a>> {
+    let on_its_bus = |d: &&PciDevice| {
         d.address.as_ref().and_then(Address::bridge).is_some_and(|(r, p)| *r == bridge.root && p == bridge.path)
     };
-    let branch = |d: &'a Device| {
+    let branch = |d: &'a PciDevice| {
         let behind = d.address.as_ref().map(|a| behind(a, devices)).unwrap_or_default();
         Branch { device: d, behind }
     };

@@ -59,7 +59,7 @@ impl Transport {
 
 /// A virtio device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
+pub struct VirtioDevice {
     /// The name of its section.
     pub section: Name,
     /// The instance of its section.
@@ -102,7 +102,7 @@ pub struct Device {
     pub disabled: Option<bool>,
 }
 
-impl Device {
+impl VirtioDevice {
     /// Returns where the device is: address, place of the registers, or number.
     #[must_use]
     pub fn place(&self) -> String {
@@ -148,12 +148,12 @@ impl Device {
 
 /// Gathers the virtio devices of a state, section by section.
 #[derive(Debug, Default)]
-pub struct Devices {
-    found: Vec<Device>,
+pub struct VirtioDevices {
+    found: Vec<VirtioDevice>,
     guest_is_big_endian: bool,
 }
 
-impl Devices {
+impl VirtioDevices {
     /// Starts empty; the guest's byte order, which legacy devices use, is derived from the machine type.
     #[must_use]
     pub fn new(machine: Option<&Name>) -> Self {
@@ -186,7 +186,7 @@ impl Devices {
 
     /// Returns the devices in stream order; `pci` gives the numbers of buses after bridges.
     #[must_use]
-    pub fn finish(mut self, pci: &[pci::Device]) -> Vec<Device> {
+    pub fn finish(mut self, pci: &[pci::PciDevice]) -> Vec<VirtioDevice> {
         for d in &mut self.found {
             if let Transport::Pci { address } = &mut d.transport
                 && let Some(p) = pci.iter().find(|p| p.section == d.section && p.instance == d.instance)
@@ -201,7 +201,7 @@ impl Devices {
 /// The subsections that a host with these features writes.
 const TELLING: [(&str, u32); 2] = [("virtio/virtqueues", VERSION_1), ("virtio/packed_virtqueues", RING_PACKED)];
 
-fn device(section: &Section<'_>, virtio: &Node, guest_is_big_endian: bool) -> Option<Device> {
+fn device(section: &Section<'_>, virtio: &Node, guest_is_big_endian: bool) -> Option<VirtioDevice> {
     let number = |name: &str| virtio.child(name).and_then(Node::as_u64);
     let small = |name: &str| number(name).and_then(|n| u8::try_from(n).ok()).unwrap_or(0);
     let flag =
@@ -221,7 +221,7 @@ fn device(section: &Section<'_>, virtio: &Node, guest_is_big_endian: bool) -> Op
     let kind = kind(section, proxy);
     let config = virtio.child("config").and_then(Node::as_bytes).unwrap_or_default();
     let offered = TELLING.iter().filter(|(name, _)| virtio.child(name).is_some()).map(|(_, bit)| *bit).collect();
-    Some(Device {
+    Some(VirtioDevice {
         section: section.idstr.clone(),
         instance: section.instance,
         vmsd: section.vmsd.clone(),

@@ -1,6 +1,6 @@
 //! Rings in guest memory: how far the driver is, what the device gave back, and whether it makes sense.
 
-use super::{Device, EVENT_IDX, Queue};
+use super::{EVENT_IDX, Queue, VirtioDevice};
 use crate::decode::section::Registers;
 
 /// Guest-physical memory.
@@ -122,7 +122,7 @@ pub fn wanted(q: &Queue) -> Vec<(u64, u64)> {
 
 /// Reads the rings of a queue; `None` if the driver did not set it up.
 #[must_use]
-pub fn inspect(d: &Device, q: &Queue, memory: &dyn Memory) -> Option<Ring> {
+pub fn inspect(d: &VirtioDevice, q: &Queue, memory: &dyn Memory) -> Option<Ring> {
     if !q.is_configured() {
         return None;
     }
@@ -131,7 +131,7 @@ pub fn inspect(d: &Device, q: &Queue, memory: &dyn Memory) -> Option<Ring> {
     Some(ring.unwrap_or_else(Ring::Unreadable))
 }
 
-fn split(d: &Device, q: &Queue, memory: &dyn Memory) -> Result<Split, String> {
+fn split(d: &VirtioDevice, q: &Queue, memory: &dyn Memory) -> Result<Split, String> {
     let size = size(q);
     let [(avail_at, avail_len), (used_at, _), (event_at, _)] = wanted(q).try_into().unwrap_or_default();
     let avail_bytes = memory.read(avail_at, usize::try_from(avail_len).unwrap_or(usize::MAX))?;

@@ -10,8 +10,8 @@ impl Memory for Bytes {
     }
 }
 
-fn device(features: u64, big_endian: bool) -> Device {
-    Device {
+fn device(features: u64, big_endian: bool) -> VirtioDevice {
+    VirtioDevice {
         section: "virtio-blk".into(),
         instance: 0,
         vmsd: "virtio-blk".into(),
@@ -67,7 +67,7 @@ fn memory(avail: &[u16], used: &[u16], big_endian: bool) -> Bytes {
     Bytes(0x1000, m)
 }
 
-fn split(q: &Queue, d: &Device, m: &Bytes) -> Split {
+fn split(q: &Queue, d: &VirtioDevice, m: &Bytes) -> Split {
     match inspect(d, q, m) {
         Some(Ring::Split(s)) => s,
         other => panic!("{other:?}"),
