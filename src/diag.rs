@@ -30,6 +30,7 @@ impl Level {
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Diagnostic {
     /// Its severity.
     pub level: Level,

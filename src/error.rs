@@ -71,6 +71,7 @@ pub enum Remedy {
 
 /// A snapshot that can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SnapshotChoice {
     /// Its id.
     pub id: Name,

@@ -335,3 +335,26 @@ fn colours_follow_the_environment() {
     assert!(!coloured(&[]) && coloured(&[("CLICOLOR_FORCE", "1")]));
     assert!(!coloured(&[("CLICOLOR_FORCE", "0")]) && !coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
 }
+
+#[test]
+fn a_quiet_check_answers_with_its_exit_status() {
+    for (file, status) in [("q35-11.1.mig", 0), ("cases/chk-second-ram-section.mig", 1)] {
+        let (code, printed, said) = run(&["check", "-q", file]);
+        assert_eq!((code, printed.as_str(), said.as_str()), (status, "", ""), "{file}");
+    }
+    let (code, printed, said) = run(&["check", "-q", "q35-11.1.mig", "README.md"]);
+    assert!(code == 2 && printed.is_empty() && said.contains("README.md"), "{code} {printed} {said}");
+}
+
+#[test]
+fn progress_of_a_packed_file_has_a_total() {
+    let dir = scratch("packed-progress");
+    let file = testdata().join("arm-virt-11.1.mig.zst");
+    let size = file.metadata().unwrap().len();
+    let (code, _, said) = run(&["extract", path(&file), "-o", path(&dir.join("out")), "--progress", "json"]);
+    assert_eq!(code, 0, "{said}");
+    let last = said.lines().rfind(|l| l.starts_with('{')).unwrap();
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert_eq!((last["total_bytes"].as_u64(), last["done"].as_bool()), (Some(size), Some(true)), "{said}");
+    assert!(last["bytes"].as_u64().is_some_and(|n| n > 0 && n <= size), "{said}");
+}

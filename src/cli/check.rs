@@ -28,6 +28,7 @@ Examples:
   savevm-analyze check vm.mig
   savevm-analyze check *.save                  one line per file
   savevm-analyze check vm.mig --json
+  savevm-analyze check -q vm.mig && echo sound
 
 Exit status:
   0 sound   1 not sound   2 not a saved state   3 no verdict")]
@@ -37,6 +38,9 @@ pub struct CheckArgs {
     /// Print every rule for each of several files, and not one line per file.
     #[arg(short, long)]
     pub verbose: bool,
+    /// Print nothing but errors; the exit status is the answer.
+    #[arg(short, long, conflicts_with_all = ["verbose", "json"])]
+    pub quiet: bool,
     /// Do not decode compressed and XBZRLE pages.
     #[arg(long)]
     pub fast: bool,
@@ -94,7 +98,7 @@ struct Quirk {
 /// Runs `check`.
 pub fn run(a: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     each(&a.input.files, a.verbose && !a.json, out, &mut |file, answer| match one(a, file, answer) {
-        Err(Failure::Library(e)) if !a.json && !a.verbose && answer.of_several.is_some() => {
+        Err(Failure::Library(e)) if !a.json && !a.verbose && !a.quiet && answer.of_several.is_some() => {
             let what = if e.kind() == ErrorKind::Io { "no verdict" } else { "not a saved state" };
             writeln!(answer.out, "{}: {}: {e}", shown(file), style::paint(Role::Problem, what))?;
             Ok(Outcome::Unusable)
@@ -110,7 +114,9 @@ fn one(a: &CheckArgs, file: &Path, answer: &mut Answer<'_>) -> Result<Outcome, F
     // a pipe is read once: its pages are kept for the virtio rings
     let image = open::image(file, options.pages(&mut stats).keep_memory(MAX_KEPT))?;
     let found = inspect::check(&image, &stats)?;
-    if a.json {
+    if a.quiet {
+        // the exit status says it
+    } else if a.json {
         answer.document(&Report::new(&image, &found))?;
     } else if let Some(name) = answer.of_several.as_ref().filter(|_| !a.verbose) {
         writeln!(answer.out, "{name}: {}", in_one_line(&found))?;

@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::exit::Failure;
@@ -16,7 +15,7 @@ use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink};
 use crate::render::upstream::{MemoryEntries, hex};
 use crate::sink::{ImageFile, PageImages, Plan};
 use crate::text::Name;
-use crate::wire::Source;
+use crate::wire::{Source, read_up_to_end};
 
 /// The pages of a state, in a temporary file.
 pub struct Pages {
@@ -138,7 +137,11 @@ impl MemoryEntries for Pages {
             }
             let start = self.plan.blocks.get(*block).and_then(|pieces| pieces.first()).map(|p| p.output_start);
             let (Some(file), Some(start)) = (&self.file, start) else { continue };
-            file.read_exact_at(&mut page, start + *offset).map_err(|e| e.to_string())?;
+            let at = start.checked_add(*offset).ok_or("the offset of a page overflows")?;
+            let n = read_up_to_end(file, &mut page, at).map_err(|e| e.to_string())?;
+            if n < page.len() {
+                return Err(format!("the temporary file of {label} has lost its end"));
+            }
             add(&label, &hex(&page))?;
         }
         Ok(())

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::say;
 use super::shared::ProgressHow;
-use crate::container::Container;
+use crate::container::{Container, PackedFile};
 use crate::wire::Source;
 
 /// Work that takes less time shows no bar.
@@ -49,8 +49,9 @@ impl Progress {
         if self.thread.is_none() {
             return c;
         }
-        self.shared.size.store(c.source.size().unwrap_or(0), Ordering::Relaxed);
-        let source = Arc::new(Watched { inner: c.source, shared: Arc::clone(&self.shared) });
+        let size = c.packed.as_ref().map_or_else(|| c.source.size().unwrap_or(0), PackedFile::len);
+        self.shared.size.store(size, Ordering::Relaxed);
+        let source = Arc::new(Watched { inner: c.source, packed: c.packed.clone(), shared: Arc::clone(&self.shared) });
         Container { source, ..c }
     }
 
@@ -112,13 +113,15 @@ fn lines(s: &Shared) {
 
 struct Watched {
     inner: Arc<dyn Source>,
+    packed: Option<PackedFile>,
     shared: Arc<Shared>,
 }
 
 impl Source for Watched {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read_at(offset, buf)?;
-        self.shared.at.fetch_max(offset.saturating_add(n as u64), Ordering::Relaxed);
+        let at = self.packed.as_ref().map_or_else(|| offset.saturating_add(n as u64), PackedFile::bytes_read);
+        self.shared.at.fetch_max(at, Ordering::Relaxed);
         Ok(n)
     }
 

@@ -27,6 +27,7 @@ pub struct Dump {
 
 /// A device class.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Class {
     /// The class's name, such as `virtio-net-device`.
     pub name: Name,

@@ -22,6 +22,7 @@ pub enum Source {
 
 /// A vmsd as one side has it.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Layout {
     /// Where it comes from.
     pub source: Source,
@@ -41,6 +42,7 @@ pub struct Layout {
 
 /// A field, or the neighbouring entries of one name.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Slot {
     /// The name.
     pub name: Name,

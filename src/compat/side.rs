@@ -30,6 +30,7 @@ pub struct Side {
 
 /// What the values of a section say.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Values {
     /// Numbers that may be the length of an array or a buffer.
     pub lengths: HashSet<u64>,
@@ -103,6 +104,7 @@ pub struct StreamFacts {
 
 /// A section.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SectionFacts {
     /// Its name.
     pub idstr: Name,

@@ -30,6 +30,7 @@ pub(super) const MAGIC_PART: &[u8; 16] = b"LibvirtQemudPart";
 
 /// Information in a libvirt save image apart from the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LibvirtImage {
     /// Whether the image was finished.
     pub complete: bool,

@@ -4,6 +4,7 @@
 //! codec around any of them turns it into a pipe, which is read once. File names are not considered.
 
 mod codec;
+mod counted;
 mod libvirt;
 mod lzop;
 mod qcow2;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use codec::{Codec, Fault};
+use counted::Credited;
+pub use counted::PackedFile;
 pub use libvirt::LibvirtImage;
 pub use qcow2::{Qcow2Image, Snapshot};
 pub use signature::{Answer, Signature, identify};
@@ -31,6 +34,7 @@ const MAX_LAYERS: usize = 4;
 
 /// An input whose stream can be read.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Container {
     /// What wraps the stream, outermost first.
     pub layers: Vec<Layer>,
@@ -42,6 +46,8 @@ pub struct Container {
     pub source: Arc<dyn Source>,
     /// The memory that the input may use.
     pub budget: Budget,
+    /// How much of the file has been read, when the file is packed and the stream's length is not known.
+    pub packed: Option<PackedFile>,
 }
 
 /// One wrapper.
@@ -96,7 +102,7 @@ impl Container {
     pub fn raw(source: Arc<dyn Source>) -> Self {
         let budget = Budget::default();
         budget.credit(source.size().unwrap_or(0));
-        Self { layers: Vec::new(), stream_start: FileOffset(0), in_place: true, source, budget }
+        Self { layers: Vec::new(), stream_start: FileOffset(0), in_place: true, source, budget, packed: None }
     }
 
     /// Returns the names of the wrappers for output, or `raw stream`.
@@ -185,7 +191,7 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Container> {
         return from_reader(Box::new(file), settings);
     }
     settings.budget.credit(meta.len());
-    let way = Way { settings, offset: settings.offset, layers: Vec::new() };
+    let way = Way { settings, offset: settings.offset, layers: Vec::new(), packed: None };
     way.seekable(file, 0, true)
 }
 
@@ -195,7 +201,7 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Container> {
 /// Same as [`open`].
 pub fn from_reader(reader: Box<dyn Read + Send>, settings: &Settings) -> Result<Container> {
     let reader = Box::new(Credited { inner: reader, budget: settings.budget.clone() });
-    let way = Way { settings, offset: settings.offset, layers: vec![Layer::Pipe] };
+    let way = Way { settings, offset: settings.offset, layers: vec![Layer::Pipe], packed: None };
     way.pipe(reader, 0)
 }
 
@@ -252,6 +258,7 @@ struct Way<'a> {
     /// Bytes that the user asked to skip and that have not been skipped yet, counted after the codecs around them.
     offset: u64,
     layers: Vec<Layer>,
+    packed: Option<PackedFile>,
 }
 
 impl Way<'_> {
@@ -278,7 +285,9 @@ impl Way<'_> {
         let head = head_of(&source)?;
         if let Some(codec) = Codec::identify(&head) {
             file.seek(io::SeekFrom::Start(base)).map_err(failed)?;
-            return self.packed(codec, Box::new(file));
+            let packed = self.packed.insert(PackedFile::new(source.size().unwrap_or(0)));
+            let input = Box::new(packed.counting(file));
+            return self.packed(codec, input);
         }
         if self.offset > 0 {
             let n = std::mem::take(&mut self.offset);
@@ -301,11 +310,13 @@ impl Way<'_> {
                 in_place: false,
                 source,
                 budget: self.settings.budget.clone(),
+                packed: self.packed,
             });
         }
         self.must_be_stream(&head, &source)?;
         let (source, budget) = (Arc::new(source), self.settings.budget.clone());
-        Ok(Container { layers: self.layers, stream_start: FileOffset(base), in_place, source, budget })
+        let (layers, packed) = (self.layers, self.packed);
+        Ok(Container { layers, stream_start: FileOffset(base), in_place, source, budget, packed })
     }
 
     fn packed(mut self, codec: Codec, input: Box<dyn Read + Send>) -> Result<Container> {
@@ -342,11 +353,12 @@ impl Way<'_> {
         }
         self.must_be_stream(&head, &source)?;
         let (source, budget) = (Arc::new(source), self.settings.budget.clone());
-        Ok(Container { layers: self.layers, stream_start: FileOffset(base), in_place: false, source, budget })
+        let (layers, packed) = (self.layers, self.packed);
+        Ok(Container { layers, stream_start: FileOffset(base), in_place: false, source, budget, packed })
     }
 
     /// A qcow2 image needs seeking, so it is copied to an unnamed temporary file, which disappears with the process.
-    fn spool(self, source: PipeSource) -> Result<Container> {
+    fn spool(mut self, source: PipeSource) -> Result<Container> {
         let failed = |e| Error::io("cannot copy the input to a temporary file", e);
         let mut file = match &self.settings.tmpdir {
             Some(d) => tempfile::tempfile_in(d),
@@ -354,6 +366,7 @@ impl Way<'_> {
         }
         .map_err(failed)?;
         io::copy(&mut Rest { source, at: 0 }, &mut file).map_err(failed)?;
+        self.packed = None;
         self.seekable(file, 0, false)
     }
 
@@ -380,20 +393,6 @@ impl Way<'_> {
                 None => told,
             }
         }))
-    }
-}
-
-/// A pipe whose bytes are credited to a budget as they are read.
-struct Credited {
-    inner: Box<dyn Read + Send>,
-    budget: Budget,
-}
-
-impl Read for Credited {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buf)?;
-        self.budget.credit(n as u64);
-        Ok(n)
     }
 }
 

@@ -54,6 +54,7 @@ pub struct Snapshot {
 
 /// Information in a qcow2 image apart from the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Qcow2Image {
     /// The version of the format.
     pub version: u32,

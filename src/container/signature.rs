@@ -7,6 +7,7 @@ use crate::wire::Source;
 pub(super) const HEAD: usize = 1024;
 
 /// A kind of file and how it begins.
+#[non_exhaustive]
 pub struct Signature {
     /// Its name for output.
     pub name: &'static str,
@@ -20,6 +21,7 @@ pub struct Signature {
 
 /// What we do with a kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Answer {
     /// It is read.
     Stream,

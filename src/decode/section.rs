@@ -5,6 +5,7 @@ use crate::value::Node;
 
 /// A device section: its names and its tree.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Section<'a> {
     /// The section's name in the stream, such as `0000:00:02.0/virtio-net`.
     pub idstr: &'a Name,

@@ -15,6 +15,7 @@ use crate::value::{Node, Value, uncovered};
 
 /// What a check found.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Check {
     /// Whether the state is sound.
     pub sound: bool,
@@ -42,6 +43,7 @@ pub struct Check {
 
 /// Bytes of a described section that are in no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UndecodedBytes {
     /// The section's name.
     pub section: Name,
@@ -57,6 +59,7 @@ pub struct UndecodedBytes {
 
 /// A section whose description is wrong as QEMU wrote it; its bytes were followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QuirkFound {
     /// The section's name.
     pub section: Name,

@@ -9,6 +9,7 @@ use crate::text::Name;
 
 /// The PCI and virtio devices of a state, and what could not be decoded on the way.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Devices {
     /// The PCI devices.
     pub pci: Vec<pci::PciDevice>,

@@ -18,6 +18,7 @@ use crate::value::{Blob, FieldType, Node, Record, Value};
 
 /// A decoded section.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Decoded {
     /// The tree; it covers the whole payload, undecoded bytes included.
     pub root: Node,

@@ -8,6 +8,7 @@ use crate::text::{Name, list};
 
 /// A piece of a block at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Region {
     /// The guest-physical address.
     pub gpa: Gpa,
@@ -23,6 +24,7 @@ pub struct Region {
 
 /// Facts about the memory map from the device sections.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct MapFacts {
     /// The CMOS memory of the RTC (`mc146818rtc`, `cmos_data`), 128 bytes.
     pub cmos: Option<Vec<u8>>,
@@ -34,6 +36,7 @@ pub struct MapFacts {
 
 /// Where a virtio-mem device has its region (`virtio-mem-device-early`, QEMU 8.0 and later).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct VirtioMem {
     /// The path of the device; its block is `<path>/<backend id>`.
     pub path: String,
@@ -45,6 +48,7 @@ pub struct VirtioMem {
 
 /// The map.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct MemoryMap {
     /// The pieces, by address.
     pub regions: Vec<Region>,

@@ -9,6 +9,7 @@ use crate::wire::Cursor;
 
 /// One block of guest memory (`RAMBlock` in `include/exec/ramblock.h`).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RamBlock {
     /// The name, such as `pc.ram`; any characters, never a path.
     pub name: Name,
@@ -26,6 +27,7 @@ pub struct RamBlock {
 
 /// Where the pages of a block lie in a mapped-ram file (`MappedRamHeader` in `migration/ram.c`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MappedRam {
     /// The target page size.
     pub page_size: u64,

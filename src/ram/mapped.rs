@@ -11,6 +11,7 @@ use crate::wire::Source;
 
 /// Pages of a block that follow each other in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MappedRun {
     /// The index of the block in the list.
     pub block: usize,

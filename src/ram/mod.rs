@@ -44,6 +44,7 @@ use crate::wire::Source;
 
 /// The position of a page record, and the page it contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PageAt {
     /// The index of the block in the list of blocks.
     pub block: usize,
@@ -69,6 +70,7 @@ pub enum Page<'a> {
 
 /// The form in which a page record holds a page, where it is more than a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Form {
     /// The page itself.
     Normal,
@@ -80,6 +82,7 @@ pub enum Form {
 
 /// The list of blocks, and what a sink may need to make use of it.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct BlockList<'a> {
     /// The blocks, in the order of the stream.
     pub blocks: &'a [RamBlock],

@@ -9,6 +9,7 @@ use crate::wire::Source;
 
 /// Records by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PageCounts {
     /// Pages of zeros.
     pub zero: u64,
@@ -36,6 +37,7 @@ impl PageCounts {
 
 /// A page record that no QEMU can load.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BadPage {
     /// The index of the block in the list of blocks.
     pub block: usize,

@@ -15,6 +15,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 /// A range of stream bytes.
 #[derive(Serialize)]
+#[non_exhaustive]
 pub struct RangeJson {
     /// The first byte.
     pub offset: String,
@@ -65,6 +66,7 @@ impl From<&Error> for FindingJson {
 }
 
 /// A node and all below it.
+#[non_exhaustive]
 pub struct NodeJson<'a> {
     /// The node.
     pub node: &'a Node,

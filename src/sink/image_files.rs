@@ -59,6 +59,7 @@ pub enum Whole {
 
 /// A file after the end of the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finished {
     /// The name that it was made for.
     pub path: PathBuf,

@@ -56,6 +56,7 @@ struct Progress {
 
 /// The outcome for a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BlockReport {
     /// Its name.
     pub name: Name,
@@ -69,6 +70,7 @@ pub struct BlockReport {
 
 /// The outcome for all blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ImageReport {
     /// Every block of the stream.
     pub blocks: Vec<BlockReport>,

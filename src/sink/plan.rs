@@ -6,6 +6,7 @@ use crate::ram::RamBlock;
 
 /// A piece of a block and its place in an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Segment {
     /// Where the piece begins in the block.
     pub block_start: u64,
@@ -19,6 +20,7 @@ pub struct Segment {
 
 /// The outputs with their lengths, and the pieces of every block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Plan {
     /// The length of each output.
     pub outputs: Vec<u64>,

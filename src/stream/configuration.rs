@@ -20,6 +20,7 @@ use crate::wire::Cursor;
 
 /// The configuration section.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Configuration {
     /// The machine type, such as `pc-q35-10.0`; may be without a version.
     pub machine: Name,

@@ -71,6 +71,7 @@ pub fn read_header(c: &mut Cursor<'_>) -> Result<StreamRange> {
 
 /// The data before the payload of a START or FULL section.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SectionHeader {
     /// START or FULL.
     pub kind: RecordType,

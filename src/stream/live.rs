@@ -23,6 +23,7 @@ pub trait LiveSection {
 
 /// Something learned about a live section.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fact {
     /// A stable name in snake case, with the unit if there is one.
     pub name: &'static str,
@@ -45,6 +46,7 @@ pub enum FactValue {
 }
 
 /// A row in a table of live handlers.
+#[non_exhaustive]
 pub struct LiveKind {
     /// What the section is, in a few words.
     pub what: &'static str,

@@ -85,6 +85,7 @@ pub enum EndFound {
 
 /// A section, or all sections of a live handler.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Section {
     /// The first header.
     pub header: SectionHeader,
@@ -108,6 +109,7 @@ pub struct Section {
 
 /// A command.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CommandRecord {
     /// Which command.
     pub command: Command,
@@ -121,6 +123,7 @@ pub struct CommandRecord {
 
 /// Bytes that are not part of any record that was understood.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Gap {
     /// The bytes.
     pub range: StreamRange,
@@ -132,6 +135,7 @@ pub struct Gap {
 
 /// What a walk found.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Walk {
     /// The file header.
     pub header: Option<StreamRange>,

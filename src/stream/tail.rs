@@ -11,6 +11,7 @@ use crate::wire::Source;
 
 /// The description in a stream.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Description {
     /// The record: type, length, JSON.
     pub record: StreamRange,
@@ -21,6 +22,7 @@ pub struct Description {
 }
 
 /// A description that was found from the end of a source. Whose it is must be proved.
+#[non_exhaustive]
 pub struct AtTheEnd {
     /// The description.
     pub description: Description,

@@ -5,6 +5,7 @@ use crate::offset::StreamRange;
 
 /// Bytes of a section that no leaf of its tree explains.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Uncovered {
     /// The bytes.
     pub range: StreamRange,

@@ -7,6 +7,7 @@ use super::{Layout, Node, Value};
 
 /// An element of an array: a node of the tree, or one made from bytes.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Element<'a> {
     /// A node in the tree.
     Node(&'a Node),
@@ -38,6 +39,7 @@ impl Deref for Element<'_> {
 
 /// The elements of an array, or a single node.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Elements<'a> {
     /// Nodes of the tree.
     Nodes(&'a [Node]),

@@ -24,6 +24,7 @@ use crate::text::Name;
 
 /// A decoded item with its range in the stream.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Node {
     /// QEMU's name of the field, verbatim; elements of an array carry the array's name.
     pub name: Name,
@@ -69,6 +70,7 @@ pub enum Value {
 
 /// The content of a structure, a subsection or a whole device.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Record {
     /// The vmsd's name; empty for a structure without one.
     pub vmsd: Name,

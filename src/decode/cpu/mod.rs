@@ -29,6 +29,7 @@ pub use register::{Form, Group, Number, Register};
 
 /// A processor.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Cpu {
     /// The instance of its section.
     pub index: u32,
@@ -42,6 +43,7 @@ pub struct Cpu {
 
 /// What there is of a processor in a stream.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct Sections<'a> {
     /// The section `cpu`.
     pub cpu: &'a Node,

@@ -6,6 +6,7 @@ use crate::value::Node;
 
 /// The name of a register, and those of its bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Named {
     /// The name, as [`super::decode`] has it.
     pub name: String,

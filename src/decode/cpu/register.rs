@@ -5,6 +5,7 @@ use std::fmt;
 
 /// A number as wide as its register.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Number {
     /// The width in bits.
     pub bits: u32,
@@ -74,6 +75,7 @@ impl fmt::Display for Number {
 
 /// A register.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Register {
     /// Its name.
     pub name: Cow<'static, str>,
@@ -98,6 +100,7 @@ impl Register {
 
 /// How a group is laid out for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Form {
     /// As many registers in a line as fit.
     Grid,
@@ -109,6 +112,7 @@ pub enum Form {
 
 /// Registers that belong together.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Group {
     /// The name for machines.
     pub id: &'static str,

@@ -10,6 +10,7 @@ use std::fmt;
 
 /// A slot and function on a bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct Slot {
     /// The device number, 0 to 31.
     pub device: u8,
@@ -25,6 +26,7 @@ impl fmt::Display for Slot {
 
 /// The root bus of a device.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Root {
     /// A domain and the number of the bus in it.
     Numbered {
@@ -39,6 +41,7 @@ pub enum Root {
 
 /// The place of a device.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Address {
     /// The root bus.
     pub root: Root,

@@ -4,6 +4,7 @@ use super::super::section::Registers;
 
 /// A capability and its offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capability {
     /// Its offset in configuration space.
     pub offset: u16,
@@ -15,6 +16,7 @@ pub struct Capability {
 
 /// An extended capability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExtendedCapability {
     /// Its offset in configuration space.
     pub offset: u16,

@@ -4,6 +4,7 @@ use super::super::section::Registers;
 
 /// What an address register asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BarKind {
     /// Ports.
     Io,
@@ -30,6 +31,7 @@ impl BarKind {
 
 /// A base address register that is not 0. How much it covers is not in a saved state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bar {
     /// Its number; 6 is the ROM.
     pub index: u8,
@@ -46,6 +48,7 @@ pub struct Bar {
 
 /// A window of a bridge; closed where `limit` is below `base`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Window {
     /// The first address.
     pub base: u64,
@@ -65,6 +68,7 @@ impl Window {
 
 /// A bridge to another bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bridge {
     /// The bus that it is on, according to its register.
     pub primary: u8,

@@ -28,6 +28,7 @@ use crate::value::{Node, names_device};
 
 /// A PCI device.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PciDevice {
     /// The name of its section.
     pub section: Name,
@@ -81,6 +82,7 @@ pub struct PciDevice {
 
 /// An entry of the MSI-X table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MsixEntry {
     /// Where the message is written to.
     pub address: u64,

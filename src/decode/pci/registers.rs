@@ -5,6 +5,7 @@ use super::{caps, classes};
 
 /// A register.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NamedRegister {
     /// Its name; those of a capability begin with the capability's.
     pub name: String,

@@ -4,6 +4,7 @@ use super::{Address, PciDevice, Root};
 
 /// A device and the devices below it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Branch<'a> {
     /// The device.
     pub device: &'a PciDevice,

@@ -15,6 +15,7 @@ enum Form {
 
 /// A field of a configuration space, or of what a device remembers by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigField {
     /// Its name in the specification, or QEMU's.
     pub name: Cow<'static, str>,
@@ -24,6 +25,7 @@ pub struct ConfigField {
 
 /// What a field of a configuration space holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ConfigValue {
     /// A number and its width in bytes.
     Number(u64, u8),

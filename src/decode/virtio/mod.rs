@@ -25,6 +25,7 @@ use crate::value::{Node, names_device};
 
 /// The bus that a device is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Transport {
     /// PCI.
     Pci {
@@ -59,6 +60,7 @@ impl Transport {
 
 /// A virtio device.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VirtioDevice {
     /// The name of its section.
     pub section: Name,

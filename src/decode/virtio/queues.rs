@@ -5,6 +5,7 @@ use crate::value::{Element, Elements, Node};
 
 /// A queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Queue {
     /// Its number.
     pub index: u16,
@@ -37,6 +38,7 @@ pub struct Queue {
 
 /// The device's view of a packed ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Packed {
     /// The wrap counter of the next entry to read.
     pub avail_wrap: bool,

@@ -14,6 +14,7 @@ pub trait Memory {
 
 /// What is found in the rings of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ring {
     /// Two rings of indices and a table of descriptors.
     Split(Split),
@@ -25,6 +26,7 @@ pub enum Ring {
 
 /// The state of split rings.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Split {
     /// The flags of the driver; 1: it wants no interrupts.
     pub avail_flags: u16,
@@ -48,6 +50,7 @@ pub struct Split {
 
 /// The state of a packed ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PackedRing {
     /// Descriptors that the device has not read.
     pub pending_descriptors: u32,

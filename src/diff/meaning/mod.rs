@@ -10,6 +10,7 @@ mod pci;
 use crate::value::{Node, Value};
 
 /// A change at one place.
+#[non_exhaustive]
 pub struct Change<'a> {
     /// The path from the section, with exact indices.
     pub path: &'a str,
@@ -40,6 +41,7 @@ impl Change<'_> {
 
 /// A section whose changes are asked for.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct Meaning<'a> {
     /// The section's name.
     pub idstr: &'a str,
