@@ -358,3 +358,31 @@ fn progress_of_a_packed_file_has_a_total() {
     assert_eq!((last["total_bytes"].as_u64(), last["done"].as_bool()), (Some(size), Some(true)), "{said}");
     assert!(last["bytes"].as_u64().is_some_and(|n| n > 0 && n <= size), "{said}");
 }
+
+#[test]
+fn reports_fit_the_width() {
+    let printed = |columns: &str, args: &[&str]| {
+        let o = savevm_analyze().args(args).env("COLUMNS", columns).output().unwrap();
+        String::from_utf8(o.stdout).unwrap()
+    };
+    for args in [
+        &["info", "cases/bugs-05-accel-kvm.mig.zst"][..],
+        &["info", "q35-11.1.mig"],
+        &["compat", "q35-11.1.mig", "q35-7.2.mig"],
+        &["diff", "q35-7.2.mig", "q35-10.0.mig", "--stat"],
+        &["extract", "q35-11.1.mig", "--list"],
+    ] {
+        for columns in ["60", "80", "140"] {
+            insta::assert_snapshot!(
+                format!("width_{}_{}_{columns}", args[0], args[1].replace(['/', '.'], "_")),
+                printed(columns, args)
+            );
+        }
+    }
+    // the same is said at every width
+    let words = |columns| {
+        let text = printed(columns, &["compat", "q35-11.1.mig", "q35-7.2.mig"]);
+        text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(words("60"), words("140"));
+}

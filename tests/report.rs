@@ -27,7 +27,7 @@ fn written(f: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
 }
 
 fn as_text(r: &Report) -> String {
-    written(|out| text::print(out, r, &|_: Role, text: &str| text.to_owned()))
+    written(|out| text::print(out, r, 80, &|_: Role, text: &str| text.to_owned()))
 }
 
 fn as_junit(r: &Report) -> String {

@@ -157,13 +157,13 @@ pub fn finish(mut report: Report, args: &ReportArgs, out: &mut dyn Write) -> Res
     }
     match &args.output {
         None if args.quiet => {}
-        None => print(&report, args.format(), out, &style::paint)?,
+        None => print(&report, args.format(), out, width::columns(None), &style::paint)?,
         Some(file) => {
             let bare = |_: Role, text: &str| text.to_owned();
-            open::write_new(file, args.force, &mut |w| print(&report, args.format(), w, &bare))?;
+            open::write_new(file, args.force, &mut |w| print(&report, args.format(), w, width::PLAIN, &bare))?;
             match args.format() {
                 ReportFormat::Text => text::last(out, &report, &style::paint)?,
-                _ => text::print(out, &report, &style::paint)?,
+                _ => text::print(out, &report, width::columns(None), &style::paint)?,
             }
         }
     }
@@ -178,22 +178,28 @@ pub fn finish(mut report: Report, args: &ReportArgs, out: &mut dyn Write) -> Res
     })
 }
 
-fn print(r: &Report, format: ReportFormat, out: &mut dyn Write, paint: Paint<'_>) -> Result<(), Failure> {
+fn print(
+    r: &Report,
+    format: ReportFormat,
+    out: &mut dyn Write,
+    columns: usize,
+    paint: Paint<'_>,
+) -> Result<(), Failure> {
     match format {
-        ReportFormat::Text => text::print(out, r, paint)?,
+        ReportFormat::Text => text::print(out, r, columns, paint)?,
         ReportFormat::Json => render::pretty(out, &ReportDocument::new(r))?,
         ReportFormat::Junit => junit::print(out, r)?,
         ReportFormat::Sarif => render::pretty(out, &Sarif::new(r))?,
         ReportFormat::Markdown => markdown::print(out, r)?,
         ReportFormat::Github => github::print(out, r)?,
-        ReportFormat::Stat => stat::print(out, r, width::columns(None))?,
-        ReportFormat::SideBySide => match width::columns(None) {
+        ReportFormat::Stat => stat::print(out, r, columns)?,
+        ReportFormat::SideBySide => match columns {
             narrow if narrow < side_by_side::NARROWEST => {
                 let needs = side_by_side::NARROWEST;
                 say(Role::Name, "note", &format!("--side-by-side needs {needs} columns, found {narrow}"));
-                text::print(out, r, paint)?;
+                text::print(out, r, columns, paint)?;
             }
-            columns => side_by_side::print(out, r, columns, paint)?,
+            _ => side_by_side::print(out, r, columns, paint)?,
         },
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::say;
 
 /// The width without a terminal.
-const PLAIN: usize = 80;
+pub const PLAIN: usize = 80;
 const NARROWEST: usize = 40;
 const WIDEST: usize = 400;
 

@@ -33,6 +33,6 @@ pub fn run(data: &[u8]) {
         let report = compare(saved, target, Known::default());
         let most = MAX_DIAGNOSTICS * (report.compared.len() + 1);
         assert!(report.differences.len() <= most, "{} findings", report.differences.len());
-        text::print(&mut std::io::sink(), &report, &|_, text| text.to_owned()).unwrap();
+        text::print(&mut std::io::sink(), &report, 80, &|_, text| text.to_owned()).unwrap();
     }
 }

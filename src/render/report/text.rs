@@ -7,20 +7,28 @@ use super::{change, is_remark, label, plain, summary, verdict};
 use crate::findings::{Difference, Question, Report, Severity};
 use crate::render::tree::{Paint, Role};
 
-/// Columns that a line may take before what it shows is broken into several.
-const LINE: usize = 80;
+/// Columns that a line takes at most: longer ones are hard to read.
+const WIDEST: usize = 120;
 
 /// The widest column of fields; a longer one pushes its line.
 const FIELD: usize = 32;
 
 /// Prints the report: by section, and the summary as the last line; that of `compat` is the first line too.
 ///
+/// Lines that are longer than `columns` are broken.
+///
 /// # Errors
 /// Those of the writer.
-pub fn print(out: &mut dyn Write, r: &Report, paint: Paint<'_>) -> io::Result<()> {
+pub fn print(out: &mut dyn Write, r: &Report, columns: usize, paint: Paint<'_>) -> io::Result<()> {
+    let columns = columns.min(WIDEST);
     let severities = r.differences.iter().any(|d| d.severity != Severity::Differs);
     let is_shown = |d: &&Difference| !r.brief || d.severity != Severity::Harmless || is_remark(d);
-    let shown: Vec<&Difference> = r.differences.iter().filter(is_shown).collect();
+    let mut shown: Vec<&Difference> = r.differences.iter().filter(is_shown).collect();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    shown.sort_by_cached_key(|d| {
+        let next = places.len();
+        *places.entry(label(&d.subject)).or_insert(next)
+    });
     if r.question == Question::Compat && !shown.is_empty() {
         last(out, r, paint)?;
         writeln!(out)?;
@@ -29,7 +37,7 @@ pub fn print(out: &mut dyn Write, r: &Report, paint: Paint<'_>) -> io::Result<()
         writeln!(out, "{}", paint(Role::Title, &plain(&titles)))?;
         let width = section.iter().map(|d| d.subject.field.chars().count()).filter(|w| *w <= FIELD).max().unwrap_or(0);
         for d in section {
-            difference(out, d, width, severities, paint)?;
+            difference(out, d, &Style { width, columns, severities, paint })?;
         }
     }
     if !shown.is_empty() {
@@ -113,7 +121,18 @@ pub fn last(out: &mut dyn Write, r: &Report, paint: Paint<'_>) -> io::Result<()>
     writeln!(out, "{}", paint(role, &summary(r)))
 }
 
-fn difference(out: &mut dyn Write, d: &Difference, width: usize, severities: bool, paint: Paint<'_>) -> io::Result<()> {
+/// How the differences of a section are shown.
+struct Style<'a> {
+    /// The width of the column of fields.
+    width: usize,
+    columns: usize,
+    severities: bool,
+    paint: Paint<'a>,
+}
+
+fn difference(out: &mut dyn Write, d: &Difference, style: &Style<'_>) -> io::Result<()> {
+    let &Style { width, columns, severities, paint } = style;
+    let wrapped = |text: &str, indent: usize| wrapped(text, columns.saturating_sub(indent));
     let role = match d.severity {
         Severity::Breaks | Severity::Differs => Role::Problem,
         Severity::MayBreak => Role::Name,
@@ -129,7 +148,7 @@ fn difference(out: &mut dyn Write, d: &Difference, width: usize, severities: boo
     let pad = width.saturating_sub(long);
     // field and change on one line, or the change below it
     let taken = long.saturating_add(pad).saturating_add(used).saturating_add(2);
-    let beside = change.filter(|c| taken.saturating_add(c.chars().count()) <= LINE);
+    let beside = change.filter(|c| taken.saturating_add(c.chars().count()) <= columns);
     let mut message = Some(plain(&d.message)).filter(|_| !(says_no_more(d)));
     let head = if field.is_empty() {
         wrapped(&message.take().unwrap_or_default(), used).join(&format!("\n{indent}"))
@@ -165,9 +184,8 @@ fn difference(out: &mut dyn Write, d: &Difference, width: usize, severities: boo
     Ok(())
 }
 
-/// Breaks words into lines that leave room for what stands before them.
-fn wrapped(text: &str, indent: usize) -> Vec<String> {
-    let width = LINE.saturating_sub(indent);
+/// Breaks a text between words into lines of a width.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut taken = width;
     for word in text.split(' ') {
