@@ -11,6 +11,7 @@ use crate::container::{self, Container};
 use crate::diag::Level;
 use crate::error::{Error, ErrorKind};
 use crate::image::{OpenOptions, SaveImage};
+use crate::inspect::{self, Problem};
 use crate::limits::MAX_VMDESC_BYTES;
 use crate::ram::PageStats;
 use crate::render::tree::Role;
@@ -152,52 +153,41 @@ fn external_schema(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Error> {
     }
 }
 
-/// Prints to standard error what is missing from an answer about the whole state, and returns the exit status.
+/// Prints to standard error what is missing from an answer about the whole state, and returns the exit status. `problems` are
+/// those of the answer itself.
 pub fn verdict(image: &SaveImage, problems: &[String]) -> Outcome {
-    let walk = image.walk();
-    let mut partial = false;
-    for d in walk.found.list() {
-        match d.level {
-            Level::Note => continue,
-            Level::Warning => say(Role::Name, "warning", &described(d)),
-            Level::Error => {
-                partial = true;
-                say(Role::Problem, "error", &described(d));
-            }
+    let mut worst = Level::Note;
+    let mut print = |level: Level, text: &str| {
+        worst = worst.max(level);
+        match level {
+            Level::Note => {}
+            Level::Warning => say(Role::Name, level.name(), text),
+            Level::Error => say(Role::Problem, level.name(), text),
         }
-    }
+    };
     for p in problems {
-        partial = true;
-        say(Role::Problem, "error", p);
+        print(Level::Error, p);
     }
-    if image.schema().is_none() && image.device_sections().next().is_some() {
-        let n = image.device_sections().count();
-        say(
-            Role::Name,
-            "warning",
-            &format!(
-                "the stream has no description, so {n} device sections are shown as bytes; use --schema with a stream from the same machine type and QEMU version"
+    let mut stopped = None;
+    for p in inspect::problems(image) {
+        let text = match &p {
+            Problem::Finding(d) => described(d),
+            Problem::NoDescription { device_sections } => format!(
+                "the stream has no description, so {device_sections} device sections are shown as bytes; use --schema with a stream from the same machine type and QEMU version"
             ),
-        );
+            Problem::Stopped(e) => {
+                stopped = Some(*e);
+                exit::error(e);
+                if e.kind() == ErrorKind::Truncated {
+                    say(Role::Name, "note", "the stream is truncated; only data before the truncation is shown");
+                }
+                continue;
+            }
+            Problem::WrapperRemark(text) | Problem::WrapperFault(text) => text.clone(),
+        };
+        print(p.level(), &text);
     }
-    if let Some(e) = &walk.stopped {
-        partial = true;
-        exit::error(e);
-        if e.kind() == ErrorKind::Truncated {
-            say(Role::Name, "note", "the stream is truncated; only data before the truncation is shown");
-        }
-    }
-    for r in image.container().remarks() {
-        say(Role::Name, "warning", &r);
-    }
-    // what is wrong with a wrapper behind the end of the stream took nothing away
-    if walk.stopped.is_some() || walk.eof.is_none() {
-        for f in image.container().faults() {
-            partial = true;
-            say(Role::Problem, "error", &f);
-        }
-    }
-    if partial { Outcome::Partial } else { Outcome::Complete }
+    if worst == Level::Error || stopped.is_some() { Outcome::Partial } else { Outcome::Complete }
 }
 
 /// Returns a finding in words, with its place.

@@ -1,12 +1,15 @@
-//! Answers about a whole state, as types: what it is, what `check` finds, its processors and devices.
+//! Answers about a whole state, as types: what it is, what is missing from it, what `check` finds, its processors and
+//! devices.
 
 mod check;
 mod cpus;
 mod devices;
 mod memory;
 mod overview;
+mod problems;
 
 pub use check::{Check, QuirkFound, UndecodedBytes, check};
 pub use cpus::Cpus;
 pub use devices::Devices;
 pub use overview::{Extent, Overview};
+pub use problems::{Problem, problems};

@@ -23,8 +23,8 @@ pub fn register_of(cpu: &Node, path: &str) -> Option<Named> {
     let plain = |name: &str| Some(Named { name: name.to_owned(), bits: &[] });
     let numbered = |stem: &str| Some(Named { name: format!("{stem}{}", index?), bits: &[] });
     if f.node("env.eip").is_some() {
-        let wide = f.number("env.eip").is_none_or(|n| n.bits == 64);
-        return x86::register(path, field, index, wide).map(|(name, bits)| Named { name: name.to_owned(), bits });
+        let width = x86::Width::of(&f);
+        return x86::register(path, field, index, width).map(|(name, bits)| Named { name: name.to_owned(), bits });
     }
     if f.node("env.xregs").is_some() {
         return match field {

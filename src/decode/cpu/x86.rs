@@ -105,13 +105,35 @@ const HF_LMA: u32 = 14;
 const HF_CS64: u32 = 15;
 const HF_SMM: u32 = 19;
 
+/// The width of the general registers: that of `env.eip`, which is the target's `target_ulong`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Width {
+    /// `qemu-system-i386`.
+    Bits32,
+    /// `qemu-system-x86_64`.
+    Bits64,
+}
+
+impl Width {
+    pub fn of(cpu: &Fields<'_>) -> Self {
+        if cpu.number("env.eip").is_none_or(|n| n.bits == 64) { Self::Bits64 } else { Self::Bits32 }
+    }
+
+    const fn choose(self, long: &'static str, short: &'static str) -> &'static str {
+        match self {
+            Self::Bits64 => long,
+            Self::Bits32 => short,
+        }
+    }
+}
+
 /// Returns the register that a field is, with the names of its bits; `path` has the subsection and the index, `field` no
 /// index.
 pub fn register(
     path: &str,
     field: &str,
     index: Option<usize>,
-    wide: bool,
+    width: Width,
 ) -> Option<(&'static str, &'static [(u32, &'static str)])> {
     let segment = |suffix: &str| {
         let n = path.strip_prefix("env.segs[")?.strip_suffix(suffix)?.parse::<usize>().ok()?;
@@ -129,8 +151,8 @@ pub fn register(
     };
     let number = |name| Some((name, &[][..]));
     match path {
-        "env.eip" => number(if wide { "RIP" } else { "EIP" }),
-        "env.eflags" => Some((if wide { "RFLAGS" } else { "EFLAGS" }, FLAGS)),
+        "env.eip" => number(width.choose("RIP", "EIP")),
+        "env.eflags" => Some((width.choose("RFLAGS", "EFLAGS"), FLAGS)),
         "env.cr[0]" => Some(("CR0", CR0)),
         "env.cr[2]" => number("CR2"),
         "env.cr[3]" => number("CR3"),
@@ -139,7 +161,7 @@ pub fn register(
         "env.efer" | "cpu/efer32.env.efer" => Some(("EFER", EFER)),
         _ if field == "env.regs" => {
             let (_, long, short) = GENERAL.iter().find(|(i, ..)| Some(*i) == index)?;
-            number(if wide { long } else { short })
+            number(width.choose(long, short))
         }
         _ => {
             let msr = MSRS.iter().find(|(_, sub, name)| match sub.is_empty() {
@@ -154,29 +176,33 @@ pub fn register(
 
 pub fn decode(i: &Input<'_>) -> Decoded {
     let f = &i.cpu;
-    let wide = f.number("env.eip").is_none_or(|n| n.bits == 64);
-    let mut groups = vec![general(f, wide), flow(f, wide), mode(i), segments(f, wide), control(f), debug(f), msrs(i)];
+    let width = Width::of(f);
+    let mut groups =
+        vec![general(f, width), flow(f, width), mode(i), segments(f, width), control(f), debug(f), msrs(i)];
     groups.push(x86_vectors::x87(f));
     groups.push(x86_vectors::vectors(f));
     groups.push(x86_vectors::opmasks(f));
     groups.push(x86_vectors::mtrrs(f));
     groups.push(events(f));
-    Decoded { architecture: if wide { "x86_64" } else { "i386" }, groups }
+    Decoded { architecture: width.choose("x86_64", "i386"), groups }
 }
 
-fn general(f: &Fields<'_>, wide: bool) -> Group {
+fn general(f: &Fields<'_>, width: Width) -> Group {
     let mut g = Group::new("general", "General registers", Form::Grid);
     for (i, long, short) in GENERAL {
-        g.add(if wide { *long } else { *short }, f.at("env.regs", *i).filter(|_| wide || !short.is_empty()));
+        g.add(
+            width.choose(long, short),
+            f.at("env.regs", *i).filter(|_| width == Width::Bits64 || !short.is_empty()),
+        );
     }
     g
 }
 
 /// The letters are those of the monitor: direction, overflow, sign, zero, auxiliary, parity, carry.
-fn flow(f: &Fields<'_>, wide: bool) -> Group {
+fn flow(f: &Fields<'_>, width: Width) -> Group {
     let mut g = Group::new("flow", "Instruction pointer and flags", Form::Rows);
-    g.add(if wide { "RIP" } else { "EIP" }, f.number("env.eip"));
-    g.says(if wide { "RFLAGS" } else { "EFLAGS" }, f.number("env.eflags"), |v| {
+    g.add(width.choose("RIP", "EIP"), f.number("env.eip"));
+    g.says(width.choose("RFLAGS", "EFLAGS"), f.number("env.eflags"), |v| {
         let short = letters(v, &[(10, 'D'), (11, 'O'), (7, 'S'), (6, 'Z'), (4, 'A'), (2, 'P'), (0, 'C')]);
         let long = spell(v, FLAGS);
         let iopl = Number::new(v, 64).field(12, 2);
@@ -203,15 +229,15 @@ fn mode(i: &Input<'_>) -> Group {
     g
 }
 
-fn segments(f: &Fields<'_>, wide: bool) -> Group {
+fn segments(f: &Fields<'_>, width: Width) -> Group {
     let mut g = Group::new("segments", "Segments and descriptor tables", Form::Table);
     let hflags = f.number("env.hflags").unwrap_or(Number::new(0, 32));
     let segs = f.elements("env.segs");
     for (name, node) in ["ES", "CS", "SS", "DS", "FS", "GS"].into_iter().zip(segs) {
-        g.registers.extend(segment(name, Fields::new(&node), &hflags, wide));
+        g.registers.extend(segment(name, Fields::new(&node), &hflags, width));
     }
     for (name, field) in [("LDT", "env.ldt"), ("TR", "env.tr")] {
-        g.registers.extend(f.sub(field).and_then(|s| segment(name, s, &hflags, wide)));
+        g.registers.extend(f.sub(field).and_then(|s| segment(name, s, &hflags, width)));
     }
     for (name, field) in [("GDT", "env.gdt"), ("IDT", "env.idt")] {
         if let Some(t) = f.sub(field) {
@@ -222,10 +248,10 @@ fn segments(f: &Fields<'_>, wide: bool) -> Group {
     g
 }
 
-fn segment(name: &'static str, s: Fields<'_>, hflags: &Number, wide: bool) -> Option<super::Register> {
+fn segment(name: &'static str, s: Fields<'_>, hflags: &Number, width: Width) -> Option<super::Register> {
     // what is outside of the descriptor's bits may be anything (CS is seen as 0x9b0f)
     let flags = Number::new(s.u64("flags") & 0x00ff_ff00, 32);
-    let says = if hflags.bit(HF_PE) && flags.bit(15) { attributes(&flags, hflags, wide) } else { String::new() };
+    let says = if hflags.bit(HF_PE) && flags.bit(15) { attributes(&flags, hflags, width) } else { String::new() };
     let parts = vec![
         ("selector", s.cut("selector", 16)?),
         ("base", s.number("base")?),
@@ -236,8 +262,8 @@ fn segment(name: &'static str, s: Fields<'_>, hflags: &Number, wide: bool) -> Op
 }
 
 /// Spells the type of a descriptor (Intel SDM volume 3, 3.4.5 and 3.5).
-fn attributes(d: &Number, hflags: &Number, wide: bool) -> String {
-    let long = wide && hflags.bit(HF_LMA);
+fn attributes(d: &Number, hflags: &Number, width: Width) -> String {
+    let long = width == Width::Bits64 && hflags.bit(HF_LMA);
     let dpl = d.field(13, 2);
     let mark = |bit: u32, c: char| if d.bit(bit) { c } else { '-' };
     if !d.bit(12) {
