@@ -90,7 +90,7 @@ pub mod diag;
 pub mod diff;
 pub mod error;
 pub mod findings;
-pub mod handler;
+mod handler;
 pub mod image;
 pub mod inspect;
 pub mod interp;
