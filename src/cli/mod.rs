@@ -52,7 +52,7 @@ pub fn main() -> ExitCode {
             return end(print_usage(e).map(|()| outcome));
         }
     };
-    style::init(args.color);
+    style::init(args.color, (say::stdout_is_terminal(), say::stderr_is_terminal()));
     let mut out = say::output();
     let result = run(args, &mut out);
     // what was said before a failure is output too
@@ -92,8 +92,8 @@ fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Some(Command::Extract(a)) => extract::run(&a, out),
         Some(Command::Compat(a)) => compat::run(&a, out),
         Some(Command::Unwrap(a)) => unwrap::run(&a, out),
-        Some(Command::Completions(a)) => tell::completions(&a, out),
-        Some(Command::Man(a)) => tell::man(&a, out),
+        Some(Command::Completions(a)) => tell::completions(&a, Args::command(), out),
+        Some(Command::Man(a)) => tell::man(&a, Args::command(), out),
         Some(Command::Schema(a)) => tell::schema(&a, out),
         None if args.dump.file.is_some() || args.dump.path.is_some() => dump::run(&args.dump, out),
         None => {

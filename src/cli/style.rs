@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use clap::ValueEnum;
 use colored::{Color, Colorize};
 
-use super::say;
 use crate::render::tree::Role;
 use crate::text::line;
 
@@ -23,8 +22,8 @@ pub enum ColorWhen {
 
 static ENABLED: OnceLock<(bool, bool)> = OnceLock::new();
 
-/// Decides about colours once.
-pub fn init(when: ColorWhen) {
+/// Decides about colours once; `terminals` says whether standard output and standard error are some.
+pub fn init(when: ColorWhen, terminals: (bool, bool)) {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
     let forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|v| !v.is_empty() && v != "0");
     let dumb = std::env::var_os("TERM").is_some_and(|v| v == "dumb");
@@ -34,7 +33,7 @@ pub fn init(when: ColorWhen) {
         ColorWhen::Auto if no_color => false,
         ColorWhen::Auto => forced || (terminal && !dumb),
     };
-    let both = (decide(say::stdout_is_terminal()), decide(say::stderr_is_terminal()));
+    let both = (decide(terminals.0), decide(terminals.1));
     let _ = ENABLED.set(both);
     colored::control::set_override(true);
 }

@@ -3,13 +3,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, CommandFactory};
+use clap::Args as ClapArgs;
 use clap_complete::Shell;
 
 use super::exit::{Failure, Outcome};
 use super::near::did_you_mean;
 use super::open;
-use super::root::Args;
 use crate::error::Error;
 use crate::text::{quoted, shown};
 
@@ -66,16 +65,15 @@ pub struct SchemaArgs {
 }
 
 /// Prints a script that completes command lines.
-pub fn completions(a: &CompletionsArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
+pub fn completions(a: &CompletionsArgs, mut command: clap::Command, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let mut text = Vec::new();
-    clap_complete::generate(a.shell, &mut Args::command(), "savevm-analyze", &mut text);
+    clap_complete::generate(a.shell, &mut command, "savevm-analyze", &mut text);
     out.write_all(&text)?;
     Ok(Outcome::Complete)
 }
 
 /// Prints a man page, or writes all of them.
-pub fn man(a: &ManArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let mut command = Args::command();
+pub fn man(a: &ManArgs, mut command: clap::Command, out: &mut dyn Write) -> Result<Outcome, Failure> {
     command.build();
     let Some(dir) = &a.dir else {
         clap_mangen::Man::new(command).render(out)?;

@@ -8,41 +8,14 @@
 use std::collections::{HashMap, HashSet};
 
 use super::side::SectionFacts;
+use super::values::CPREG_INDEXES;
 use super::{push, rules};
 use crate::findings::{Aspect, Difference, Severity, Subject};
-use crate::value::Node;
 
-const INDEXES: &str = "cpreg_vmstate_indexes";
 const LENGTH: &str = "cpreg_vmstate_array_len";
-const VALUES: &str = "cpreg_vmstate_values";
 
 /// Registers named in a finding; the others are counted.
 const SHOWN: usize = 4;
-
-/// Registers that are read of a list. Real processors have some hundreds.
-const MAX_REGISTERS: usize = 1 << 16;
-
-/// The registers of a processor in a stream.
-#[derive(Debug)]
-pub struct List {
-    indexes: Vec<u64>,
-    values: Vec<u64>,
-}
-
-impl List {
-    /// Finds them in a processor's tree.
-    pub fn of(root: &Node) -> Option<Self> {
-        Some(Self { indexes: array(root, INDEXES)?, values: array(root, VALUES).unwrap_or_default() })
-    }
-}
-
-fn array(root: &Node, name: &str) -> Option<Vec<u64>> {
-    let node = root.record()?.children().find(|n| n.name.ends_with(name))?;
-    if !node.is_array() {
-        return node.as_u64().map(|v| vec![v]);
-    }
-    Some(node.elements().first_of_many(MAX_REGISTERS).filter_map(|n| n.as_u64()).collect())
-}
 
 /// Compares the lists of two processors.
 pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, out: &mut Vec<Difference>) {
@@ -59,7 +32,7 @@ pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, o
     let mut add = |severity: Severity, list: &[u64], message: String, before: bool| {
         let text = Aspect::new(names(list), Some(if before { saved.range } else { target.range }));
         let sides = if before { [Some(text), None] } else { [None, Some(text)] };
-        push(out, &rules::CPREG, severity, subject.field(INDEXES), message, sides);
+        push(out, &rules::CPREG, severity, subject.field(CPREG_INDEXES), message, sides);
     };
     if !unknown.is_empty() {
         let what = format!("the target does not know {} of the stream's system registers", unknown.len());

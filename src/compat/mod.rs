@@ -17,6 +17,7 @@ mod region;
 mod rules;
 mod sections;
 mod side;
+mod values;
 mod virtio;
 
 pub use dump::Dump;

@@ -4,18 +4,9 @@
 //! match their own number; those of some families match the whole family.
 
 use super::side::SectionFacts;
+use super::values::SPR_PVR;
 use super::{push, rules};
 use crate::findings::{Aspect, Difference, Severity, Subject};
-use crate::value::Node;
-
-/// `SPR_PVR` in `target/ppc/cpu.h`.
-const PVR: usize = 287;
-
-/// Finds it in a processor's tree.
-pub fn of(root: &Node) -> Option<u64> {
-    let node = root.child("env.spr").filter(|n| n.is_array())?;
-    node.elements().get(PVR)?.as_u64()
-}
 
 /// Compares the versions of two processors.
 pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, out: &mut Vec<Difference>) {
@@ -25,5 +16,5 @@ pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, o
     let side = |v: u64, range| Some(Aspect::new(format!("{v:#010x}"), Some(range)));
     let message = "the processors have other version registers (PVR)";
     let sides = [side(a, saved.range), side(b, target.range)];
-    push(out, &rules::PVR, severity, subject.field(format!("env.spr[{PVR}]")), message, sides);
+    push(out, &rules::PVR, severity, subject.field(format!("env.spr[{SPR_PVR}]")), message, sides);
 }

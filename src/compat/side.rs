@@ -1,10 +1,10 @@
 //! A side of the comparison: what a stream, a dump, or both tell of one QEMU.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::dump::Dump;
 use super::layout::Layout;
-use super::{cpreg, pvr};
+use super::values::Values;
 use crate::decode::{self, pci, virtio};
 use crate::error::Result;
 use crate::image::SaveImage;
@@ -15,7 +15,6 @@ use crate::ram::RamBlock;
 use crate::schema::DeviceSchema;
 use crate::stream::{Configuration, Section};
 use crate::text::Name;
-use crate::value::{Node, Value};
 
 /// What is known of one side; at least one of the two is there.
 #[derive(Debug, Default)]
@@ -27,52 +26,6 @@ pub struct Side {
     /// The machine type, when the user names it.
     pub machine: Option<Name>,
 }
-
-/// What the values of a section say.
-#[derive(Debug, Default)]
-#[non_exhaustive]
-pub struct Values {
-    /// Numbers that may be the length of an array or a buffer.
-    pub lengths: HashSet<u64>,
-    /// The system registers of an ARM processor.
-    pub cpregs: Option<cpreg::List>,
-    /// The version register of a PowerPC processor.
-    pub pvr: Option<u64>,
-}
-
-impl Values {
-    fn of(root: &Node) -> Self {
-        Self { lengths: lengths(root), cpregs: cpreg::List::of(root), pvr: pvr::of(root) }
-    }
-}
-
-/// Returns the numbers in a tree that may be lengths.
-fn lengths(root: &Node) -> HashSet<u64> {
-    let mut out = HashSet::new();
-    add_lengths(root, &mut out);
-    out
-}
-
-fn add_lengths(root: &Node, out: &mut HashSet<u64>) {
-    root.walk(&mut |_, n| {
-        if n.is_array() && n.elements().len() > MAX_COUNTED {
-            return false;
-        }
-        if let Value::Packed(_) = n.value {
-            n.elements().iter().for_each(|e| add_lengths(&e, out));
-        }
-        if let Some(v) = n.as_u64().filter(|v| *v <= MAX_LENGTH && out.len() < MAX_LENGTHS) {
-            out.insert(v);
-        }
-        true
-    });
-}
-
-/// Arrays with more elements than this are registers or the like, and hold no lengths; no length is larger than this; and
-/// as many different ones are kept of a section.
-const MAX_COUNTED: usize = 64;
-const MAX_LENGTH: u64 = 1 << 30;
-const MAX_LENGTHS: usize = 4_096;
 
 /// What a stream tells.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::found::{Found, Raw, Side};
 use super::meaning::Meaning;
-use super::stream::differs;
+use super::stream::{differs, too_many};
 use super::tree::Comparer;
 use super::{Input, Options, array, rules};
 use crate::error::Result;
@@ -68,12 +68,6 @@ pub fn compare(a: Input<'_>, b: Input<'_>, options: &Options, report: &mut Repor
         report.faults.push(what);
     }
     Ok(())
-}
-
-/// Returns the difference that covers all those not listed.
-pub fn too_many() -> Difference {
-    let message = format!("more than {MAX_DIFFERENCES} differences; what follows is not compared");
-    differs(&rules::TOO_MANY, Subject::part("stream", ""), message, None, None)
 }
 
 fn wanted<'a>(image: &'a SaveImage, options: &Options) -> Vec<&'a Section> {

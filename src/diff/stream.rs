@@ -123,7 +123,7 @@ fn commands(a: &SaveImage, b: &SaveImage, report: &mut Report) {
     let mut nth: std::collections::HashMap<Command, u64> = std::collections::HashMap::new();
     for step in align(&keys(&x), &keys(&y)) {
         if report.differences.len() > MAX_DIFFERENCES {
-            report.differences.push(super::sections::too_many());
+            report.differences.push(too_many());
             return;
         }
         let (before, after) = match step {
@@ -226,4 +226,10 @@ fn blocks(a: &[RamBlock], b: &[RamBlock], report: &mut Report) {
             }
         }
     }
+}
+
+/// Returns the difference that covers all those not listed.
+pub fn too_many() -> Difference {
+    let message = format!("more than {MAX_DIFFERENCES} differences; what follows is not compared");
+    differs(&rules::TOO_MANY, Subject::part("stream", ""), message, None, None)
 }

@@ -1,6 +1,6 @@
 //! Boards whose main memory begins at one fixed address, or lies in few fixed pieces.
 
-use super::layout::Span;
+use super::model::Span;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::ram::RamBlock;
 

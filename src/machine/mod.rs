@@ -5,6 +5,8 @@
 
 mod boards;
 mod layout;
+mod model;
 mod pc;
 
-pub use layout::{FIRMWARE, MapFacts, MemoryMap, Region, VirtioMem, layout};
+pub use layout::layout;
+pub use model::{FIRMWARE, MapFacts, MemoryMap, Region, VirtioMem};

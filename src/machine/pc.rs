@@ -1,6 +1,6 @@
 //! PCs: main memory in two pieces around the PCI hole.
 
-use super::layout::{MapFacts, Span};
+use super::model::{MapFacts, Span};
 use crate::error::{Error, ErrorKind, Remedy, Result};
 use crate::ram::RamBlock;
 

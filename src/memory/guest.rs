@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::index::{Known, PageIndex, bitmaps};
+use super::entry::Known;
+use super::index::{PageIndex, bitmaps};
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::MemoryMap;
 use crate::offset::{Gpa, RamOffset};

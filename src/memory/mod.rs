@@ -4,6 +4,7 @@
 //! demand. A mapped-ram file needs no walk: its bitmaps are the index.
 
 mod block_hashes;
+mod entry;
 mod guest;
 mod index;
 mod page_hashes;

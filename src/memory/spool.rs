@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tempfile::SpooledTempFile;
 
-use super::index::Known;
+use super::entry::Known;
 use crate::error::{Error, Result};
 use crate::ram::{Page, Replay};
 

@@ -1,6 +1,6 @@
 //! The list of RAMBlocks.
 
-use super::records::RamContext;
+use super::context::RamContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_RAM_BLOCKS;
 use crate::offset::{FileOffset, StreamOffset, StreamRange};

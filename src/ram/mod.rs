@@ -17,6 +17,7 @@
 
 mod blocks;
 mod both;
+mod context;
 mod mapped;
 mod page_set;
 mod page_size;
@@ -28,10 +29,11 @@ mod zlib;
 
 pub use blocks::{MappedRam, RamBlock};
 pub use both::Both;
+pub use context::RamContext;
 pub use mapped::{MappedBitmap, MappedRun, runs as mapped_runs};
 pub use page_set::PageSet;
 pub use page_size::guess_page_size;
-pub use records::{RamContext, RamReader};
+pub use records::RamReader;
 pub use replay::{Replay, is_zero, unreadable};
 pub use stats::{BadPage, PageCounts, PageStats};
 pub use xbzrle::apply as apply_xbzrle;

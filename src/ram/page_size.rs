@@ -1,6 +1,7 @@
 //! Determines a stream's target page size if neither the description nor the configuration gives it.
 
-use super::records::{RamContext, RamReader};
+use super::context::RamContext;
+use super::records::RamReader;
 use super::{MappedRun, Page, PageAt, PageSink};
 use crate::error::Result;
 use crate::offset::StreamOffset;

@@ -3,30 +3,14 @@
 use std::collections::HashMap;
 
 use super::blocks::{self, RamBlock};
+use super::context::RamContext;
 use super::mapped;
 use super::{BlockList, Form, Page, PageAt, PageCounts, PageSink};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::ram_flag as flag;
-use crate::offset::{FileOffset, RamOffset, StreamOffset};
+use crate::offset::{RamOffset, StreamOffset};
 use crate::text::Name;
 use crate::wire::{Cursor, Reader};
-
-/// What must be known of a stream before its first RAM record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RamContext {
-    /// The version of the section: 4, or 3 (QEMU 0.10 to 0.13), which knows no blocks.
-    pub version: u32,
-    /// The target page size in bytes, a power of two.
-    pub target_page: u64,
-    /// Whether the capability `x-ignore-shared` was on.
-    pub ignore_shared: bool,
-    /// Whether the capability `mapped-ram` was on.
-    pub mapped_ram: bool,
-    /// The OR of all blocks' page sizes, from a POSTCOPY_ADVISE command.
-    pub page_size_mask: Option<u64>,
-    /// Where the stream begins in its file; offsets in mapped-ram headers are the file's.
-    pub stream_start: FileOffset,
-}
 
 /// Reads the payloads of the `ram` section one after the other.
 #[derive(Clone, Debug)]
@@ -312,6 +296,7 @@ fn skipped<'a>(c: &mut Cursor<'_>, n: u64) -> Result<&'a [u8]> {
 mod tests {
     use super::super::{MappedRun, PageStats};
     use super::*;
+    use crate::offset::FileOffset;
     use crate::wire::{MemorySource, Source};
 
     #[derive(Default)]

@@ -190,10 +190,7 @@ pub fn decode(i: &Input<'_>) -> Decoded {
 fn general(f: &Fields<'_>, width: Width) -> Group {
     let mut g = Group::new("general", "General registers", Form::Grid);
     for (i, long, short) in GENERAL {
-        g.add(
-            width.choose(long, short),
-            f.at("env.regs", *i).filter(|_| width == Width::Bits64 || !short.is_empty()),
-        );
+        g.add(width.choose(long, short), f.at("env.regs", *i).filter(|_| width == Width::Bits64 || !short.is_empty()));
     }
     g
 }

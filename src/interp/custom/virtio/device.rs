@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::interp::custom::Builder;
 use crate::value::{FieldType, Value};
 
+use super::subsections::unknown_subsection;
 use super::{Common, element, net, serial};
 
 /// Reads the device's part, for which `n` bytes would be left; returns whether it could be decoded.
@@ -77,10 +78,6 @@ fn balloon(b: &mut Builder<'_>, _: &Common) -> Result<()> {
         }
     }
     Ok(())
-}
-
-pub(super) fn unknown_subsection(b: &Builder<'_>, name: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("unknown subsection {name}")).at(b.offset())
 }
 
 fn mem(b: &mut Builder<'_>, _: &Common) -> Result<()> {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::interp::custom::{Builder, chunks};
 
 use super::Common;
-use super::device::unknown_subsection;
+use super::subsections::unknown_subsection;
 
 const CTRL_GUEST_OFFLOADS: u32 = 1 << 2;
 const VLANS: usize = 4096 / 8;

@@ -195,3 +195,8 @@ fn mmio_state(b: &mut Builder<'_>) -> Result<()> {
 fn queues(b: &mut Builder<'_>, name: &str, f: impl Fn(&mut Builder<'_>) -> Result<()>) -> Result<()> {
     b.array_of(name, &FieldType::new("struct"), MAX_QUEUES, |b| b.group(name, &f))
 }
+
+/// Returns the error of a subsection of the device that its reader does not know.
+pub(super) fn unknown_subsection(b: &Builder<'_>, name: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("unknown subsection {name}")).at(b.offset())
+}
