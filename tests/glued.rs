@@ -22,9 +22,14 @@ fn open(bytes: Vec<u8>, full: bool, pass_over: Option<u64>) -> SaveImage {
 fn shown(image: &SaveImage) -> String {
     let devices: Vec<_> = image.device_sections().map(|s| (&s.header, s.payload, s.device, s.end)).collect();
     let document = serde_json::to_string_pretty(&StateDocument::new(image, None)).unwrap();
+    // its text is read once more, from a pipe too
+    let description = image.description().map(|d| serde_json::to_string(&d).unwrap()).map_err(|e| e.to_string());
     let walk = image.walk();
     let said: Vec<_> = walk.found.list().iter().collect();
-    format!("{devices:#x?}\n{document}\n{said:#?}\n{:?}\n{:?} {:?}", walk.stopped, walk.eof, walk.trailing)
+    format!(
+        "{devices:#x?}\n{document}\n{description:?}\n{said:#?}\n{:?}\n{:?} {:?}",
+        walk.stopped, walk.eof, walk.trailing
+    )
 }
 
 /// Compares four ways of reading the same bytes, and returns what they show.

@@ -27,11 +27,20 @@ struct Pipe {
     /// One past the last byte that was read from the pipe.
     end: u64,
     ended: bool,
+    /// From here on, bytes were read and not kept.
+    drained_from: Option<u64>,
     /// The input's error. It is permanent: if a later read succeeded, its bytes would have the wrong position.
     failed: Option<io::Error>,
     in_memory: u64,
     spilt: Option<File>,
     tmpdir: Option<PathBuf>,
+}
+
+/// Whether a chunk is kept, to be read again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Yes,
+    No,
 }
 
 enum Chunk {
@@ -68,6 +77,7 @@ impl PipeSource {
                 start: 0,
                 end: 0,
                 ended: false,
+                drained_from: None,
                 failed: None,
                 in_memory: 0,
                 spilt: None,
@@ -89,15 +99,19 @@ impl PipeSource {
 }
 
 impl Pipe {
-    /// Reads one more chunk; `false` at the end of the pipe.
+    /// Reads one more chunk and keeps it; `false` at the end of the pipe.
     fn pull(&mut self) -> io::Result<bool> {
+        self.pull_and(Keep::Yes)
+    }
+
+    fn pull_and(&mut self, keep: Keep) -> io::Result<bool> {
         if self.ended {
             return Ok(false);
         }
         if let Some(e) = &self.failed {
             return Err(again(e));
         }
-        if self.end.saturating_sub(self.start) >= MAX_PIPE_BYTES {
+        if keep == Keep::Yes && self.end.saturating_sub(self.start) >= MAX_PIPE_BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::OutOfMemory,
                 "the pipe holds more device state than may be kept; save the stream to a file and run the command on that",
@@ -120,7 +134,9 @@ impl Pipe {
             }
         }
         chunk.truncate(n);
-        if n > 0 {
+        if keep == Keep::No {
+            self.drained_from.get_or_insert(self.end);
+        } else if n > 0 {
             let chunk = self.put(chunk)?;
             self.chunks.push_back(chunk);
         }
@@ -158,7 +174,7 @@ impl Source for PipeSource {
                 return Ok(0);
             }
         }
-        if offset < p.start {
+        if offset < p.start || p.drained_from.is_some_and(|d| offset >= d && offset < p.end) {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "these bytes were already discarded from the pipe; save the stream to a file and run the command on that",
@@ -211,14 +227,11 @@ impl Source for PipeSource {
 
     fn drain(&self, from: u64) -> io::Result<u64> {
         loop {
-            let end = {
-                let mut p = self.lock();
-                if !p.pull()? {
-                    return Ok(p.end);
-                }
-                p.end
-            };
-            self.release(end.max(from));
+            let mut p = self.lock();
+            let keep = if p.end < from { Keep::Yes } else { Keep::No };
+            if !p.pull_and(keep)? {
+                return Ok(p.end);
+            }
         }
     }
 
@@ -319,7 +332,19 @@ mod tests {
     }
 
     #[test]
-    fn a_drained_pipe_keeps_nothing() {
+    fn a_drained_pipe_keeps_what_it_had() {
+        let bytes: Vec<u8> = (0..CHUNK * 5).map(|i| (i % 251) as u8).collect();
+        let p = PipeSource::new(Box::new(io::Cursor::new(bytes.clone())));
+        let mut b = [0; 4];
+        p.read_at(CHUNK as u64 + 9, &mut b).unwrap();
+        assert_eq!(p.drain(CHUNK as u64 + 13).unwrap(), bytes.len() as u64);
+        assert_eq!((p.read_at(CHUNK as u64 + 9, &mut b).unwrap(), &b[..]), (4, &bytes[CHUNK + 9..CHUNK + 13]));
+        assert!(p.read_at(CHUNK as u64 * 3, &mut b).is_err());
+        assert_eq!(p.read_at(bytes.len() as u64, &mut b).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_drained_pipe_keeps_nothing_more() {
         let p = PipeSource::new(Box::new(io::repeat(1).take(MAX_PIPE_MEMORY * 2)));
         assert_eq!(p.drain(0).unwrap(), MAX_PIPE_MEMORY * 2);
         assert!(p.lock().spilt.is_none() && p.lock().in_memory == 0);

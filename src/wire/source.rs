@@ -46,7 +46,8 @@ pub trait Source: Send + Sync {
         self.size().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
     }
 
-    /// Reads a pipe up to its end without keeping bytes from `from` onwards, and returns the size.
+    /// Reads a pipe up to its end, and returns the size. Bytes before `from` that were not released can still be read, later ones
+    /// only if they had been read before.
     ///
     /// # Errors
     /// The system's errors.

@@ -71,7 +71,12 @@ fn state(image: &SaveImage, out: &mut Look, names: [&'static str; 5]) {
     let walk = image.walk();
     let sections: Vec<_> = image.device_sections().map(|s| (&s.header, s.payload, s.device, s.end, s.footer)).collect();
     let document = StateDocument::new(image, None);
-    let text = serde_json::to_string(&document).unwrap_or_else(|e| format!("no document: {e}"));
+    let mut text = serde_json::to_string(&document).unwrap_or_else(|e| format!("no document: {e}"));
+    // the text of the description is read once more
+    text += &match image.description() {
+        Ok(d) => serde_json::to_string(&d).unwrap_or_else(|e| format!("no description: {e}")),
+        Err(e) => words(&e),
+    };
     let found: Vec<String> = walk.found.list().iter().map(|d| format!("{d:?}")).collect();
     let faults = image.container().faults();
     // a fault counts where it took something away
