@@ -49,7 +49,7 @@ impl Progress {
         if self.thread.is_none() {
             return c;
         }
-        let size = c.packed.as_ref().map_or_else(|| c.source.size().unwrap_or(0), PackedFile::len);
+        let size = c.packed.as_ref().map_or_else(|| c.source.size().unwrap_or(0), PackedFile::size);
         self.shared.size.store(size, Ordering::Relaxed);
         let source = Arc::new(Watched { inner: c.source, packed: c.packed.clone(), shared: Arc::clone(&self.shared) });
         Container { source, ..c }

@@ -25,13 +25,13 @@ impl Read for Credited {
 /// The length of what it holds is only known at the end, so progress is counted in the file's own bytes.
 #[derive(Clone, Debug)]
 pub struct PackedFile {
-    len: u64,
+    size: u64,
     read: Arc<AtomicU64>,
 }
 
 impl PackedFile {
-    pub(super) fn new(len: u64) -> Self {
-        Self { len, read: Arc::default() }
+    pub(super) fn new(size: u64) -> Self {
+        Self { size, read: Arc::default() }
     }
 
     pub(super) fn counting<R: Read>(&self, inner: R) -> Counting<R> {
@@ -40,14 +40,8 @@ impl PackedFile {
 
     /// Returns the length of the file in bytes.
     #[must_use]
-    pub const fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// Returns `true` if the file has no bytes.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
+    pub const fn size(&self) -> u64 {
+        self.size
     }
 
     /// Returns how many bytes of the file have been read.
