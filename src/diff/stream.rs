@@ -35,7 +35,7 @@ pub fn faults(input: Input<'_>, report: &mut Report) {
     if let Some(e) = &walk.stopped {
         report.faults.push(format!("{}: {e}", input.name));
     }
-    if walk.stopped.is_some() || walk.eof.is_none() {
+    if walk.is_cut() {
         report.faults.extend(input.image.container().faults().into_iter().map(|f| format!("{}: {f}", input.name)));
     }
 }

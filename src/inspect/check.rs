@@ -95,7 +95,7 @@ pub fn check(image: &SaveImage, stats: &PageStats) -> Result<Check> {
     })?;
     devices.errors.iter().for_each(|e| c.findings.survived(e.kind().name(), e));
     c.rings(&devices, image)?;
-    wrapper(image.container(), walk.stopped.is_some() || walk.eof.is_none(), &mut c.findings);
+    wrapper(image.container(), walk.is_cut(), &mut c.findings);
     let ends = walk.sections.iter().all(|s| s.end != EndFound::Nowhere);
     if walk.eof.is_none() && walk.stopped.is_none() {
         c.findings.add(Level::Error, "no-end", None, None, "the stream has no end of records");

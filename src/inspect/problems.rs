@@ -48,7 +48,7 @@ pub fn problems(image: &SaveImage) -> Vec<Problem<'_>> {
     let container = image.container();
     out.extend(container.remarks().into_iter().map(Problem::WrapperRemark));
     // damage of a wrapper behind the end of the stream took nothing away
-    if walk.stopped.is_some() || walk.eof.is_none() {
+    if walk.is_cut() {
         out.extend(container.faults().into_iter().map(Problem::WrapperFault));
     }
     out

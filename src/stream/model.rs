@@ -162,3 +162,11 @@ pub struct Walk {
     /// Bytes accounted for by records.
     pub accounted: u64,
 }
+
+impl Walk {
+    /// Returns `true` if the walk did not reach the end of the stream: it was stopped, or the records have no end.
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        self.stopped.is_some() || self.eof.is_none()
+    }
+}

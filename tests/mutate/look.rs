@@ -80,7 +80,7 @@ fn state(image: &SaveImage, out: &mut Look, names: [&'static str; 5]) {
     let found: Vec<String> = walk.found.list().iter().map(|d| format!("{d:?}")).collect();
     let faults = image.container().faults();
     // a fault counts where it took something away
-    let cut = walk.stopped.is_some() || walk.eof.is_none();
+    let cut = walk.is_cut();
     out.incomplete.extend(document.problems());
     out.incomplete.extend(walk.stopped.iter().map(words));
     if walk.found.has_errors() {
