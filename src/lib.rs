@@ -88,6 +88,7 @@ pub mod container;
 pub mod decode;
 pub mod diag;
 pub mod diff;
+pub mod dump;
 pub mod error;
 pub mod findings;
 mod handler;
@@ -99,6 +100,8 @@ pub mod machine;
 pub mod memory;
 pub mod names;
 pub mod offset;
+pub mod os;
+pub mod paging;
 pub mod ram;
 #[allow(
     clippy::indexing_slicing,

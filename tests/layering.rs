@@ -16,6 +16,9 @@ static LEVELS: &[&[&str]] = &[
     &["interp", "ram", "handler"],
     &["machine", "decode"],
     &["memory", "sink"],
+    &["paging"],
+    // what a guest's own structures say, and files for those who debug it
+    &["os", "dump"],
     &["image"],
     &["diff", "compat", "inspect"],
     &["render"],

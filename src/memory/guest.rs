@@ -1,5 +1,6 @@
 //! Guest memory, read on demand.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::entry::Known;
@@ -186,6 +187,25 @@ fn copy(content: &[u8], within: usize, piece: &mut [u8]) {
 impl std::fmt::Debug for GuestMemory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GuestMemory").field("blocks", &self.blocks.len()).field("index", &self.index.memory()).finish()
+    }
+}
+
+impl super::PhysicalMemory for GuestMemory {
+    fn read(&self, address: Gpa, buf: &mut [u8]) -> Result<()> {
+        Self::read(self, address, buf)
+    }
+
+    /// Adjacent regions are one range. There are none if the machine's map is not known.
+    fn ranges(&self) -> Vec<Range<u64>> {
+        let mut out: Vec<Range<u64>> = Vec::new();
+        for r in self.map.iter().flat_map(|m| &m.regions) {
+            let end = r.gpa.0.saturating_add(r.bytes);
+            match out.last_mut().filter(|last| last.end == r.gpa.0) {
+                Some(last) => last.end = end,
+                None => out.push(r.gpa.0..end),
+            }
+        }
+        out
     }
 }
 

@@ -8,12 +8,16 @@ mod entry;
 mod guest;
 mod index;
 mod page_hashes;
+mod physical;
 mod spool;
 
 pub use block_hashes::{BlockHashes, PageHash};
 pub use guest::GuestMemory;
 pub use index::PageIndex;
 pub use page_hashes::PageHashes;
+#[cfg(test)]
+pub use physical::FewPages;
+pub use physical::PhysicalMemory;
 pub use spool::Spool;
 
 use crate::error::{Error, Result};

@@ -1,0 +1,1 @@
+//! Files for those who debug a guest: ELF core dumps, kdump-compressed dumps, and Windows crash dumps.

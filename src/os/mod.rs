@@ -1,0 +1,3 @@
+//! What the operating system of a guest says in its own structures.
+
+pub mod linux;

@@ -1,0 +1,1 @@
+//! Page-table walks: from a virtual address to guest-physical memory.
