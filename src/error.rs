@@ -61,6 +61,8 @@ pub enum Remedy {
     ExtractBlocks,
     /// Supply the offset of the stream in the file, which seems to be this one if there is one.
     SupplyOffset(Option<u64>),
+    /// Supply a description of the devices.
+    SupplySchema,
     /// Raise the limit on memory.
     RaiseMemoryLimit,
     /// Allow that the file is replaced.
@@ -113,6 +115,7 @@ impl fmt::Display for Remedy {
             Self::SupplyOffset(None) => {
                 f.write_str("QEMU's `file:PATH,offset=N` leaves zeros before the stream: supply that offset")
             }
+            Self::SupplySchema => f.write_str("supply a description of the devices"),
             Self::RaiseMemoryLimit => f.write_str("raise the limit on memory"),
             Self::Overwrite => f.write_str("remove the file, or allow that it is replaced"),
             Self::Other(text) => f.write_str(text),

@@ -90,6 +90,16 @@ impl Failure {
         matches!(self, Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe)
     }
 
+    /// Returns the failure in words.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Library(e) => e.to_string(),
+            Self::Output(e) => format!("cannot write the output: {e}"),
+            Self::Partial(f) => f.text(),
+            Self::Usage(m) => m.clone(),
+        }
+    }
+
     /// Prints the failure to standard error.
     pub fn print(&self) {
         match self {

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ struct Shared {
     at: AtomicU64,
     size: AtomicU64,
     done: AtomicBool,
+    /// Why the work failed.
+    failed: OnceLock<String>,
 }
 
 /// Shows how much of a source has been read.
@@ -53,6 +55,23 @@ impl Progress {
         self.shared.size.store(size, Ordering::Relaxed);
         let source = Arc::new(Watched { inner: c.source, packed: c.packed.clone(), shared: Arc::clone(&self.shared) });
         Container { source, ..c }
+    }
+
+    /// Begins a part of the work that has so many bytes.
+    pub fn begin(&self, total: u64) {
+        self.shared.at.store(0, Ordering::Relaxed);
+        self.shared.size.store(total, Ordering::Relaxed);
+    }
+
+    /// Says how many bytes of the part are done.
+    pub fn advance(&self, done: u64) {
+        self.shared.at.store(done, Ordering::Relaxed);
+    }
+
+    /// Stops after a failure.
+    pub fn fail(self, why: String) {
+        let _ = self.shared.failed.set(why);
+        self.finish();
     }
 
     /// Stops, and waits for the last line.
@@ -100,10 +119,21 @@ fn bar(s: &Shared) {
 
 fn lines(s: &Shared) {
     let line = |done: bool| {
-        let size = s.size.load(Ordering::Relaxed);
-        let total = if size > 0 { size.to_string() } else { "null".to_owned() };
+        let total = Some(s.size.load(Ordering::Relaxed)).filter(|n| *n > 0);
         let bytes = s.at.load(Ordering::Relaxed);
-        say::line(&format!("{{\"bytes\":{bytes},\"total_bytes\":{total},\"done\":{done}}}"));
+        let error = s.failed.get().filter(|_| done);
+        let status = match (done, error) {
+            (false, _) => "active",
+            (true, None) => "completed",
+            (true, Some(_)) => "failed",
+        };
+        let mut line = serde_json::json!({
+            "status": status, "completed": bytes, "total": total, "bytes": bytes, "total_bytes": total, "done": done,
+        });
+        if let (Some(why), Some(object)) = (error, line.as_object_mut()) {
+            object.insert("error".to_owned(), why.as_str().into());
+        }
+        say::line(&line.to_string());
     };
     while !s.done.load(Ordering::Relaxed) {
         std::thread::park_timeout(PATIENCE);

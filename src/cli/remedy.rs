@@ -15,6 +15,7 @@ pub fn words(remedy: &Remedy) -> String {
         Remedy::SupplyOffset(None) => {
             "QEMU's `file:PATH,offset=N` leaves zeros before the stream: supply that N with --offset".to_owned()
         }
+        Remedy::SupplySchema => "supply a description with --schema".to_owned(),
         Remedy::RaiseMemoryLimit => "--max-memory raises the limit".to_owned(),
         Remedy::Overwrite => "--force overwrites it".to_owned(),
         other => other.to_string(),

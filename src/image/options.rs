@@ -91,7 +91,7 @@ impl<'a> OpenOptions<'a> {
     }
 
     /// Keeps the pages of a pipe, up to so many bytes, so that [`SaveImage::memory`] can read them. The walk is then full. A file
-    /// is read again, and needs no pages kept.
+    /// is read again, and needs no pages kept; with [`OpenOptions::full`], the places of its pages are noted in the same walk.
     pub fn keep_memory(self, bytes: u64) -> Self {
         Self { keep_memory: Some(bytes), ..self }
     }
@@ -131,8 +131,14 @@ impl<'a> OpenOptions<'a> {
     pub fn container(self, container: Container) -> Result<SaveImage> {
         let Self { full, external_schema, pages, pass_over, settings, keep_memory } = self;
         let pass_over = pass_over.unwrap_or(PASS_OVER);
-        let keep = keep_memory.filter(|_| container.source.is_transient());
-        let mut kept = keep.map(|n| PageIndex::spooling(&container.budget, Spool::new(settings.tmpdir.as_deref(), n)));
+        let budget = &container.budget;
+        let mut kept = match keep_memory {
+            Some(n) if container.source.is_transient() => {
+                Some(PageIndex::spooling(budget, Spool::new(settings.tmpdir.as_deref(), n)))
+            }
+            Some(_) if full => Some(PageIndex::new(budget)),
+            _ => None,
+        };
         let depth = if full || pages.is_some() || kept.is_some() { Depth::Full } else { Depth::Devices { pass_over } };
         let how = WalkOptions { depth, external_schema: external_schema.as_deref(), budget: container.budget.clone() };
         let mut nothing = CountNothing;

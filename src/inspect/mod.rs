@@ -4,6 +4,7 @@
 mod check;
 mod cpus;
 mod devices;
+mod dump;
 mod memory;
 mod overview;
 mod problems;
@@ -11,5 +12,6 @@ mod problems;
 pub use check::{Check, QuirkFound, UndecodedBytes, check};
 pub use cpus::Cpus;
 pub use devices::Devices;
+pub use dump::DumpContent;
 pub use overview::{Extent, Overview};
 pub use problems::{Problem, problems};

@@ -4,9 +4,11 @@
 //! PCs from what the firmware left in the RTC's CMOS memory. One file per family; each row names its source in QEMU.
 
 mod boards;
+mod dumped;
 mod layout;
 mod model;
 mod pc;
 
+pub use dumped::{Windows, dumped};
 pub use layout::layout;
 pub use model::{FIRMWARE, MapFacts, MemoryMap, Region, VirtioMem};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::entry::Known;
 use super::index::{PageIndex, bitmaps};
+use super::pages::PageContent;
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::MemoryMap;
 use crate::offset::{Gpa, RamOffset};
@@ -144,10 +145,29 @@ impl GuestMemory {
 
     /// Reads a page; `content` is zero before.
     fn page(&self, block: usize, number: u64, content: &mut [u8], replay: &mut Replay) -> Result<()> {
+        match self.content(block, number, content, replay)? {
+            PageContent::Unsent => {
+                let place = self.blocks.get(block).map(|b| b.name.to_string()).unwrap_or_default();
+                let offset = number.saturating_mul(self.target_page());
+                let what = format!("the page at {offset:#x} of {place} is not in the stream");
+                Err(Error::new(ErrorKind::Missing, what))
+            }
+            PageContent::Zero | PageContent::Data => Ok(()),
+        }
+    }
+
+    /// Reads a page, whose content is zero before, and returns what is known without looking at it.
+    pub(super) fn content(
+        &self,
+        block: usize,
+        number: u64,
+        content: &mut [u8],
+        replay: &mut Replay,
+    ) -> Result<PageContent> {
         if let Some(Some(bitmap)) = self.bitmaps.get(block) {
             return match bitmap.page(self.source.as_ref(), number)? {
-                Some(at) => super::read_page(self.source.as_ref(), at, content),
-                None => Ok(()),
+                Some(at) => super::read_page(self.source.as_ref(), at, content).map(|()| PageContent::Data),
+                None => Ok(PageContent::Zero),
             };
         }
         let mut known = self.index.get(block, number);
@@ -158,12 +178,8 @@ impl GuestMemory {
             known = link.before.known();
         }
         match known {
-            Known::Unsent if changes.is_empty() => {
-                let place = self.blocks.get(block).map(|b| b.name.to_string()).unwrap_or_default();
-                let offset = number.saturating_mul(self.target_page());
-                let what = format!("the page at {offset:#x} of {place} is not in the stream");
-                return Err(Error::new(ErrorKind::Missing, what));
-            }
+            Known::Unsent if changes.is_empty() => return Ok(PageContent::Unsent),
+            Known::Zero if changes.is_empty() => return Ok(PageContent::Zero),
             Known::Bad => return Err(self.index.fault(block, number)),
             Known::Unsent | Known::Zero | Known::Changed(_) => {}
             Known::At(place) => match self.index.spool() {
@@ -174,7 +190,7 @@ impl GuestMemory {
         for record in changes.into_iter().rev() {
             replay.again(self.source.as_ref(), &self.ctx, record, content)?;
         }
-        Ok(())
+        Ok(PageContent::Data)
     }
 }
 

@@ -8,6 +8,7 @@ mod entry;
 mod guest;
 mod index;
 mod page_hashes;
+mod pages;
 mod physical;
 mod spool;
 
@@ -15,6 +16,7 @@ pub use block_hashes::{BlockHashes, PageHash};
 pub use guest::GuestMemory;
 pub use index::PageIndex;
 pub use page_hashes::PageHashes;
+pub use pages::{PageContent, PageReader};
 #[cfg(test)]
 pub use physical::FewPages;
 pub use physical::PhysicalMemory;

@@ -77,6 +77,18 @@ impl Plan {
         plan
     }
 
+    /// One output of `len` bytes with pieces of blocks at given offsets.
+    #[must_use]
+    pub fn placed(blocks: &[RamBlock], pieces: impl IntoIterator<Item = (Region, u64)>, len: u64) -> Self {
+        let mut plan = Self { outputs: vec![len], blocks: vec![Vec::new(); blocks.len()] };
+        for (r, output_start) in pieces {
+            if let Some(of_block) = plan.blocks.get_mut(r.block) {
+                of_block.push(Segment { block_start: r.block_offset.0, bytes: r.bytes, output: 0, output_start });
+            }
+        }
+        plan
+    }
+
     /// Calls `f` with output, offset there and length for each piece of a run of a block.
     pub(super) fn pieces(&self, block: usize, start: RamOffset, bytes: u64, f: &mut dyn FnMut(usize, u64, u64, u64)) {
         let end = start.0.saturating_add(bytes);

@@ -1,6 +1,10 @@
 //! `extract`, `--extract-ram` and the memory of `-x`.
 
 mod conclude;
+mod dump;
+mod dump_output;
+mod formats;
+mod kernel;
 mod range;
 
 use std::cell::RefCell;
@@ -22,16 +26,8 @@ use crate::sink::{FileRules, ImageFile, ImageFiles, PageImages, Plan, file_names
 use crate::text::{self, quoted, shown};
 pub use conclude::pour;
 use conclude::{conclude, keep_partial};
-
-/// What `extract` writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ImageFormat {
-    /// One sparse file per RAM block; the output is a directory.
-    #[default]
-    Raw,
-    /// One sparse file indexed by guest-physical address.
-    Phys,
-}
+pub use formats::ImageFormat;
+use formats::{ElfLayoutArg, Way};
 
 /// Arguments of `extract`.
 #[derive(Debug, ClapArgs)]
@@ -65,6 +61,9 @@ pub struct ExtractArgs {
     /// Number of bytes from there (phys), such as 64K, 16M or 0x1000.
     #[arg(long, value_name = "BYTES", value_parser = number)]
     pub length: Option<u64>,
+    /// Layout of the file (elf).
+    #[arg(long, value_enum, default_value_t, value_name = "LAYOUT")]
+    pub layout: ElfLayoutArg,
     /// Leave out firmware (phys): it lies just below 4 GiB on a PC, and makes the file appear that large.
     #[arg(long)]
     pub no_firmware: bool,
@@ -131,6 +130,15 @@ impl Job<'_> {
     }
 }
 
+impl ExtractArgs {
+    /// Returns whether an ELF file can be written while the stream is read: all its offsets are known before memory, and it has whole
+    /// pages.
+    fn can_be_written_in_one_pass(&self) -> bool {
+        let whole = |n: Option<u64>| n.is_none_or(|n| n.is_multiple_of(64 << 10));
+        self.layout == ElfLayoutArg::Standard && whole(self.begin) && whole(self.length)
+    }
+}
+
 /// Runs `extract`.
 pub fn run(a: &ExtractArgs, out: &mut dyn Write) -> std::result::Result<Outcome, Failure> {
     if a.list_formats {
@@ -145,13 +153,9 @@ pub fn run(a: &ExtractArgs, out: &mut dyn Write) -> std::result::Result<Outcome,
     let (Some(file), Some(output)) = (&a.file, &a.output) else {
         return Err(Failure::Usage("expected FILE and --output".to_owned()));
     };
-    let format = a.format.row();
-    if !format.takes_blocks && !a.block.is_empty() {
-        return Err(Failure::Usage(format!("--block does not go with --format {}", format.name)));
-    }
-    if !format.takes_addresses && (a.begin.is_some() || a.length.is_some() || a.no_firmware || !a.map.is_empty()) {
-        let what = "--begin, --length, --no-firmware and --map do not go with --format";
-        return Err(Failure::Usage(format!("{what} {}", format.name)));
+    formats::check(a)?;
+    if let Way::Dump(kind) = a.format.row().way {
+        return dump::run(a, kind, out);
     }
     let job = Job {
         file,
@@ -177,48 +181,6 @@ pub fn run(a: &ExtractArgs, out: &mut dyn Write) -> std::result::Result<Outcome,
     images(&job, out)
 }
 
-/// A format of memory images: a new one is a row here and a planner.
-struct Format {
-    name: &'static str,
-    help: &'static str,
-    /// Whether RAM blocks can be chosen.
-    takes_blocks: bool,
-    /// Whether guest-physical addresses matter: a range of them, and where blocks lie.
-    takes_addresses: bool,
-    plan: Planning,
-}
-
-/// The pieces of the blocks, and the outputs, each with its block where it holds just one.
-type Planned = (Plan, Vec<(PathBuf, Option<usize>)>);
-
-/// Decides on the pieces and the outputs.
-type Planning = fn(&Job<'_>, &MapFacts, &BlockList<'_>, &mut Decided) -> Result<Planned>;
-
-static RAW: Format = Format {
-    name: "raw",
-    help: "one sparse file per RAM block",
-    takes_blocks: true,
-    takes_addresses: false,
-    plan: plan_raw,
-};
-
-static PHYS: Format = Format {
-    name: "phys",
-    help: "one sparse file indexed by guest-physical address",
-    takes_blocks: false,
-    takes_addresses: true,
-    plan: plan_physical,
-};
-
-impl ImageFormat {
-    fn row(self) -> &'static Format {
-        match self {
-            Self::Raw => &RAW,
-            Self::Phys => &PHYS,
-        }
-    }
-}
-
 /// Prints the RAM blocks with their lengths.
 fn list_blocks(file: &Path, source: &SourceArgs, out: &mut dyn Write) -> std::result::Result<Outcome, Failure> {
     let image = open::devices(file, source)?;
@@ -233,9 +195,12 @@ fn list_blocks(file: &Path, source: &SourceArgs, out: &mut dyn Write) -> std::re
     Ok(open::verdict(&image, &[]))
 }
 
+/// The pieces of the blocks, and the outputs, each with its block where it holds just one.
+type Planned = (Plan, Vec<(PathBuf, Option<usize>)>);
+
 /// What the planner decides when it sees the blocks.
 #[derive(Default)]
-struct Decided {
+pub struct Decided {
     files: Option<ImageFiles>,
     /// The file of each output, its block for raw images, and the file itself again for standard output.
     outputs: Vec<(PathBuf, Option<usize>)>,
@@ -296,7 +261,10 @@ pub fn images(job: &Job<'_>, out: &mut dyn Write) -> std::result::Result<Outcome
 fn plan(job: &Job<'_>, facts: &MapFacts, list: &BlockList<'_>, d: &mut Decided) -> Result<(Plan, Vec<ImageFile>)> {
     let mut files = ImageFiles::new(job.rules());
     let to_stdout = job.output.as_os_str() == "-";
-    let (plan, outputs) = (job.format.row().plan)(job, facts, list, d)?;
+    let (plan, outputs) = match job.format.row().way {
+        Way::Images(plan) => plan(job, facts, list, d)?,
+        Way::Dump(_) => return Err(Error::new(ErrorKind::Unsupported, "a core dump is no image of memory")),
+    };
     let mut handles = Vec::new();
     if to_stdout {
         let file =

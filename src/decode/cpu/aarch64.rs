@@ -61,14 +61,21 @@ fn levels(f: &Fields<'_>) -> Group {
 const FPCR_BITS: u64 = 0x07f7_9f00;
 const FPSR_BITS: u64 = 0xf800_009f;
 
+/// Returns FPCR and FPSR. Since 9.1 they are saved separately if FPSCR does not hold all of them.
+pub fn float_control(vfp: &Fields<'_>) -> Option<(Number, Number)> {
+    match vfp.sub("cpu/vfp/fpcr_fpsr") {
+        Some(s) => s.cut("fpcr", 32).zip(s.cut("fpsr", 32)),
+        None => {
+            let old = vfp.number("fpscr")?.low();
+            Some((Number::new(old & FPCR_BITS, 32), Number::new(old & FPSR_BITS, 32)))
+        }
+    }
+}
+
 fn control(f: &Fields<'_>) -> Group {
     let mut g = Group::new("float", "Floating point control", Form::Grid);
     let Some(v) = f.sub("cpu/vfp") else { return g };
-    let (fpcr, fpsr) = match (v.sub("cpu/vfp/fpcr_fpsr"), v.number("fpscr")) {
-        (Some(s), _) => (s.cut("fpcr", 32), s.cut("fpsr", 32)),
-        (None, Some(n)) => (Some(Number::new(n.low() & FPCR_BITS, 32)), Some(Number::new(n.low() & FPSR_BITS, 32))),
-        (None, None) => (None, None),
-    };
+    let (fpcr, fpsr) = float_control(&v).unzip();
     g.add("FPCR", fpcr);
     g.add("FPSR", fpsr);
     if let Some(s) = f.sub("cpu/fpmr") {

@@ -102,6 +102,14 @@ pub fn groups(f: &Fields<'_>, shown: bool) -> Vec<Group> {
     vec![main, rest]
 }
 
+/// Returns a register by its name; where it has two banks, that of the non-secure world.
+pub fn register(f: &Fields<'_>, wanted: &str) -> Option<u64> {
+    let mut with_name = pairs(f).filter(|(i, _)| i >> 56 == 0x40 && name(*i) == wanted);
+    let first = with_name.next()?;
+    let non_secure = std::iter::once(first.clone()).chain(with_name).find(|(i, _)| i >> 29 & 1 == 1);
+    Some(non_secure.unwrap_or(first).1.low())
+}
+
 /// Returns the name of a register, or its numbers: P15_0_C1_C0_0, and P15_0_C2 for one of 64 bits.
 fn name(index: u64) -> String {
     let cp = index >> 16 & 0xfff;

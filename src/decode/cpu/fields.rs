@@ -13,11 +13,14 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// Asks a node for its fields.
+    #[must_use]
     pub fn new(root: &'a Node) -> Self {
         Self { root }
     }
 
     /// Returns a field or a subsection.
+    #[must_use]
     pub fn node(&self, name: &str) -> Option<&'a Node> {
         self.root.child(name)
     }

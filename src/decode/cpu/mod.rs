@@ -23,7 +23,7 @@ mod x86_vectors;
 
 use crate::value::Node;
 
-use fields::Fields;
+pub use fields::Fields;
 pub use names::{Named, register_of};
 pub use register::{Form, Group, Number, Register};
 
@@ -104,6 +104,18 @@ pub fn decode(index: u32, s: Sections<'_>) -> Option<Cpu> {
 #[must_use]
 pub fn architecture(root: &Node) -> Option<&'static str> {
     decode(0, Sections { cpu: root, common: None, apic: None }).map(|c| c.architecture)
+}
+
+/// Returns a system register of ARM, given by its name: of AArch64 such as `TCR_EL1`, or of 32-bit processors such as `SCTLR`.
+#[must_use]
+pub fn arm_system_register(cpu: &Fields<'_>, name: &str) -> Option<u64> {
+    sysregs::register(cpu, name).or_else(|| coprocessor::register(cpu, name))
+}
+
+/// Returns FPCR and FPSR of the subsection `cpu/vfp`.
+#[must_use]
+pub fn arm_float_control(vfp: &Fields<'_>) -> (u64, u64) {
+    aarch64::float_control(vfp).map_or((0, 0), |(control, status)| (control.low(), status.low()))
 }
 
 /// Decodes a section about interrupts or time; `None` for any other section.

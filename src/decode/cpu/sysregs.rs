@@ -58,6 +58,12 @@ pub fn pairs(f: &Fields<'_>) -> impl Iterator<Item = (u64, Number)> {
     f.numbers("cpreg_vmstate_indexes").into_iter().map(|n| n.low()).zip(values)
 }
 
+/// Returns a register by its name.
+pub fn register(f: &Fields<'_>, wanted: &str) -> Option<u64> {
+    let is = |index: u64| index >> 56 == 0x60 && index >> 16 & 0xfff == 0x13 && name(index & 0xffff) == wanted;
+    pairs(f).find_map(|(index, value)| is(index).then(|| value.low()))
+}
+
 /// Returns the width that an index states.
 pub fn width(index: u64) -> u32 {
     match index >> 52 & 0xf {

@@ -1,0 +1,206 @@
+//! Core dumps: for gdb, crash, drgn, and others that read what `dump-guest-memory` writes.
+
+use std::fs::File;
+use std::io::Write;
+
+use super::ExtractArgs;
+use super::dump_output::{InOrder, Sparse};
+use super::formats::DumpKind;
+use crate::cli::exit::{Failure, Outcome, say};
+use crate::cli::progress::Progress;
+use crate::cli::{interrupt, open, say};
+use crate::dump::{self, ElfOptions, ElfPlan, Guest, Lost, WrittenMemory};
+use crate::error::{Error, ErrorKind};
+use crate::image::SaveImage;
+use crate::inspect::DumpContent;
+use crate::ram::BlockList;
+use crate::render::human;
+use crate::render::tree::Role;
+use crate::sink::{FileRules, ImageFile, ImageFiles, ImageReport, PageImages, Plan, Whole};
+use crate::text::shown;
+
+/// Room for a `VMCOREINFO` note that is found after memory is written: head, name, a page of text, and an empty note after it.
+const NOTE_ROOM: u64 = 12 + 12 + 4096 + 12;
+
+/// Writes a dump.
+pub fn run(a: &ExtractArgs, kind: DumpKind, out: &mut dyn Write) -> Result<Outcome, Failure> {
+    let (Some(file), Some(output)) = (&a.file, &a.output) else {
+        return Err(Failure::Usage("expected FILE and --output".to_owned()));
+    };
+    let to_stdout = output.as_os_str() == "-";
+    if to_stdout && say::stdout_is_terminal() {
+        return Err(Failure::Usage("refusing to write a core dump to a terminal; redirect standard output".to_owned()));
+    }
+    let rules = FileRules { force: a.force, private: true, no_sync: a.no_sync, unfinished: interrupt::unfinished() };
+    let mut files = ImageFiles::new(rules);
+    if !to_stdout {
+        files.allow(output)?;
+    }
+    let progress = Progress::start(a.progress);
+    let one_pass = kind == DumpKind::Elf && !to_stdout && open::is_file(file) && a.can_be_written_in_one_pass();
+    let made =
+        if one_pass { in_one_pass(a, &mut files, &progress) } else { from_memory(a, kind, &mut files, &progress, out) };
+    let done = match made {
+        Ok(d) => d,
+        Err(f) => {
+            progress.fail(f.text());
+            return Err(f);
+        }
+    };
+    let (whole, outcome) = conclude(a, &done);
+    let finished = files.finish(if whole { Whole::Yes } else { Whole::No })?;
+    match whole {
+        true => progress.finish(),
+        false => progress.fail("the dump is not complete".to_owned()),
+    }
+    for f in finished.iter().filter(|_| !a.quiet && !to_stdout) {
+        writeln!(out, "{}", shown(&f.now))?;
+    }
+    out.flush()?;
+    Ok(outcome)
+}
+
+/// A dump that was written.
+struct Done {
+    image: SaveImage,
+    content: DumpContent,
+    lost: Lost,
+}
+
+/// Says what is missing from a dump; returns whether it is whole, and the exit status.
+fn conclude(a: &ExtractArgs, done: &Done) -> (bool, Outcome) {
+    let image = &done.image;
+    let mut problems: Vec<String> = done.lost.bad.clone();
+    if done.lost.bad_count > problems.len() as u64 {
+        problems.push(format!("{} pages in all are not sound", human::count(done.lost.bad_count)));
+    }
+    problems.extend(done.lost.unreadable.iter().map(ToString::to_string));
+    problems.extend(done.content.errors.iter().map(ToString::to_string));
+    let cut = image.fault().is_some() || image.walk().eof.is_none() || open::unread(image).is_some();
+    let flushes = image.ram().map_or(0, |r| r.counts().multifd_flushes);
+    let unsent = done.lost.unsent;
+    if unsent > 0 {
+        let size = human::size(unsent);
+        if cut {
+            problems.push(format!("{size} of memory missing from the stream"));
+        } else if flushes > 0 {
+            problems.push(format!("{size} of memory went through multifd channels"));
+        } else if !a.quiet {
+            say(Role::Name, "note", &format!("{size} of memory not in the stream, zero in the dump"));
+        }
+    }
+    for r in done.content.remarks.iter().filter(|_| !a.quiet) {
+        say(Role::Name, "note", r);
+    }
+    let whole = !cut && done.lost.is_nothing() && image.walk().gaps.is_empty() && (unsent == 0 || flushes == 0);
+    let verdict = open::verdict(image, &problems);
+    (whole, if whole { verdict } else { Outcome::Partial })
+}
+
+/// Collects what the dump says besides memory, and cuts memory to the range that was asked for.
+fn content(a: &ExtractArgs, image: &SaveImage) -> Result<DumpContent, Failure> {
+    if image.ram().is_none() && image.fault().is_none() {
+        let e = Error::new(ErrorKind::Missing, "the state holds no guest memory");
+        return Err(e.hint("a state of devices only, as xen-save-devices-state writes it, has none").into());
+    }
+    let mut content = DumpContent::of(image, &a.map)?;
+    if a.begin.is_some() || a.length.is_some() {
+        let begin = a.begin.unwrap_or(0);
+        content.guest.memory = dump::elf::cut(&content.guest.memory, begin, a.length.unwrap_or(u64::MAX))?;
+    }
+    Ok(content)
+}
+
+/// Writes an ELF file while the stream is read once.
+fn in_one_pass(a: &ExtractArgs, files: &mut ImageFiles, progress: &Progress) -> Result<Done, Failure> {
+    let (Some(file), Some(output)) = (&a.file, &a.output) else { return Err(Failure::Usage(String::new())) };
+    let quick = open::devices(file, &a.source)?;
+    let mut content = content(a, &quick)?;
+    drop(quick);
+    let options = ElfOptions { room: NOTE_ROOM, ..ElfOptions::default() };
+    let plan = dump::elf::plan(&content.guest, &options)?;
+    let written = files.create(output, plan.len)?;
+    let mut handle = Some(again(&written)?);
+    let pieces: Vec<_> = plan.memory.iter().map(|p| (p.region, p.at)).collect();
+    let planner = Box::new(|list: &BlockList<'_>| {
+        let second = || Error::new(ErrorKind::Unsupported, "a second list of RAM blocks");
+        let handle = handle.take().ok_or_else(second)?;
+        Ok((Plan::placed(list.blocks, pieces.iter().copied(), plan.len), vec![ImageFile::from(handle)]))
+    });
+    let mut sink = PageImages::new(planner, &a.source.settings().budget);
+    let container = progress.watch(open::container(file, &a.source)?);
+    let opened = open::options(&a.source)?.pages(&mut sink).container(container);
+    let report = sink.finish();
+    drop(sink);
+    let (report, image) = (report?, opened?);
+    let memory = WrittenMemory::new(again(&written)?, plan.memory.clone());
+    super::kernel::look(a, &image, &memory, &mut content);
+    let plan = dump::elf::plan(&content.guest, &options)?;
+    ImageFile::from(written)
+        .write_at(&plan.head, 0)
+        .map_err(|e| Error::io(format!("cannot write {}", shown(output)), e))?;
+    let lost = lost(&report, &content.guest);
+    Ok(Done { image, content, lost })
+}
+
+fn again(file: &File) -> Result<File, Error> {
+    file.try_clone().map_err(|e| Error::io("cannot open the output a second time", e))
+}
+
+/// Translates the report of the images: only blocks that are in the dump count.
+fn lost(report: &ImageReport, guest: &Guest) -> Lost {
+    let in_dump = |i: usize| guest.memory.iter().any(|r| r.block == i);
+    let blocks = report.blocks.iter().enumerate().filter(|(i, b)| in_dump(*i) && !b.absent);
+    let unsent = blocks.map(|(_, b)| b.never_sent).fold(0, u64::saturating_add);
+    let bad =
+        report.bad_pages.iter().map(|(_, at, why)| format!("the page at {at:#x} of the file is not sound: {why}"));
+    Lost::new(unsent, bad.collect(), report.bad_count)
+}
+
+/// Writes any dump from an index of memory: to standard output, from a pipe, or in a format that needs pages in order.
+fn from_memory(
+    a: &ExtractArgs,
+    kind: DumpKind,
+    files: &mut ImageFiles,
+    progress: &Progress,
+    out: &mut dyn Write,
+) -> Result<Done, Failure> {
+    let (Some(file), Some(output)) = (&a.file, &a.output) else { return Err(Failure::Usage(String::new())) };
+    let container = progress.watch(open::container(file, &a.source)?);
+    if container.source.is_transient() && !a.quiet {
+        let place = a.source.tmpdir.as_deref().map_or_else(std::env::temp_dir, Into::into);
+        let what = format!(
+            "the input cannot be read twice, so guest memory is kept in a temporary file in {} (--tmpdir)",
+            shown(&place)
+        );
+        say(Role::Name, "note", &what);
+    }
+    let image = open::options(&a.source)?.full(true).keep_memory(u64::MAX).container(container)?;
+    let mut content = content(a, &image)?;
+    let memory = image.memory()?;
+    super::kernel::look(a, &image, memory, &mut content);
+    let to_stdout = output.as_os_str() == "-";
+    let total = content.guest.memory.iter().map(|r| r.bytes).fold(0, u64::saturating_add);
+    progress.begin(total);
+    let mut advance = |n: u64| progress.advance(n);
+    let lost = match kind {
+        DumpKind::Elf => {
+            let mappings = super::kernel::mappings(a, &image, memory)?;
+            let options = ElfOptions { layout: a.layout.into(), mappings: mappings.as_deref(), room: 0 };
+            let plan: ElfPlan = dump::elf::plan(&content.guest, &options)?;
+            match to_stdout {
+                true => {
+                    let mut output = InOrder::new(out);
+                    let lost = dump::write_elf(&plan, memory, &mut output, &mut advance)?;
+                    output.finish(plan.len)?;
+                    lost
+                }
+                false => {
+                    let mut output = Sparse::new(files.create(output, plan.len)?);
+                    dump::write_elf(&plan, memory, &mut output, &mut advance)?
+                }
+            }
+        }
+    };
+    Ok(Done { image, content, lost })
+}

@@ -1,0 +1,138 @@
+//! The formats of `extract`: a new one is a row here.
+
+use clap::ValueEnum;
+
+use super::{Decided, ExtractArgs, Job, Planned};
+use crate::cli::exit::Failure;
+use crate::dump::ElfLayout;
+use crate::error::Result;
+use crate::machine::MapFacts;
+use crate::ram::BlockList;
+
+/// What `extract` writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ImageFormat {
+    /// One sparse file per RAM block; the output is a directory.
+    #[default]
+    Raw,
+    /// One sparse file indexed by guest-physical address.
+    Phys,
+    /// An ELF core dump, for gdb, crash, drgn and volatility3.
+    Elf,
+}
+
+/// How an ELF file is laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ElfLayoutArg {
+    /// So that every reader opens it.
+    #[default]
+    Standard,
+    /// Byte for byte as QEMU 7.2 and later; makedumpfile refuses it.
+    Qemu,
+    /// Byte for byte as QEMU 5.2.
+    #[value(name = "qemu-5.2")]
+    Qemu52,
+}
+
+impl From<ElfLayoutArg> for ElfLayout {
+    fn from(l: ElfLayoutArg) -> Self {
+        match l {
+            ElfLayoutArg::Standard => Self::Standard,
+            ElfLayoutArg::Qemu => Self::Qemu,
+            ElfLayoutArg::Qemu52 => Self::Qemu52,
+        }
+    }
+}
+
+/// The kinds of core dumps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DumpKind {
+    Elf,
+}
+
+/// A format.
+pub struct Format {
+    pub name: &'static str,
+    pub help: &'static str,
+    /// Whether RAM blocks can be chosen.
+    pub takes_blocks: bool,
+    /// Whether a range of guest-physical addresses can be chosen.
+    pub takes_range: bool,
+    /// Whether it matters where blocks lie.
+    pub takes_addresses: bool,
+    pub way: Way,
+}
+
+/// How a format is written.
+#[derive(Clone, Copy)]
+pub enum Way {
+    /// Images of memory, whose pieces and files this function decides.
+    Images(Planning),
+    /// A core dump.
+    Dump(DumpKind),
+}
+
+/// Decides on the pieces and the outputs.
+pub type Planning = fn(&Job<'_>, &MapFacts, &BlockList<'_>, &mut Decided) -> Result<Planned>;
+
+static RAW: Format = Format {
+    name: "raw",
+    help: "one sparse file per RAM block",
+    takes_blocks: true,
+    takes_range: false,
+    takes_addresses: false,
+    way: Way::Images(super::plan_raw),
+};
+
+static PHYS: Format = Format {
+    name: "phys",
+    help: "one sparse file indexed by guest-physical address",
+    takes_blocks: false,
+    takes_range: true,
+    takes_addresses: true,
+    way: Way::Images(super::plan_physical),
+};
+
+static ELF: Format = Format {
+    name: "elf",
+    help: "an ELF core dump with registers, for gdb, crash, drgn, makedumpfile and volatility3",
+    takes_blocks: false,
+    takes_range: true,
+    takes_addresses: true,
+    way: Way::Dump(DumpKind::Elf),
+};
+
+impl ImageFormat {
+    pub fn row(self) -> &'static Format {
+        match self {
+            Self::Raw => &RAW,
+            Self::Phys => &PHYS,
+            Self::Elf => &ELF,
+        }
+    }
+}
+
+/// Refuses options that the format does not take.
+pub fn check(a: &ExtractArgs) -> std::result::Result<(), Failure> {
+    let format = a.format.row();
+    let refuse = |what: &str, why: &str| Err(Failure::Usage(format!("{what} with --format {}{why}", format.name)));
+    if !format.takes_blocks && !a.block.is_empty() {
+        return refuse("--block does not go", "");
+    }
+    if !format.takes_range && (a.begin.is_some() || a.length.is_some()) {
+        return refuse("--begin and --length do not go", "");
+    }
+    if !format.takes_addresses && !a.map.is_empty() {
+        return refuse("--map does not go", "");
+    }
+    if a.format != ImageFormat::Phys && a.no_firmware {
+        return refuse("--no-firmware does not go", "");
+    }
+    if a.format != ImageFormat::Elf && a.layout != ElfLayoutArg::Standard {
+        return refuse("--layout does not go", "");
+    }
+    if matches!(format.way, Way::Dump(_)) && a.also_state.is_some() {
+        return refuse("--also-state does not go", "; write the state with `state --json` or `--dump state`");
+    }
+    Ok(())
+}

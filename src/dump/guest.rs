@@ -1,0 +1,45 @@
+//! What a dump is made of.
+
+use super::notes::{self, Processor};
+use super::target::Target;
+use crate::machine::Region;
+
+/// The content of a dump besides memory.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Guest {
+    /// The architecture.
+    pub target: Target,
+    /// The memory of the dump, in ascending order of addresses; see [`crate::machine::dumped`].
+    pub memory: Vec<Region>,
+    /// The notes of the processors.
+    pub notes: Vec<u8>,
+    /// How many processors there are.
+    pub processors: u32,
+    /// The kernel's own ELF note `VMCOREINFO`, as a whole.
+    pub vmcoreinfo: Option<Vec<u8>>,
+    /// Where the kernel was loaded, which readers of kdump files translate its addresses with; 0 if that is unknown.
+    pub phys_base: u64,
+    /// The fields of `uname`: system, node, release, version, machine, domain.
+    pub uname: [Vec<u8>; 6],
+}
+
+impl Guest {
+    /// Lays the notes of processors out.
+    #[must_use]
+    pub fn new(target: Target, cpus: &[Processor<'_>], memory: Vec<Region>) -> Self {
+        let mut uname = [const { Vec::new() }; 6];
+        if let Some(machine) = uname.get_mut(4) {
+            *machine = target.kind.uname(target.order).into();
+        }
+        let notes = notes::of_processors(&target, cpus);
+        let processors = u32::try_from(cpus.len()).unwrap_or(u32::MAX);
+        Self { target, memory, notes, processors, vmcoreinfo: None, phys_base: 0, uname }
+    }
+
+    /// Returns the address after the last byte of memory.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.memory.iter().map(|r| r.gpa.0.saturating_add(r.bytes)).max().unwrap_or(0)
+    }
+}

@@ -1,0 +1,98 @@
+//! ELF notes: the registers of the processors, as debuggers expect them.
+//!
+//! The layouts are those of Linux's `elf_prstatus` and its companions for each architecture; which of them QEMU writes, and in what
+//! order, is in `target/*/arch_dump.c`.
+
+mod aarch64;
+mod arm;
+mod loongarch;
+mod ppc;
+mod riscv;
+mod s390x;
+mod x86;
+
+use super::bytes::{Bytes, Order};
+use super::target::{Kind, Target};
+use crate::decode::cpu::Fields;
+
+/// The types of notes that several architectures have (`include/elf.h`).
+const NT_PRSTATUS: u32 = 1;
+const NT_PRFPREG: u32 = 2;
+
+/// Notes one after the other.
+#[derive(Debug)]
+struct Notes {
+    out: Bytes,
+    order: Order,
+}
+
+impl Notes {
+    fn new(order: Order) -> Self {
+        Self { out: Bytes::new(order), order }
+    }
+
+    /// Adds a note; the name gets its NUL, and name and content are filled up to a multiple of 4 bytes.
+    fn add(&mut self, name: &str, kind: u32, content: &[u8]) {
+        let len = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.out.u32(len(name.len().saturating_add(1)));
+        self.out.u32(len(content.len()));
+        self.out.u32(kind);
+        self.out.raw(name.as_bytes());
+        self.out.raw(&[0]);
+        self.out.pad(4);
+        self.out.raw(content);
+        self.out.pad(4);
+    }
+}
+
+/// A processor whose registers go into a dump.
+#[derive(Clone, Copy)]
+pub struct Processor<'a> {
+    /// Its number, from 0.
+    pub index: u32,
+    /// Its section `cpu`.
+    pub fields: Fields<'a>,
+}
+
+impl std::fmt::Debug for Processor<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Processor({})", self.index)
+    }
+}
+
+impl Processor<'_> {
+    /// The thread id in a dump: one more than the number.
+    fn pid(&self) -> u64 {
+        u64::from(self.index).saturating_add(1)
+    }
+
+    /// Returns the elements of an array of numbers.
+    fn all(&self, name: &str) -> Vec<u64> {
+        self.fields.numbers(name).into_iter().map(|n| n.low()).collect()
+    }
+}
+
+/// Returns the notes of all processors: first those of the architecture, then those of QEMU.
+pub(super) fn of_processors(target: &Target, cpus: &[Processor<'_>]) -> Vec<u8> {
+    let mut notes = Notes::new(target.order);
+    for cpu in cpus {
+        match target.kind {
+            Kind::X86_64 => x86::long(&mut notes, cpu),
+            Kind::I386 => x86::short(&mut notes, cpu),
+            Kind::Aarch64 => aarch64::add(&mut notes, cpu),
+            Kind::Arm => arm::add(&mut notes, cpu),
+            Kind::Ppc64 => ppc::add(&mut notes, cpu, true),
+            Kind::Ppc => ppc::add(&mut notes, cpu, false),
+            Kind::S390x => s390x::add(&mut notes, cpu),
+            Kind::Riscv64 => riscv::long(&mut notes, cpu),
+            Kind::Riscv32 => riscv::short(&mut notes, cpu),
+            Kind::Loongarch64 => loongarch::add(&mut notes, cpu),
+        }
+    }
+    if matches!(target.kind, Kind::X86_64 | Kind::I386) {
+        for cpu in cpus {
+            x86::qemu(&mut notes, cpu);
+        }
+    }
+    notes.out.out
+}
