@@ -1,1 +1,8 @@
-//! Linux.
+//! Linux: what a kernel says about itself in memory.
+//!
+//! Everything begins with [`vmcoreinfo`], the text in which a kernel names its release, the addresses of some symbols and the
+//! layout of some structures. [`info`] reads it, and [`kernel`] translates the kernel's own addresses with it.
+
+pub mod info;
+pub mod kernel;
+pub mod vmcoreinfo;
