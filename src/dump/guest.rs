@@ -20,6 +20,8 @@ pub struct Guest {
     pub vmcoreinfo: Option<Vec<u8>>,
     /// Where the kernel was loaded, which readers of kdump files translate its addresses with; 0 if that is unknown.
     pub phys_base: u64,
+    /// The page size of the kernel in bytes, if it is known.
+    pub page_size: Option<u64>,
     /// The fields of `uname`: system, node, release, version, machine, domain.
     pub uname: [Vec<u8>; 6],
 }
@@ -34,7 +36,13 @@ impl Guest {
         }
         let notes = notes::of_processors(&target, cpus);
         let processors = u32::try_from(cpus.len()).unwrap_or(u32::MAX);
-        Self { target, memory, notes, processors, vmcoreinfo: None, phys_base: 0, uname }
+        Self { target, memory, notes, processors, vmcoreinfo: None, phys_base: 0, page_size: None, uname }
+    }
+
+    /// Returns the size of a block of a kdump file: the kernel's own page size if it is known, and otherwise QEMU's choice.
+    #[must_use]
+    pub fn block_size(&self) -> u64 {
+        self.page_size.filter(|n| n.is_power_of_two() && (1024..=1 << 20).contains(n)).unwrap_or(self.target.block_size)
     }
 
     /// Returns the address after the last byte of memory.

@@ -7,6 +7,7 @@
 mod bytes;
 pub mod elf;
 mod guest;
+pub mod kdump;
 mod notes;
 mod target;
 mod write;

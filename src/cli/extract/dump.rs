@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::num::NonZero;
 
 use super::ExtractArgs;
 use super::dump_output::{InOrder, Sparse};
@@ -9,7 +10,8 @@ use super::formats::DumpKind;
 use crate::cli::exit::{Failure, Outcome, say};
 use crate::cli::progress::Progress;
 use crate::cli::{interrupt, open, say};
-use crate::dump::{self, ElfOptions, ElfPlan, Guest, Lost, WrittenMemory};
+use crate::dump::kdump::{self, Flattened, KdumpOptions};
+use crate::dump::{self, ElfOptions, ElfPlan, Guest, Lost, Output, WrittenMemory};
 use crate::error::{Error, ErrorKind};
 use crate::image::SaveImage;
 use crate::inspect::DumpContent;
@@ -134,13 +136,24 @@ fn in_one_pass(a: &ExtractArgs, files: &mut ImageFiles, progress: &Progress) -> 
     drop(sink);
     let (report, image) = (report?, opened?);
     let memory = WrittenMemory::new(again(&written)?, plan.memory.clone());
-    super::kernel::look(a, &image, &memory, &mut content);
+    super::kernel::look(a, &image, &memory, &mut content)?;
     let plan = dump::elf::plan(&content.guest, &options)?;
     ImageFile::from(written)
         .write_at(&plan.head, 0)
         .map_err(|e| Error::io(format!("cannot write {}", shown(output)), e))?;
     let lost = lost(&report, &content.guest);
     Ok(Done { image, content, lost })
+}
+
+/// Writes a dump in its flattened form.
+fn flattened(
+    output: &mut dyn Output,
+    write: &mut dyn FnMut(&mut dyn Output) -> Result<Lost, Error>,
+) -> Result<Lost, Error> {
+    let mut pieces = Flattened::begin(output)?;
+    let lost = write(&mut pieces)?;
+    pieces.finish()?;
+    Ok(lost)
 }
 
 fn again(file: &File) -> Result<File, Error> {
@@ -178,7 +191,7 @@ fn from_memory(
     let image = open::options(&a.source)?.full(true).keep_memory(u64::MAX).container(container)?;
     let mut content = content(a, &image)?;
     let memory = image.memory()?;
-    super::kernel::look(a, &image, memory, &mut content);
+    super::kernel::look(a, &image, memory, &mut content)?;
     let to_stdout = output.as_os_str() == "-";
     let total = content.guest.memory.iter().map(|r| r.bytes).fold(0, u64::saturating_add);
     progress.begin(total);
@@ -198,6 +211,23 @@ fn from_memory(
                 false => {
                     let mut output = Sparse::new(files.create(output, plan.len)?);
                     dump::write_elf(&plan, memory, &mut output, &mut advance)?
+                }
+            }
+        }
+        DumpKind::Kdump(codec) => {
+            let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+            let how = KdumpOptions { codec, block_size: content.guest.block_size(), threads };
+            let mut write = |output: &mut dyn Output| kdump::write(&content.guest, how, memory, output, &mut advance);
+            match (a.flattened, to_stdout) {
+                (true, true) => flattened(&mut InOrder::new(out), &mut write)?,
+                (true, false) => flattened(&mut Sparse::new(files.create(output, 0)?), &mut write)?,
+                (false, false) => write(&mut Sparse::new(files.create(output, 0)?))?,
+                (false, true) => {
+                    let failed = |e| Error::io("cannot create a temporary file", e);
+                    let file = super::temporary(a.source.tmpdir.as_deref()).map_err(failed)?;
+                    let lost = write(&mut Sparse::new(again(&file)?))?;
+                    super::pour(file, out)?;
+                    lost
                 }
             }
         }

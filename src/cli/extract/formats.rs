@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use super::{Decided, ExtractArgs, Job, Planned};
 use crate::cli::exit::Failure;
 use crate::dump::ElfLayout;
+use crate::dump::kdump::Codec;
 use crate::error::Result;
 use crate::machine::MapFacts;
 use crate::ram::BlockList;
@@ -19,6 +20,15 @@ pub enum ImageFormat {
     Phys,
     /// An ELF core dump, for gdb, crash, drgn and volatility3.
     Elf,
+    /// A kdump file whose pages are packed with zlib, for crash, drgn and makedumpfile.
+    KdumpZlib,
+    /// A kdump file with LZO.
+    KdumpLzo,
+    /// A kdump file with Snappy.
+    KdumpSnappy,
+    /// A kdump file with Zstandard, for crash 8 and makedumpfile 1.7.
+    #[cfg(feature = "zstd")]
+    KdumpZstd,
 }
 
 /// How an ELF file is laid out.
@@ -48,6 +58,7 @@ impl From<ElfLayoutArg> for ElfLayout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DumpKind {
     Elf,
+    Kdump(Codec),
 }
 
 /// A format.
@@ -102,12 +113,37 @@ static ELF: Format = Format {
     way: Way::Dump(DumpKind::Elf),
 };
 
+/// A row for a kdump format.
+const fn kdump(name: &'static str, help: &'static str, codec: Codec) -> Format {
+    Format {
+        name,
+        help,
+        takes_blocks: false,
+        takes_range: false,
+        takes_addresses: true,
+        way: Way::Dump(DumpKind::Kdump(codec)),
+    }
+}
+
+static KDUMP_ZLIB: Format =
+    kdump("kdump-zlib", "a packed core dump for crash, drgn, makedumpfile and libkdumpfile", Codec::Zlib);
+static KDUMP_LZO: Format = kdump("kdump-lzo", "the same with LZO, which packs faster", Codec::Lzo);
+static KDUMP_SNAPPY: Format = kdump("kdump-snappy", "the same with Snappy, which packs fastest", Codec::Snappy);
+#[cfg(feature = "zstd")]
+static KDUMP_ZSTD: Format =
+    kdump("kdump-zstd", "the same with Zstandard, which packs best; crash 8 and makedumpfile 1.7 read it", Codec::Zstd);
+
 impl ImageFormat {
     pub fn row(self) -> &'static Format {
         match self {
             Self::Raw => &RAW,
             Self::Phys => &PHYS,
             Self::Elf => &ELF,
+            Self::KdumpZlib => &KDUMP_ZLIB,
+            Self::KdumpLzo => &KDUMP_LZO,
+            Self::KdumpSnappy => &KDUMP_SNAPPY,
+            #[cfg(feature = "zstd")]
+            Self::KdumpZstd => &KDUMP_ZSTD,
         }
     }
 }
@@ -120,7 +156,11 @@ pub fn check(a: &ExtractArgs) -> std::result::Result<(), Failure> {
         return refuse("--block does not go", "");
     }
     if !format.takes_range && (a.begin.is_some() || a.length.is_some()) {
-        return refuse("--begin and --length do not go", "");
+        let why = match format.way {
+            Way::Dump(_) => ": its page numbers begin at address 0, and QEMU has no such filter for it either",
+            Way::Images(_) => "",
+        };
+        return refuse("--begin and --length do not go", why);
     }
     if !format.takes_addresses && !a.map.is_empty() {
         return refuse("--map does not go", "");
@@ -128,8 +168,15 @@ pub fn check(a: &ExtractArgs) -> std::result::Result<(), Failure> {
     if a.format != ImageFormat::Phys && a.no_firmware {
         return refuse("--no-firmware does not go", "");
     }
-    if a.format != ImageFormat::Elf && a.layout != ElfLayoutArg::Standard {
+    let kind = match format.way {
+        Way::Dump(kind) => Some(kind),
+        Way::Images(_) => None,
+    };
+    if kind != Some(DumpKind::Elf) && a.layout != ElfLayoutArg::Standard {
         return refuse("--layout does not go", "");
+    }
+    if !matches!(kind, Some(DumpKind::Kdump(_))) && a.flattened {
+        return refuse("--flattened does not go", "");
     }
     if matches!(format.way, Way::Dump(_)) && a.also_state.is_some() {
         return refuse("--also-state does not go", "; write the state with `state --json` or `--dump state`");

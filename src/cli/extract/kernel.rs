@@ -1,16 +1,54 @@
 //! What the guest's kernel left for readers of dumps.
 
 use super::ExtractArgs;
-use crate::cli::exit::Failure;
+use super::formats::ElfLayoutArg;
+use crate::cli::exit::{Failure, say};
+use crate::dump::Kind;
 use crate::dump::elf::Mapping;
+use crate::error::Result;
 use crate::image::SaveImage;
-use crate::inspect::DumpContent;
+use crate::inspect::{self, DumpContent};
 use crate::memory::PhysicalMemory;
+use crate::os::linux::{self, vmcoreinfo};
+use crate::render::tree::Role;
 
-/// Looks for the kernel's note, and puts it into the dump.
-pub fn look(_: &ExtractArgs, _: &SaveImage, _: &dyn PhysicalMemory, _: &mut DumpContent) {}
+/// Looks for the kernel's note, and puts what it says into the dump.
+pub fn look(a: &ExtractArgs, image: &SaveImage, memory: &dyn PhysicalMemory, content: &mut DumpContent) -> Result<()> {
+    let registered = inspect::guest_note(image)?;
+    let as_qemu = a.layout != ElfLayoutArg::Standard;
+    if as_qemu && registered.is_none() {
+        return Ok(());
+    }
+    let note = |what: &str| {
+        if !a.quiet {
+            say(Role::Name, "note", what);
+        }
+    };
+    let guest = &mut content.guest;
+    let Some(found) = vmcoreinfo::find(memory, registered)? else {
+        note("no VMCOREINFO in guest memory: drgn and makedumpfile cannot open the dump as that of a Linux kernel");
+        return Ok(());
+    };
+    note(&found.says());
+    let lowest = guest.memory.first().map_or(0, |r| r.gpa.0);
+    guest.phys_base = match guest.target.kind {
+        Kind::X86_64 => found.info.number("phys_base").unwrap_or(0),
+        Kind::Aarch64 => found.info.number("PHYS_OFFSET").unwrap_or(lowest),
+        _ => 0,
+    };
+    guest.page_size = found.get("PAGESIZE").and_then(|n| n.parse().ok());
+    if let Some(names) = linux::uname(memory, &found.info) {
+        guest.uname = names;
+    }
+    guest.vmcoreinfo = Some(found.note);
+    Ok(())
+}
 
 /// Returns the virtual memory of the guest, if it is asked for.
-pub fn mappings(_: &ExtractArgs, _: &SaveImage, _: &dyn PhysicalMemory) -> Result<Option<Vec<Mapping>>, Failure> {
+pub fn mappings(
+    _: &ExtractArgs,
+    _: &SaveImage,
+    _: &dyn PhysicalMemory,
+) -> std::result::Result<Option<Vec<Mapping>>, Failure> {
     Ok(None)
 }

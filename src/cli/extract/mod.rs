@@ -64,6 +64,9 @@ pub struct ExtractArgs {
     /// Layout of the file (elf).
     #[arg(long, value_enum, default_value_t, value_name = "LAYOUT")]
     pub layout: ElfLayoutArg,
+    /// Write pieces with their offsets, as makedumpfile does, so that the file can go down a pipe (kdump).
+    #[arg(long)]
+    pub flattened: bool,
     /// Leave out firmware (phys): it lies just below 4 GiB on a PC, and makes the file appear that large.
     #[arg(long)]
     pub no_firmware: bool,

@@ -96,3 +96,14 @@ pub(super) fn of_processors(target: &Target, cpus: &[Processor<'_>]) -> Vec<u8> 
     }
     notes.out.out
 }
+
+/// Returns where the content of the first note begins, and its length; `None` for bytes that are no note.
+pub(super) fn content(order: Order, note: &[u8]) -> Option<(u64, u64)> {
+    let word = |at: usize| {
+        let b: [u8; 4] = note.get(at..)?.get(..4)?.try_into().ok()?;
+        Some(u64::from(if order == Order::Little { u32::from_le_bytes(b) } else { u32::from_be_bytes(b) }))
+    };
+    let (name, len) = (word(0)?, word(4)?);
+    let at = name.checked_next_multiple_of(4)?.checked_add(12)?;
+    (at.checked_add(len)? <= note.len() as u64).then_some((at, len))
+}

@@ -5,4 +5,7 @@
 
 pub mod info;
 pub mod kernel;
+mod utsname;
 pub mod vmcoreinfo;
+
+pub use utsname::{Names, uname};

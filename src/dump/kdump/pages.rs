@@ -1,0 +1,156 @@
+//! The pages of a dump in ascending order.
+
+use crate::error::Result;
+use crate::machine::Region;
+
+/// Bytes of the bitmap that are written at a time.
+const PIECE: u64 = 64 << 10;
+
+/// A run of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    /// The number of the first page.
+    first: u64,
+    pages: u64,
+    /// How many pages the runs before it have.
+    before: u64,
+}
+
+/// All pages that have memory, by their place in the list.
+#[derive(Debug)]
+pub(super) struct PageList<'a> {
+    pub(super) block: u64,
+    pub(super) regions: &'a [Region],
+    runs: Vec<Run>,
+}
+
+impl<'a> PageList<'a> {
+    /// Lists the pages of regions, which are in ascending order of addresses.
+    pub(super) fn new(regions: &'a [Region], block: u64) -> Self {
+        let block = block.max(1);
+        let mut runs: Vec<Run> = Vec::new();
+        for r in regions.iter().filter(|r| r.bytes > 0) {
+            let mut first = r.gpa.0.checked_div(block).unwrap_or(0);
+            let end = r.gpa.0.saturating_add(r.bytes).div_ceil(block);
+            let mut before = 0;
+            if let Some(last) = runs.last_mut() {
+                let last_end = last.first.saturating_add(last.pages);
+                before = last.before.saturating_add(last.pages);
+                // two regions may share a page
+                first = first.max(last_end);
+                if first == last_end {
+                    last.pages = last.pages.saturating_add(end.saturating_sub(first));
+                    continue;
+                }
+            }
+            if first < end {
+                runs.push(Run { first, pages: end.saturating_sub(first), before });
+            }
+        }
+        Self { block, regions, runs }
+    }
+
+    /// Returns the number of pages.
+    pub(super) fn len(&self) -> u64 {
+        self.runs.last().map_or(0, |r| r.before.saturating_add(r.pages))
+    }
+
+    /// Returns one more than the number of the last page.
+    pub(super) fn end(&self) -> u64 {
+        self.runs.last().map_or(0, |r| r.first.saturating_add(r.pages))
+    }
+
+    /// Returns the address of a page, by its place in the list.
+    pub(super) fn address(&self, n: u64) -> Option<u64> {
+        let next = self.runs.partition_point(|r| r.before <= n);
+        let run = self.runs.get(next.checked_sub(1)?)?;
+        let within = n.checked_sub(run.before).filter(|w| *w < run.pages)?;
+        run.first.checked_add(within)?.checked_mul(self.block)
+    }
+
+    /// Calls `f` with the pieces of the bitmap in which bits are set; bit n of it is page n.
+    pub(super) fn bitmap(&self, f: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+        let mut piece: Vec<u8> = Vec::new();
+        let mut number = 0;
+        for r in &self.runs {
+            let mut page = r.first;
+            let end = r.first.saturating_add(r.pages);
+            while page < end {
+                let wanted = page.checked_div(PIECE << 3).unwrap_or(0);
+                if wanted != number || piece.is_empty() {
+                    if !piece.is_empty() {
+                        f(number.saturating_mul(PIECE), &piece)?;
+                    }
+                    piece.clear();
+                    piece.resize(usize::try_from(PIECE).unwrap_or(0), 0);
+                    number = wanted;
+                }
+                let stop = end.min(number.saturating_add(1).saturating_mul(PIECE << 3));
+                set(&mut piece, page.saturating_sub(number.saturating_mul(PIECE << 3)), stop.saturating_sub(page));
+                page = stop;
+            }
+        }
+        // the last piece ends with the bitmap
+        let last = self.end().div_ceil(8).saturating_sub(number.saturating_mul(PIECE));
+        piece.truncate(usize::try_from(last).unwrap_or(usize::MAX));
+        if piece.is_empty() { Ok(()) } else { f(number.saturating_mul(PIECE), &piece) }
+    }
+}
+
+/// Sets `n` bits from bit `from` on.
+fn set(bits: &mut [u8], from: u64, n: u64) {
+    let end = from.saturating_add(n);
+    let mut bit = from;
+    while bit < end {
+        let Some(byte) = usize::try_from(bit >> 3).ok().and_then(|i| bits.get_mut(i)) else { return };
+        let low = bit & 7;
+        let count = end.saturating_sub(bit).min(8_u64.saturating_sub(low));
+        let mask = 0xff_u32.checked_shr(8_u32.saturating_sub(u32::try_from(count).unwrap_or(8))).unwrap_or(0) << low;
+        *byte |= u8::try_from(mask & 0xff).unwrap_or(0);
+        bit = bit.saturating_add(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offset::{Gpa, RamOffset};
+
+    fn region(gpa: u64, bytes: u64) -> Region {
+        Region { gpa: Gpa(gpa), bytes, block: 0, block_offset: RamOffset(0), why: "table" }
+    }
+
+    #[test]
+    fn pages_are_counted_once() {
+        let regions =
+            [region(0, 0xa0000), region(0xc0000, 0x40000), region(0x100000, 0x1000), region(1 << 32, 0x20000)];
+        let list = PageList::new(&regions, 4096);
+        assert_eq!((list.len(), list.end()), (0xa0 + 0x41 + 0x20, 0x10_0020));
+        assert_eq!(list.address(0x9f), Some(0x9f000));
+        assert_eq!(list.address(0xa0), Some(0xc0000));
+        assert_eq!(list.address(0xe0), Some(0x10_0000));
+        assert_eq!(list.address(0xe1), Some(1 << 32));
+        assert_eq!(list.address(list.len()), None);
+        // with blocks of 64 KiB, two regions share the one at 1 MiB
+        let list = PageList::new(&[region(0xf8000, 0x8000), region(0x100000, 0x1000), region(0x104000, 0x1000)], 65536);
+        assert_eq!((list.len(), list.address(0), list.address(1)), (2, Some(0xf_0000), Some(0x10_0000)));
+    }
+
+    #[test]
+    fn the_bitmap_is_what_a_bit_for_each_page_gives() {
+        let regions = [region(0x3000, 0x5000), region(0x10000, 0x1000), region(0x8_0000_0000, 0x1_2345_6000)];
+        let list = PageList::new(&regions, 4096);
+        let mut got = vec![0_u8; usize::try_from(list.end().div_ceil(8)).unwrap()];
+        list.bitmap(&mut |at, bytes| {
+            got[at as usize..][..bytes.len()].copy_from_slice(bytes);
+            Ok(())
+        })
+        .unwrap();
+        let mut want = vec![0_u8; got.len()];
+        for n in 0..list.len() {
+            let page = list.address(n).unwrap() / 4096;
+            want[(page / 8) as usize] |= 1 << (page % 8);
+        }
+        assert!(got == want);
+    }
+}
