@@ -104,7 +104,7 @@ def make(f, prefix):
         if f.get("run"): vm.qmp("cont"); time.sleep(f["run"])
         if f.get("stop"): vm.qmp("stop")
         for name, arg in f.get("qmp", []): vm.qmp(name, **arg)
-        if f.get("how") == "set registers": pattern_in_registers(vm, f.get("keep", ()))
+        if "set registers" in f.get("how", ""): pattern_in_registers(vm, f.get("keep", ()))
         # before the stream too, since on 7.2 the question itself sets bits of the RISC-V register mideleg
         if "registers" in f.get("how", ""): registers(vm)
         if f.get("caps"): vm.qmp("migrate-set-capabilities", capabilities=[{"capability": c, "state": True} for c in f["caps"]])
@@ -127,10 +127,15 @@ def make(f, prefix):
         vm.wait(sink.idle)
         # after the stream, since saving puts some registers right (the DPL of segments in real mode on x86)
         if "registers" in how: f["registers"] = registers(vm)
+        if "dump" in how: f["dumps"] = {k: dump(vm, n) for k, n in (("elf", "elf"), ("kdump", "kdump-zlib")) if k in f["forms"]}
         vm.close(); sink.join(10)
         return bytes(sink.data)
     finally:
         if vm.p.poll() is None: vm.close()
+def dump(vm, form):
+    fd = os.memfd_create("dump"); vm.qmp("getfd", fd=fd, fdname="dump")
+    vm.qmp("dump-guest-memory", paging=False, protocol="fd:dump", format=form)
+    data = b"".join(iter(lambda: os.read(fd, 1 << 26), b"")) if os.lseek(fd, 0, 0) == 0 else b""; os.close(fd); return data
 def registers(vm): return vm.qmp("human-monitor-command", command_line="info registers -a").replace("\r", "")
 def pattern_in_registers(vm, keep):
     """Writes a pattern into registers through the gdb stub, at the first processor."""
@@ -244,6 +249,21 @@ fx("cpu-riscv32-11.1", "11.1", "riscv32", "-machine virt -m 2M -bios none", "a p
 fx("cpu-mips64el-11.1", "11.1", "mips64el", "-machine malta -m 1M -bios @zero-4k.bin@", "a pattern in some of the registers", **SET)
 fx("cpu-s390x-11.1", "11.1", "s390x", "-machine s390-ccw-virtio -m 16M -smp 2 -bios @zero-4k.bin@", "a pattern in some of the registers", **SET)
 
+# Streams with QEMU's own core dumps of the same stopped machine: NAME.elf.zst and NAME.kdump.zst. Always compressed.
+DUMP = dict(how="set registers, dump", zst=True, forms=("elf", "kdump"))
+for q in ("5.2", "7.2", "11.1"):
+    fx(f"dumped/x86_64-{q}", q, "x86_64", "-machine pc -cpu max -m 2M -smp 2 -bios @blank-64k.bin@ -device VGA,romfile= " + MARK, "ROMs below 1 MiB, a hidden video card", **DUMP)
+    fx(f"dumped/aarch64-{q}", q, "aarch64", "-machine virt -cpu cortex-a72 -smp 2 -m 2M -device loader,addr=0x40081000,data=0x11223344,data-len=4", "registers, two processors", **DUMP)
+    fx(f"dumped/arm-{q}", q, "arm", "-machine virt -cpu cortex-a15 -m 2M", "32-bit ELF", **DUMP)
+    fx(f"dumped/ppc64-{q}", q, "ppc64", "-machine pseries -smp 2 -m 256M -bios @zero-4k.bin@", "big-endian, pages of 64 KiB", **DUMP)
+    fx(f"dumped/s390x-{q}", q, "s390x", "-machine s390-ccw-virtio -m 16M -smp 2 -bios @zero-4k.bin@", "ten notes for a processor", keep=("gs_reserved", "gsd", "gssm", "gsepla"), **DUMP)
+    if q != "5.2": fx(f"dumped/riscv64-{q}", q, "riscv64", "-machine virt -smp 2 -m 2M -bios none", "registers, two harts", **DUMP)
+fx("dumped/riscv32-11.1", "11.1", "riscv32", "-machine virt -m 2M -bios none", "32-bit ELF", **DUMP)
+fx("dumped/loongarch64-11.1", "11.1", "loongarch64", "-machine virt -m 288M -smp 2", "registers, two processors, memory in two pieces", **DUMP)
+fx("dumped/q35-11.1", "11.1", "x86_64", "-machine q35 -cpu max -m 5G -bios @blank-64k.bin@", "memory above 4 GiB", **{**DUMP, "forms": ("kdump",)})
+fx("dumped/i386-11.1", "11.1", "i386", "-machine pc -cpu max -m 2M -bios @blank-64k.bin@", "32-bit processor", **DUMP)
+fx("dumped/aarch64-sve-11.1", "11.1", "aarch64", "-machine virt -cpu max,sme=off,sve-max-vq=4 -m 2M " + SVE.replace("d28001e1", "d2800061") + "-device loader,addr=0x40180000,cpu-num=0", "SVE with vectors of 512 bits", run=0.5, stop=True, keep=("cpsr",), **DUMP)
+
 # Streams for comparisons, in same/: one machine type on several versions, and one machine saved four times, at least two seconds apart, since one whose clock
 # stands at the same second teaches nothing about it. Always compressed.
 Q = Q35.replace("-machine q35", "-machine TYPE")
@@ -267,7 +287,7 @@ def command(f):
     for n, a in f.get("qmp", []): q.append(n + " " + json.dumps({k.replace("_", "-"): v for k, v in a.items()}))
     if f.get("caps"): q.append("capabilities " + ", ".join(f["caps"]))
     if f.get("params"): q.append("parameters " + ", ".join(f"{k.replace('_', '-')}={v}" for k, v in f["params"].items()))
-    q.append({"stream": "migrate fd:", "file": "migrate file:", "block": "migrate fd: with blk=true", "snapshot": "savevm", "registers": "migrate fd:; info registers -a", "set registers": "a pattern written through the gdb stub; migrate fd:; info registers -a", "rounds": f"migrate fd:, bandwidth and downtime raised after {f.get('rounds')} passes", "postcopy": "migrate fd:, migrate-start-postcopy after 0.7 s"}[f.get("how", "stream")] + (", responder answers PING and sends SHUT" if f.get("respond") else ""))
+    q.append({"stream": "migrate fd:", "file": "migrate file:", "block": "migrate fd: with blk=true", "snapshot": "savevm", "registers": "migrate fd:; info registers -a", "set registers, dump": "a pattern written through the gdb stub; migrate fd:; dump-guest-memory elf and kdump-zlib", "set registers": "a pattern written through the gdb stub; migrate fd:; info registers -a", "rounds": f"migrate fd:, bandwidth and downtime raised after {f.get('rounds')} passes", "postcopy": "migrate fd:, migrate-start-postcopy after 0.7 s"}[f.get("how", "stream")] + (", responder answers PING and sends SHUT" if f.get("respond") else ""))
     return f"`{s}`; " + "; ".join(q)
 CASES = [
     ("base.mig", "nothing: the others are made of it"), ("check-sound.mig", "a struct of one byte whose fields have five: it does not decode"),
@@ -327,7 +347,8 @@ def main():
         p = f"{a.out}/{f['name']}.{f.get('ext', 'mig')}"
         for old in (p, p + ".zst", f"{a.out}/{f['name']}.state.json.zst"):
             if os.path.exists(old): os.unlink(old)
-        if f.get("registers"): open(f"{a.out}/{f['name']}.registers.txt", "w").write(f["registers"])
+        for kind, content in f.get("dumps", {}).items(): zst(content, f"{a.out}/{f['name']}.{kind}.zst")
+        if f.get("registers") and "dump" not in f["how"]: open(f"{a.out}/{f['name']}.registers.txt", "w").write(f["registers"])
         if len(data) > 1 << 20 or f.get("registers") or f.get("zst"): zst(data, p + ".zst")
         else: open(p, "wb").write(data)
         note = ""

@@ -1,7 +1,7 @@
 //! What a dump is made of.
 
 use super::notes::{self, Processor};
-use super::target::Target;
+use super::target::{Kind, Target};
 use crate::machine::Region;
 
 /// The content of a dump besides memory.
@@ -36,7 +36,12 @@ impl Guest {
         }
         let notes = notes::of_processors(&target, cpus);
         let processors = u32::try_from(cpus.len()).unwrap_or(u32::MAX);
-        Self { target, memory, notes, processors, vmcoreinfo: None, phys_base: 0, page_size: None, uname }
+        // ARM's memory begins where the kernel's linear mapping does
+        let phys_base = match target.kind {
+            Kind::Aarch64 | Kind::Arm => memory.first().map_or(0, |r| r.gpa.0),
+            _ => 0,
+        };
+        Self { target, memory, notes, processors, vmcoreinfo: None, phys_base, page_size: None, uname }
     }
 
     /// Returns the size of a block of a kdump file: the kernel's own page size if it is known, and otherwise QEMU's choice.

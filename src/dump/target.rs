@@ -82,8 +82,8 @@ pub struct Target {
     pub block_size: u64,
 }
 
-/// `EFER.LMA`: long mode is active.
-const LMA: u64 = 1 << 10;
+/// QEMU's own flag for long mode (`HF_LMA_MASK` in `target/i386/cpu.h`).
+const HF_LMA: u64 = 1 << 14;
 /// `LPCR.ILE`: interrupts are little-endian.
 const ILE: u64 = 1 << 25;
 /// `SCTLR.EE`: exceptions are big-endian.
@@ -106,14 +106,15 @@ impl Target {
         let width = |name: &str| first.number(name).map_or(64, |n| n.bits);
         let new = |kind, order, wide, block_size| Ok(Self { kind, order, wide, block_size });
         if has("env.eip") {
-            let efer = first.number("env.efer").or_else(|| first.sub("cpu/efer32")?.number("env.efer"));
-            let long = efer.is_some_and(|v| v.low() & LMA != 0);
+            // an emulator without long mode has the flag all the same if the guest sets EFER.LME
+            let long = width("env.eip") == 64 && first.u64("env.hflags") & HF_LMA != 0;
             let kind = if long { Kind::X86_64 } else { Kind::I386 };
             return new(kind, Order::Little, long || end > u64::from(u32::MAX), 4096);
         }
         if has("env.xregs") {
             let control = |name: &str| arm_system_register(first, name).unwrap_or(0) & EE != 0;
-            if arm_system_register(first, "SCTLR_EL1").is_some() {
+            // 32-bit processors list some registers of AArch64 too, but not those that describe it
+            if arm_system_register(first, "ID_AA64DFR0_EL1").is_some() {
                 return new(Kind::Aarch64, order(control("SCTLR_EL1")), true, 65536);
             }
             return new(Kind::Arm, order(control("SCTLR")), false, 4096);
@@ -136,7 +137,7 @@ impl Target {
             let kind = if narrow { Kind::Riscv32 } else { Kind::Riscv64 };
             return new(kind, order(first.u64("env.mstatus") & UBE != 0), !narrow, 4096);
         }
-        if has("env.CSR_ERA") {
+        if has("env.CSR_ERA") || has("env.sys_states[0].CSR_ERA") {
             return new(Kind::Loongarch64, Order::Little, true, target_page);
         }
         Err(Error::new(ErrorKind::Unsupported, "core dumps are not known for this architecture"))

@@ -78,23 +78,32 @@ fn low(out: &mut Vec<Region>, main: &Region, blocks: &[RamBlock], windows: &Wind
     for from in (ROMS..MIB).step_by(usize::try_from(PAM_STEP).unwrap_or(1)) {
         let to = from.saturating_add(PAM_STEP);
         // without a host bridge ROMs are always there
-        if windows.pam.is_some_and(|pam| reads_ram(&pam, from)) { add(from, to) } else { roms.push((from, to)) }
-    }
-    add(MIB, end);
-    let bios = blocks.iter().position(|b| matches!(b.name.exact(), "isa-bios" | "pc.bios"));
-    let option_roms = blocks.iter().position(|b| b.name == "pc.rom");
-    for (from, to) in roms {
-        let (block, begin) = if from < BIOS { (option_roms, ROMS) } else { (bios, BIOS) };
-        let Some((i, b)) = block.and_then(|i| Some((i, blocks.get(i)?))) else { continue };
-        // the end of the BIOS is at 1 MiB
-        let skipped = if from < BIOS { 0 } else { b.len.saturating_sub(MIB - BIOS) };
-        let at = skipped.saturating_add(from.saturating_sub(begin));
-        let shown = if from < BIOS { at < b.len } else { from >= MIB.saturating_sub(b.len) };
-        if shown {
-            let bytes = to.saturating_sub(from);
-            out.push(Region { gpa: Gpa(from), bytes, block: i, block_offset: RamOffset(at), why: FIRMWARE });
+        let shown = if windows.pam.is_some_and(|pam| reads_ram(&pam, from)) { None } else { rom(blocks, from, to) };
+        match shown {
+            Some(r) => roms.push(r),
+            // where there is no ROM, main memory shows
+            None => add(from, to),
         }
     }
+    add(MIB, end);
+    out.extend(roms);
+}
+
+/// Returns the ROM at an address below 1 MiB: the option ROMs from 768 KiB on, and the end of the BIOS from 896 KiB on.
+fn rom(blocks: &[RamBlock], from: u64, to: u64) -> Option<Region> {
+    let bios = blocks.iter().position(|b| matches!(b.name.exact(), "isa-bios" | "pc.bios"));
+    let option_roms = blocks.iter().position(|b| b.name == "pc.rom");
+    let block = if from < BIOS { option_roms } else { bios }?;
+    let len = blocks.get(block)?.len;
+    let at = if from < BIOS { from.checked_sub(ROMS) } else { from.checked_add(len)?.checked_sub(MIB) }?;
+    let bytes = to.checked_sub(from)?;
+    (at.checked_add(bytes)? <= len).then_some(Region {
+        gpa: Gpa(from),
+        bytes,
+        block,
+        block_offset: RamOffset(at),
+        why: FIRMWARE,
+    })
 }
 
 /// Returns whether reads of an address go to RAM: PAM0 has the last 64 KiB in its upper half, PAM1 to PAM6 have 16 KiB in each

@@ -30,12 +30,12 @@ pub fn look(a: &ExtractArgs, image: &SaveImage, memory: &dyn PhysicalMemory, con
         return Ok(());
     };
     note(&found.says());
-    let lowest = guest.memory.first().map_or(0, |r| r.gpa.0);
-    guest.phys_base = match guest.target.kind {
-        Kind::X86_64 => found.info.number("phys_base").unwrap_or(0),
-        Kind::Aarch64 => found.info.number("PHYS_OFFSET").unwrap_or(lowest),
-        _ => 0,
+    let key = match guest.target.kind {
+        Kind::X86_64 => "phys_base",
+        Kind::Aarch64 => "PHYS_OFFSET",
+        _ => "",
     };
+    guest.phys_base = found.info.number(key).unwrap_or(guest.phys_base);
     guest.page_size = found.get("PAGESIZE").and_then(|n| n.parse().ok());
     if let Some(names) = linux::uname(memory, &found.info) {
         guest.uname = names;

@@ -151,10 +151,13 @@ fn part(f: &Fields<'_>, array: &str, n: usize, name: &str) -> Vec<u64> {
     words.into_iter().map(|w| w.low()).collect()
 }
 
-/// Returns the length of vectors in units of 128 bits: the least of what each level from this one up allows (`ZCR_ELx.LEN`).
+/// Returns the length of vectors in units of 128 bits: the least of what each level from this one up allows (`ZCR_ELx.LEN`). A
+/// processor that does not have EL2 or EL3 does not list their main registers. What the processor cannot do is not in the stream: a
+/// `LEN` that is too large is taken at its word.
 fn quads(f: &Fields<'_>, level: u64) -> Option<usize> {
-    let registers = [(1, "ZCR_EL1"), (2, "ZCR_EL2"), (3, "ZCR_EL3")];
-    let limits = registers.iter().filter(|(l, _)| level.max(1) <= *l).filter_map(|(_, n)| arm_system_register(f, n));
-    let least = limits.map(|v| v & 0xf).min()?;
+    let registers = [(1, "ZCR_EL1", None), (2, "ZCR_EL2", Some("HCR_EL2")), (3, "ZCR_EL3", Some("SCR_EL3"))];
+    let exists = |mark: Option<&str>| mark.is_none_or(|m| arm_system_register(f, m).is_some());
+    let limits = registers.iter().filter(|(l, _, mark)| level.max(1) <= *l && exists(*mark));
+    let least = limits.filter_map(|(_, name, _)| arm_system_register(f, name)).map(|v| v & 0xf).min()?;
     usize::try_from(least).ok()?.checked_add(1)
 }

@@ -3,6 +3,7 @@
 use super::{NT_PRFPREG, NT_PRSTATUS, Notes, Processor};
 use crate::decode::cpu::Fields;
 use crate::dump::bytes::Record;
+use crate::value::Node;
 
 const NT_PPC_VMX: u32 = 0x100;
 const NT_PPC_SPE: u32 = 0x101;
@@ -20,7 +21,7 @@ pub(super) fn add(notes: &mut Notes, cpu: &Processor<'_>, wide: bool) {
     let fpu = f.sub("cpu/fpu");
     let mut floats = Record::new(notes.order, 264);
     if let Some(s) = &fpu {
-        floats.row64(0, s.elements("env.vsr").take(32).map(|n| word(&Fields::new(&n), s, 0)));
+        floats.row64(0, s.elements("env.vsr").take(32).map(|n| double(&n)));
         floats.u64(256, s.u64("env.fpscr"));
     }
     notes.add("CORE", NT_PRFPREG, &floats.bytes);
@@ -28,9 +29,9 @@ pub(super) fn add(notes: &mut Notes, cpu: &Processor<'_>, wide: bool) {
     if let Some(s) = f.sub("cpu/altivec") {
         for (n, at) in s.elements("env.vsr").zip((0..).step_by(16)).take(32) {
             let v = Fields::new(&n);
+            // a little-endian host, which nearly all are, writes the less significant half first
             let mut words = [v.u64("u64[0]"), v.u64("u64[1]")];
-            // the stream has the more significant half first, as has a big-endian guest
-            if notes.order == crate::dump::Order::Little {
+            if notes.order == crate::dump::Order::Big {
                 words.reverse();
             }
             vectors.row64(at, words);
@@ -41,15 +42,16 @@ pub(super) fn add(notes: &mut Notes, cpu: &Processor<'_>, wide: bool) {
     notes.add("CORE", NT_PPC_VMX, &vectors.bytes);
     let mut vsx = Record::new(notes.order, 256);
     if let Some(s) = f.sub("cpu/vsx") {
-        vsx.row64(0, s.elements("env.vsr").take(32).map(|n| word(&Fields::new(&n), &s, 1)));
+        vsx.row64(0, s.elements("env.vsr").take(32).map(|n| double(&n)));
     }
     notes.add("CORE", NT_PPC_VSX, &vsx.bytes);
     notes.add("CORE", NT_PPC_SPE, &Record::new(notes.order, 140).bytes);
 }
 
-/// Reads half of a vector register, or a register of 64 bits.
-fn word(element: &Fields<'_>, _of: &Fields<'_>, half: usize) -> u64 {
-    element.number(&format!("u64[{half}]")).map_or(0, |n| n.low())
+/// Reads the half of a vector register that the stream has: a number, or a structure with one (`d`).
+fn double(element: &Node) -> u64 {
+    let inner = Fields::new(element);
+    element.as_u64().or_else(|| inner.at("d", 0).map(|n| n.low())).unwrap_or(0)
 }
 
 fn status(notes: &mut Notes, cpu: &Processor<'_>, wide: bool) {
