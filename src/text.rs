@@ -86,6 +86,12 @@ impl Name {
         self.0.rsplit(separator).next().unwrap_or_default().into()
     }
 
+    /// Returns the lines of the text; an empty text has one.
+    pub fn lines(&self) -> impl Iterator<Item = Self> {
+        let text = self.0.strip_suffix('\n').unwrap_or(&self.0);
+        text.split('\n').map(Self::from)
+    }
+
     /// Returns the text without the prefix `head`, or `None` if it does not start with that.
     #[must_use]
     pub fn strip_prefix(&self, head: &str) -> Option<Self> {

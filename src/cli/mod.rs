@@ -5,6 +5,7 @@ mod compat;
 mod cpu;
 mod devices;
 mod diff;
+mod dmesg;
 mod dump;
 mod exit;
 mod extract;
@@ -15,6 +16,7 @@ mod memory;
 mod near;
 mod open;
 mod progress;
+mod read;
 mod remedy;
 mod report;
 mod root;
@@ -90,6 +92,8 @@ fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Some(Command::Pci(a)) => devices::pci(&a, out),
         Some(Command::Virtio(a)) => devices::virtio(&a, out),
         Some(Command::Extract(a)) => extract::run(&a, out),
+        Some(Command::Dmesg(a)) => dmesg::run(&a, out),
+        Some(Command::Read(a)) => read::run(&a, out),
         Some(Command::Compat(a)) => compat::run(&a, out),
         Some(Command::Unwrap(a)) => unwrap::run(&a, out),
         Some(Command::Completions(a)) => tell::completions(&a, Args::command(), out),

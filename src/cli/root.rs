@@ -11,8 +11,10 @@ use super::compat::CompatArgs;
 use super::cpu::CpuArgs;
 use super::devices::{PciArgs, VirtioArgs};
 use super::diff::DiffArgs;
+use super::dmesg::DmesgArgs;
 use super::extract::ExtractArgs;
 use super::info::InfoArgs;
+use super::read::ReadArgs;
 use super::shared::SourceArgs;
 use super::state::StateArgs;
 use super::style::ColorWhen;
@@ -153,6 +155,10 @@ pub enum Command {
     Check(CheckArgs),
     /// Write guest memory to files that other tools read.
     Extract(ExtractArgs),
+    /// Read guest memory at a physical or virtual address.
+    Read(ReadArgs),
+    /// Print the kernel log of a Linux guest.
+    Dmesg(DmesgArgs),
     /// Compare two states field by field.
     Diff(Box<DiffArgs>),
     /// Predict whether another QEMU can load a saved state.

@@ -8,6 +8,7 @@ mod dump;
 mod guest_note;
 mod memory;
 mod overview;
+mod pieces;
 mod problems;
 
 pub use check::{Check, QuirkFound, UndecodedBytes, check};
@@ -16,4 +17,5 @@ pub use devices::Devices;
 pub use dump::DumpContent;
 pub use guest_note::guest_note;
 pub use overview::{Extent, Overview};
+pub use pieces::{Piece, pieces};
 pub use problems::{Problem, problems};

@@ -3,15 +3,20 @@
 pub mod cpu;
 pub mod cpu_json;
 pub mod devices_json;
+pub mod dmesg;
+pub mod dmesg_json;
 pub mod hex;
+pub mod hexdump;
 pub mod human;
 #[cfg(feature = "cli")]
 pub mod info;
 pub mod info_json;
 mod json;
 mod lines;
+pub mod paging;
 pub mod pci;
 pub mod pci_json;
+pub mod read_json;
 pub mod report;
 pub mod state_json;
 #[cfg(feature = "cli")]

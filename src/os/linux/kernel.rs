@@ -1,71 +1,96 @@
-//! Where the kernel's own image is in guest-physical memory.
+//! A kernel in memory, read at its own addresses.
 
+use super::address::image_address;
 use super::info::{Info, Machine};
-use crate::offset::Gpa;
+use super::vmcoreinfo::Found;
+use crate::error::{Error, ErrorKind, Result};
+use crate::memory::PhysicalMemory;
+use crate::paging::{AddressSpace, X86Mode};
 
-/// The start of the mapping of the kernel's image on x86-64.
-const X86_KERNEL: u64 = 0xffff_ffff_8000_0000;
+/// A kernel in memory, whose structures are read at its own addresses.
+pub struct Kernel<'a> {
+    mem: &'a dyn PhysicalMemory,
+    info: &'a Info,
+    big_endian: bool,
+    /// The kernel's page tables, for what is outside of its image.
+    space: Option<AddressSpace>,
+}
 
-/// Returns the guest-physical address of an address in the kernel's image, by the offsets that the kernel gives; `None` if it does
-/// not give them, or the address is not in the image.
-///
-/// The rules are those of the kernel's `__pa` of each architecture.
-#[must_use]
-pub fn image_address(info: &Info, address: u64) -> Option<Gpa> {
-    match info.machine() {
-        // its text and data are mapped apart from all other memory
-        Machine::X86_64 => {
-            let within = address.checked_sub(X86_KERNEL).filter(|w| *w < 1 << 30)?;
-            Some(Gpa(within.wrapping_add(info.number("phys_base")?)))
-        }
-        Machine::Arm64 => Some(Gpa(address.wrapping_sub(info.number("kimage_voffset")?))),
-        Machine::S390x => Some(Gpa(s390x(info, address))),
-        Machine::Riscv64 => {
-            let link = info.number("kernel_link_addr").unwrap_or(0xffff_ffff_0000_0000);
-            if address >= link {
-                return Some(Gpa(address.wrapping_sub(info.number("va_kernel_pa_offset")?)));
+impl<'a> Kernel<'a> {
+    /// Creates a reader of the kernel's memory.
+    #[must_use]
+    pub fn new(mem: &'a dyn PhysicalMemory, found: &'a Found) -> Self {
+        Self { mem, info: &found.info, big_endian: found.big_endian, space: space(&found.info) }
+    }
+
+    /// Returns the VMCOREINFO of the kernel.
+    #[must_use]
+    pub fn info(&self) -> &'a Info {
+        self.info
+    }
+
+    /// Returns whether the kernel is big-endian.
+    #[must_use]
+    pub fn is_big_endian(&self) -> bool {
+        self.big_endian
+    }
+
+    /// Reads the kernel's memory.
+    ///
+    /// # Errors
+    /// `Missing` when the address is not mapped, or the page is not in the stream; `Unsupported` if the addresses of this kernel cannot be
+    /// translated; `Io`.
+    pub fn read(&self, address: u64, buf: &mut [u8]) -> Result<()> {
+        let image = image_address(self.info, address);
+        match (&self.space, image) {
+            // the tables of x86-64 map the image too, but tell nothing more than the rule
+            (Some(space), None) => space.read(self.mem, address, buf),
+            (None, Some(at)) => self.mem.read(at, buf).map_err(|e| e.within(format!("kernel address {address:#x}"))),
+            (Some(space), Some(at)) => match self.info.machine() {
+                Machine::X86_64 => self.mem.read(at, buf).map_err(|e| e.within(format!("kernel address {address:#x}"))),
+                // elsewhere any address looks like one of the image
+                _ => space.read(self.mem, address, buf),
+            },
+            (None, None) => {
+                let what = format!("the kernel address {address:#x} cannot be translated on this architecture");
+                Err(Error::new(ErrorKind::Unsupported, what))
             }
-            let within = address.checked_sub(info.number("PAGE_OFFSET")?)?;
-            Some(Gpa(within.wrapping_add(info.number("phys_ram_base")?)))
         }
-        Machine::Ppc64 => Some(Gpa(address & 0x0fff_ffff_ffff_ffff)),
-        Machine::LoongArch64 => Some(Gpa(address & 0xffff_ffff_ffff)),
-        Machine::Unknown => None,
+    }
+
+    /// Reads a number of 1, 2, 4 or 8 bytes.
+    ///
+    /// # Errors
+    /// Same as [`Kernel::read`].
+    pub fn number(&self, address: u64, bytes: usize) -> Result<u64> {
+        let mut buf = vec![0; bytes.min(8)];
+        self.read(address, &mut buf)?;
+        Ok(self.number_in(&buf, 0, bytes))
+    }
+
+    /// Returns a number of bytes that were read; 0 beyond their end.
+    #[must_use]
+    pub fn number_in(&self, bytes: &[u8], at: usize, len: usize) -> u64 {
+        let field = bytes.get(at..at.saturating_add(len.min(8))).unwrap_or_default();
+        let add = |n: u64, b: &u8| n << 8 | u64::from(*b);
+        if self.big_endian { field.iter().fold(0, add) } else { field.iter().rev().fold(0, add) }
     }
 }
 
-/// Kernels before 6.10 are mapped one to one. Since then the image and the other memory have offsets of their own.
-fn s390x(info: &Info, address: u64) -> u64 {
-    let Some(physical) = info.hex("KERNELOFFPHYS") else { return address };
-    let image = info.hex("KERNELOFFSET").unwrap_or(0);
-    if address < image {
-        return address.wrapping_sub(info.hex("IDENTITYBASE").unwrap_or(0));
-    }
-    address.wrapping_sub(image).wrapping_add(physical)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(keys: &str, address: u64) -> Option<u64> {
-        let text = format!("OSRELEASE=1\nA=1\nB=1\n{keys}");
-        image_address(&Info::new(text.as_bytes()).unwrap(), address).map(|g| g.0)
-    }
-
-    #[test]
-    fn each_architecture_has_its_rule() {
-        // addresses and offsets of real guests
-        assert_eq!(at("NUMBER(phys_base)=-176160768\n", 0xffff_ffff_92a0_0000), Some(0x820_0000));
-        assert_eq!(at("NUMBER(phys_base)=0\n", 0xffff_8880_0000_0000), None);
-        assert_eq!(at("NUMBER(kimage_voffset)=0xffffab2f2a400000\n", 0xffff_ab2f_6bfb_0600), Some(0x41bb_0600));
-        assert_eq!(at("SYMBOL(lowcore_ptr)=1\nKERNELOFFSET=0\n", 0xef_4898), Some(0xef_4898));
-        let new = "SAMODE31=1\nIDENTITYBASE=1000000\nKERNELOFFSET=3ff00000000\nKERNELOFFPHYS=200000\n";
-        assert_eq!((at(new, 0x3ff_0000_1000), at(new, 0x100_5000)), (Some(0x20_1000), Some(0x5000)));
-        let riscv = "NUMBER(va_kernel_pa_offset)=0xfffffffeffe00000\nNUMBER(PAGE_OFFSET)=0xff60000000000000\nNUMBER(phys_ram_base)=0x80000000\n";
-        assert_eq!(at(riscv, 0xffff_ffff_8000_2000), Some(0x8020_2000));
-        assert_eq!(at(riscv, 0xff60_0000_0000_1000), Some(0x8000_1000));
-        assert_eq!(at("SYMBOL(_stext)=c000000000000000\n", 0xc000_0000_0123_0000), Some(0x123_0000));
-        assert_eq!(at("C=1\n", 1), None);
+/// Returns the kernel's own page tables, of which the root is in its image.
+fn space(info: &Info) -> Option<AddressSpace> {
+    let root = info.symbol("swapper_pg_dir").and_then(|a| image_address(info, a))?;
+    match info.machine() {
+        Machine::X86_64 => {
+            let five = info.number("pgtable_l5_enabled").is_some_and(|n| n != 0);
+            let mode = if five { X86Mode::Level5 } else { X86Mode::Level4 };
+            Some(AddressSpace::x86(Some(mode), root.0, info.number("sme_mask").unwrap_or(0)))
+        }
+        Machine::Arm64 => {
+            let size = info.number("TCR_EL1_T1SZ").filter(|n| *n != 0).and_then(|n| 64_u64.checked_sub(n));
+            let bits = size.or_else(|| info.number("VA_BITS"))?;
+            AddressSpace::arm64_upper(root.0, bits, info.get("PAGESIZE")?.parse().ok()?).ok()
+        }
+        _ => None,
     }
 }

@@ -7,8 +7,8 @@
 
 use std::fmt;
 
+use super::address::image_address;
 use super::info::Info;
-use super::kernel::image_address;
 use crate::error::{ErrorKind, Result};
 use crate::memory::PhysicalMemory;
 use crate::offset::Gpa;

@@ -1,0 +1,71 @@
+//! Where the kernel's own image is in guest-physical memory.
+
+use super::info::{Info, Machine};
+use crate::offset::Gpa;
+
+/// The start of the mapping of the kernel's image on x86-64.
+const X86_KERNEL: u64 = 0xffff_ffff_8000_0000;
+
+/// Returns the guest-physical address of an address in the kernel's image, by the offsets that the kernel gives; `None` if it does
+/// not give them, or the address is not in the image.
+///
+/// The rules are those of the kernel's `__pa` of each architecture.
+#[must_use]
+pub fn image_address(info: &Info, address: u64) -> Option<Gpa> {
+    match info.machine() {
+        // its text and data are mapped apart from all other memory
+        Machine::X86_64 => {
+            let within = address.checked_sub(X86_KERNEL).filter(|w| *w < 1 << 30)?;
+            Some(Gpa(within.wrapping_add(info.number("phys_base")?)))
+        }
+        Machine::Arm64 => Some(Gpa(address.wrapping_sub(info.number("kimage_voffset")?))),
+        Machine::S390x => Some(Gpa(s390x(info, address))),
+        Machine::Riscv64 => {
+            let link = info.number("kernel_link_addr").unwrap_or(0xffff_ffff_0000_0000);
+            if address >= link {
+                return Some(Gpa(address.wrapping_sub(info.number("va_kernel_pa_offset")?)));
+            }
+            let within = address.checked_sub(info.number("PAGE_OFFSET")?)?;
+            Some(Gpa(within.wrapping_add(info.number("phys_ram_base")?)))
+        }
+        Machine::Ppc64 => Some(Gpa(address & 0x0fff_ffff_ffff_ffff)),
+        Machine::LoongArch64 => Some(Gpa(address & 0xffff_ffff_ffff)),
+        Machine::Unknown => None,
+    }
+}
+
+/// Kernels before 6.10 are mapped one to one. Since then the image and the other memory have offsets of their own.
+fn s390x(info: &Info, address: u64) -> u64 {
+    let Some(physical) = info.hex("KERNELOFFPHYS") else { return address };
+    let image = info.hex("KERNELOFFSET").unwrap_or(0);
+    if address < image {
+        return address.wrapping_sub(info.hex("IDENTITYBASE").unwrap_or(0));
+    }
+    address.wrapping_sub(image).wrapping_add(physical)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(keys: &str, address: u64) -> Option<u64> {
+        let text = format!("OSRELEASE=1\nA=1\nB=1\n{keys}");
+        image_address(&Info::new(text.as_bytes()).unwrap(), address).map(|g| g.0)
+    }
+
+    #[test]
+    fn each_architecture_has_its_rule() {
+        // addresses and offsets of real guests
+        assert_eq!(at("NUMBER(phys_base)=-176160768\n", 0xffff_ffff_92a0_0000), Some(0x820_0000));
+        assert_eq!(at("NUMBER(phys_base)=0\n", 0xffff_8880_0000_0000), None);
+        assert_eq!(at("NUMBER(kimage_voffset)=0xffffab2f2a400000\n", 0xffff_ab2f_6bfb_0600), Some(0x41bb_0600));
+        assert_eq!(at("SYMBOL(lowcore_ptr)=1\nKERNELOFFSET=0\n", 0xef_4898), Some(0xef_4898));
+        let new = "SAMODE31=1\nIDENTITYBASE=1000000\nKERNELOFFSET=3ff00000000\nKERNELOFFPHYS=200000\n";
+        assert_eq!((at(new, 0x3ff_0000_1000), at(new, 0x100_5000)), (Some(0x20_1000), Some(0x5000)));
+        let riscv = "NUMBER(va_kernel_pa_offset)=0xfffffffeffe00000\nNUMBER(PAGE_OFFSET)=0xff60000000000000\nNUMBER(phys_ram_base)=0x80000000\n";
+        assert_eq!(at(riscv, 0xffff_ffff_8000_2000), Some(0x8020_2000));
+        assert_eq!(at(riscv, 0xff60_0000_0000_1000), Some(0x8000_1000));
+        assert_eq!(at("SYMBOL(_stext)=c000000000000000\n", 0xc000_0000_0123_0000), Some(0x123_0000));
+        assert_eq!(at("C=1\n", 1), None);
+    }
+}
