@@ -18,10 +18,12 @@ pub fn image_address(info: &Info, address: u64) -> Option<Gpa> {
             let within = address.checked_sub(X86_KERNEL).filter(|w| *w < 1 << 30)?;
             Some(Gpa(within.wrapping_add(info.number("phys_base")?)))
         }
+        // low memory is mapped from 3 GiB on
+        Machine::I386 => address.checked_sub(0xc000_0000).filter(|_| address < 1 << 32).map(Gpa),
         Machine::Arm64 => Some(Gpa(address.wrapping_sub(info.number("kimage_voffset")?))),
         Machine::S390x => Some(Gpa(s390x(info, address))),
         Machine::Riscv64 => {
-            let link = info.number("kernel_link_addr").unwrap_or(0xffff_ffff_0000_0000);
+            let link = info.number("KERNEL_LINK_ADDR").unwrap_or(0xffff_ffff_0000_0000);
             if address >= link {
                 return Some(Gpa(address.wrapping_sub(info.number("va_kernel_pa_offset")?)));
             }
@@ -66,6 +68,8 @@ mod tests {
         assert_eq!(at(riscv, 0xffff_ffff_8000_2000), Some(0x8020_2000));
         assert_eq!(at(riscv, 0xff60_0000_0000_1000), Some(0x8000_1000));
         assert_eq!(at("SYMBOL(_stext)=c000000000000000\n", 0xc000_0000_0123_0000), Some(0x123_0000));
+        let i386 = "SIZE(list_head)=8\nSYMBOL(_stext)=cd000000\n";
+        assert_eq!((at(i386, 0xcdd6_29c0), at(i386, 0x1000)), (Some(0xdd6_29c0), None));
         assert_eq!(at("C=1\n", 1), None);
     }
 }

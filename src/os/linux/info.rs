@@ -17,6 +17,8 @@ pub struct Info {
 pub enum Machine {
     /// x86-64.
     X86_64,
+    /// 32-bit x86. 32-bit Arm looks the same here.
+    I386,
     /// 64-bit Arm.
     Arm64,
     /// IBM Z.
@@ -120,7 +122,12 @@ impl Info {
         } else if has("NUMBER(phys_base)") {
             Machine::X86_64
         } else {
-            match self.symbol("_stext").map(|a| a >> 60) {
+            let text = self.symbol("_stext");
+            // nothing of its own but pointers of 4 bytes
+            if self.size("list_head") == Some(8) && text.is_some_and(|a| (0xc000_0000..1 << 32).contains(&a)) {
+                return Machine::I386;
+            }
+            match text.map(|a| a >> 60) {
                 Some(0xc) => Machine::Ppc64,
                 Some(0x9) => Machine::LoongArch64,
                 _ => Machine::Unknown,

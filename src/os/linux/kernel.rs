@@ -5,7 +5,7 @@ use super::info::{Info, Machine};
 use super::vmcoreinfo::Found;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::PhysicalMemory;
-use crate::paging::{AddressSpace, X86Mode};
+use crate::paging::{AddressSpace, RiscvMode, X86Mode};
 
 /// A kernel in memory, whose structures are read at its own addresses.
 pub struct Kernel<'a> {
@@ -42,16 +42,13 @@ impl<'a> Kernel<'a> {
     /// translated; `Io`.
     pub fn read(&self, address: u64, buf: &mut [u8]) -> Result<()> {
         let image = image_address(self.info, address);
+        // on x86-64 the rule is for the image alone; elsewhere it takes any address, so that page tables are better
         match (&self.space, image) {
-            // the tables of x86-64 map the image too, but tell nothing more than the rule
-            (Some(space), None) => space.read(self.mem, address, buf),
-            (None, Some(at)) => self.mem.read(at, buf).map_err(|e| e.within(format!("kernel address {address:#x}"))),
-            (Some(space), Some(at)) => match self.info.machine() {
-                Machine::X86_64 => self.mem.read(at, buf).map_err(|e| e.within(format!("kernel address {address:#x}"))),
-                // elsewhere any address looks like one of the image
-                _ => space.read(self.mem, address, buf),
-            },
-            (None, None) => {
+            (Some(space), at) if at.is_none() || self.info.machine() != Machine::X86_64 => {
+                space.read(self.mem, address, buf)
+            }
+            (_, Some(at)) => self.mem.read(at, buf).map_err(|e| e.within(format!("kernel address {address:#x}"))),
+            _ => {
                 let what = format!("the kernel address {address:#x} cannot be translated on this architecture");
                 Err(Error::new(ErrorKind::Unsupported, what))
             }
@@ -90,6 +87,15 @@ fn space(info: &Info) -> Option<AddressSpace> {
             let size = info.number("TCR_EL1_T1SZ").filter(|n| *n != 0).and_then(|n| 64_u64.checked_sub(n));
             let bits = size.or_else(|| info.number("VA_BITS"))?;
             AddressSpace::arm64_upper(root.0, bits, info.get("PAGESIZE")?.parse().ok()?).ok()
+        }
+        Machine::Riscv64 => {
+            let mode = match info.number("VA_BITS")? {
+                39 => RiscvMode::Sv39,
+                48 => RiscvMode::Sv48,
+                57 => RiscvMode::Sv57,
+                _ => return None,
+            };
+            Some(AddressSpace::riscv(Some(mode), root.0 >> 12))
         }
         _ => None,
     }
