@@ -120,7 +120,7 @@ mod tests {
     fn levels_are_lists() {
         assert_eq!(levels("err"), Ok(0b1000));
         assert_eq!(levels("err,info"), Ok(0b100_1000));
-        assert_eq!((levels("warn+"), levels("+notice")), (Ok(0b1_1111), Ok(0b1100_0000)));
+        assert_eq!((levels("warn+"), levels("+notice")), (Ok(0b1_1111), Ok(0b1110_0000)));
         assert!(levels("error").unwrap_err().contains("did you mean err?"));
     }
 }

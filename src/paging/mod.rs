@@ -12,6 +12,8 @@ mod model;
 mod riscv;
 mod s390x;
 mod space;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod x86;
 

@@ -110,7 +110,7 @@ impl AddressSpace {
         Self { name: name.to_owned(), trees: Vec::new(), bits: 64, after: After::Nothing }
     }
 
-    fn of_regime(r: arm64::Regime) -> Result<Self> {
+    pub(super) fn of_regime(r: arm64::Regime) -> Result<Self> {
         let trees = arm64::trees(&r)?;
         let name = format!("AArch64, {}", trees.iter().map(|t| t.register).collect::<Vec<_>>().join(" and "));
         if trees.is_empty() {

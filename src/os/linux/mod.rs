@@ -12,6 +12,8 @@ mod old_log;
 pub mod printk;
 mod record;
 mod ring;
+#[cfg(test)]
+mod tests;
 pub mod vmcoreinfo;
 
 pub use utsname::{Names, uname};
