@@ -16,9 +16,11 @@ use crate::text::{quoted, shown};
 static SCHEMAS: &[(&str, &str)] = &[
     ("check", include_str!("../../schemas/output/check.schema.json")),
     ("cpu", include_str!("../../schemas/output/cpu.schema.json")),
+    ("dmesg", include_str!("../../schemas/output/dmesg.schema.json")),
     ("dump-state", include_str!("../../schemas/output/dump-state.schema.json")),
     ("info", include_str!("../../schemas/output/info.schema.json")),
     ("pci", include_str!("../../schemas/output/pci.schema.json")),
+    ("read", include_str!("../../schemas/output/read.schema.json")),
     ("report", include_str!("../../schemas/output/report.schema.json")),
     ("state", include_str!("../../schemas/output/state.schema.json")),
     ("virtio", include_str!("../../schemas/output/virtio.schema.json")),

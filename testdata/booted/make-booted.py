@@ -74,7 +74,7 @@ def reduce(stream, ranges, block=b"pc.ram"):
     for first, length in ranges:
         for page in range(first // PAGE * PAGE, first + length, PAGE):
             keep.setdefault(page, []).append((max(first - page, 0), min(first + length - page, PAGE)))
-    r = Reader(stream); out = bytearray(); come = set(); counts = {}; now = b""
+    r = Reader(stream); out = bytearray(); come = set(); counts = {}; now = b""; sections = {}
     def pages(copy):
         nonlocal now
         while True:
@@ -100,12 +100,14 @@ def reduce(stream, ranges, block=b"pc.ram"):
     while True:
         start = r.at; kind = r.be(1)
         if kind == 7: r.take(r.be(4)); out += stream[start:r.at]
-        elif kind == 5: raise RuntimeError("a subsection of the configuration")
+        elif kind == 5: assert r.name() == b"configuration/target-page-bits"; r.take(8); out += stream[start:r.at]
         elif kind == 8: r.take(2); r.take(r.be(2)); out += stream[start:r.at]
         elif kind in (1, 2, 3):
-            r.take(4)
-            if kind == 1: assert r.name() == b"ram"; r.take(8)
-            copy = bytearray(stream[start:r.at]); pages(copy)
+            number = r.take(4)
+            if kind == 1: sections[number] = r.name(); r.take(8)
+            copy = bytearray(stream[start:r.at])
+            if sections[number] == b"ram": pages(copy)
+            else: copy += r.take(stream.index(b"\x7e" + number, r.at) - r.at)
             footer = r.take(5); assert footer[0] == 0x7e; out += copy + footer
         else:
             # what follows are the devices and the description
