@@ -198,7 +198,7 @@ fn from_memory(
     let mut advance = |n: u64| progress.advance(n);
     let lost = match kind {
         DumpKind::Elf => {
-            let mappings = super::kernel::mappings(a, &image, memory)?;
+            let mappings = super::kernel::mappings(a, &image, memory, &content)?;
             let options = ElfOptions { layout: a.layout.into(), mappings: mappings.as_deref(), room: 0 };
             let plan: ElfPlan = dump::elf::plan(&content.guest, &options)?;
             match to_stdout {

@@ -1,13 +1,18 @@
 //! The formats of `extract`: a new one is a row here.
 
+use std::io::Write;
+
 use clap::ValueEnum;
 
 use super::{Decided, ExtractArgs, Job, Planned};
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Failure, Outcome};
+use crate::cli::open;
 use crate::dump::ElfLayout;
 use crate::dump::kdump::Codec;
 use crate::error::Result;
-use crate::machine::MapFacts;
+use crate::image::SaveImage;
+use crate::inspect::DumpContent;
+use crate::machine::{self, MapFacts};
 use crate::ram::BlockList;
 
 /// What `extract` writes.
@@ -148,6 +153,50 @@ impl ImageFormat {
     }
 }
 
+/// Prints the formats; for a file, also what keeps one from being written.
+pub fn list(a: &ExtractArgs, out: &mut dyn Write) -> std::result::Result<Outcome, Failure> {
+    let image = match &a.file {
+        Some(file) => Some(open::devices(file, &a.source)?),
+        None => None,
+    };
+    let obstacles = image.as_ref().map(|i| Obstacles::of(i, &a.map));
+    let rows = ImageFormat::value_variants().iter().map(|f| f.row());
+    let width = rows.clone().map(|f| f.name.len()).max().unwrap_or(0);
+    for f in rows {
+        match obstacles.as_ref().and_then(|o| o.of_format(f)) {
+            None => writeln!(out, "{:width$}  {}", f.name, f.help)?,
+            Some(why) => writeln!(out, "{:width$}  not possible: {why}", f.name)?,
+        }
+    }
+    Ok(Outcome::Complete)
+}
+
+/// What keeps formats from being written for a state.
+struct Obstacles {
+    all: Option<String>,
+    addresses: Option<String>,
+    dumps: Option<String>,
+}
+
+impl Obstacles {
+    fn of(image: &SaveImage, given: &[(String, u64)]) -> Self {
+        let all = image.ram().is_none().then(|| "the state holds no guest memory".to_owned());
+        let facts = MapFacts { given: given.to_vec(), ..image.map_facts() };
+        let map = machine::layout(image.machine(), image.ram_blocks(), &facts);
+        let dump = DumpContent::of(image, given);
+        Self { all, addresses: map.err().map(|e| e.to_string()), dumps: dump.err().map(|e| e.to_string()) }
+    }
+
+    fn of_format(&self, f: &Format) -> Option<&str> {
+        let own = match f.way {
+            Way::Dump(_) => self.dumps.as_deref(),
+            Way::Images(_) if f.takes_addresses => self.addresses.as_deref(),
+            Way::Images(_) => None,
+        };
+        self.all.as_deref().or(own)
+    }
+}
+
 /// Refuses options that the format does not take.
 pub fn check(a: &ExtractArgs) -> std::result::Result<(), Failure> {
     let format = a.format.row();
@@ -174,6 +223,9 @@ pub fn check(a: &ExtractArgs) -> std::result::Result<(), Failure> {
     };
     if kind != Some(DumpKind::Elf) && a.layout != ElfLayoutArg::Standard {
         return refuse("--layout does not go", "");
+    }
+    if kind != Some(DumpKind::Elf) && a.paging {
+        return refuse("--paging does not go", "");
     }
     if !matches!(kind, Some(DumpKind::Kdump(_))) && a.flattened {
         return refuse("--flattened does not go", "");

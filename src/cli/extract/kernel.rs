@@ -5,11 +5,13 @@ use super::formats::ElfLayoutArg;
 use crate::cli::exit::{Failure, say};
 use crate::dump::Kind;
 use crate::dump::elf::Mapping;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::SaveImage;
-use crate::inspect::{self, DumpContent};
+use crate::inspect::{self, Cpus, DumpContent};
 use crate::memory::PhysicalMemory;
+use crate::offset::Gpa;
 use crate::os::linux::{self, vmcoreinfo};
+use crate::paging::AddressSpace;
 use crate::render::tree::Role;
 
 /// Looks for the kernel's note, and puts what it says into the dump.
@@ -44,11 +46,65 @@ pub fn look(a: &ExtractArgs, image: &SaveImage, memory: &dyn PhysicalMemory, con
     Ok(())
 }
 
-/// Returns the virtual memory of the guest, if it is asked for.
+/// Page tables that are read for virtual memory, which map 2 TiB with pages of 4 KiB.
+const MAX_TABLES: u64 = 1 << 20;
+/// Program headers of virtual memory.
+const MAX_MAPPINGS: usize = 1 << 20;
+
+/// Returns the virtual memory of the guest, if it is asked for: what the first processor that uses page tables maps to memory of the
+/// dump, by physical address.
 pub fn mappings(
-    _: &ExtractArgs,
-    _: &SaveImage,
-    _: &dyn PhysicalMemory,
+    a: &ExtractArgs,
+    image: &SaveImage,
+    memory: &dyn PhysicalMemory,
+    content: &DumpContent,
 ) -> std::result::Result<Option<Vec<Mapping>>, Failure> {
-    Ok(None)
+    if !a.paging {
+        return Ok(None);
+    }
+    let cpus = Cpus::find(image)?;
+    let spaces = cpus.sections().filter_map(|d| cpus.decode(d)).map(|c| AddressSpace::of_cpu(&c));
+    let mut unknown = None;
+    let space =
+        spaces.filter_map(|s| s.map_err(|e| unknown.get_or_insert(e).message().len()).ok()).find(|s| !s.is_identity());
+    let Some(space) = space else {
+        if let Some(e) = unknown {
+            return Err(e.into());
+        }
+        say(Role::Name, "note", "no processor has paging on, so virtual addresses are physical ones");
+        return Ok(None);
+    };
+    let regions = &content.guest.memory;
+    let mut out: Vec<Mapping> = Vec::new();
+    let mut full = false;
+    let going = space.mapped(memory, 0..=u64::MAX, MAX_TABLES, &mut |m| {
+        let end = m.phys.0.saturating_add(m.bytes);
+        let first = regions.partition_point(|r| r.gpa.0.saturating_add(r.bytes) <= m.phys.0);
+        for r in regions.iter().skip(first).take_while(|r| r.gpa.0 < end) {
+            let from = r.gpa.0.max(m.phys.0);
+            let to = r.gpa.0.saturating_add(r.bytes).min(end);
+            if out.len() >= MAX_MAPPINGS {
+                full = true;
+                return Ok(());
+            }
+            out.push(Mapping {
+                virtual_address: m.virt.saturating_add(from.saturating_sub(m.phys.0)),
+                physical_address: Gpa(from),
+                bytes: to.saturating_sub(from),
+            });
+        }
+        Ok(())
+    })?;
+    if going.stopped || full {
+        say(Role::Name, "warning", "the page tables map more than a dump can list; the rest is left out");
+    }
+    if going.unreadable > 0 && !a.quiet {
+        say(Role::Name, "note", &format!("{} page tables are not in memory", going.unreadable));
+    }
+    if out.is_empty() {
+        let what = format!("the page tables ({}) map no memory of the guest", space.name());
+        return Err(Error::new(ErrorKind::Missing, what).into());
+    }
+    out.sort_by_key(|m| (m.physical_address, m.virtual_address));
+    Ok(Some(out))
 }

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 
 use super::exit::{self, Failure, Outcome};
 use super::near::did_you_mean;
@@ -64,6 +64,9 @@ pub struct ExtractArgs {
     /// Layout of the file (elf).
     #[arg(long, value_enum, default_value_t, value_name = "LAYOUT")]
     pub layout: ElfLayoutArg,
+    /// List memory by virtual address, as the page tables of the first CPU map it (elf), so that gdb reads virtual addresses.
+    #[arg(long)]
+    pub paging: bool,
     /// Write pieces with their offsets, as makedumpfile does, so that the file can go down a pipe (kdump).
     #[arg(long)]
     pub flattened: bool,
@@ -93,7 +96,7 @@ pub struct ExtractArgs {
     /// List the RAM blocks, and write nothing.
     #[arg(long, conflicts_with_all = ["output", "block", "begin", "length", "map", "also_state"])]
     pub list: bool,
-    /// List the formats.
+    /// List the formats; with FILE, which of them can be written for it, and why others cannot.
     #[arg(long)]
     pub list_formats: bool,
 }
@@ -138,17 +141,14 @@ impl ExtractArgs {
     /// pages.
     fn can_be_written_in_one_pass(&self) -> bool {
         let whole = |n: Option<u64>| n.is_none_or(|n| n.is_multiple_of(64 << 10));
-        self.layout == ElfLayoutArg::Standard && whole(self.begin) && whole(self.length)
+        self.layout == ElfLayoutArg::Standard && !self.paging && whole(self.begin) && whole(self.length)
     }
 }
 
 /// Runs `extract`.
 pub fn run(a: &ExtractArgs, out: &mut dyn Write) -> std::result::Result<Outcome, Failure> {
     if a.list_formats {
-        for f in ImageFormat::value_variants().iter().map(|f| f.row()) {
-            writeln!(out, "{:5} {}", f.name, f.help)?;
-        }
-        return Ok(Outcome::Complete);
+        return formats::list(a, out);
     }
     if let (true, Some(file)) = (a.list, &a.file) {
         return list_blocks(file, &a.source, out);

@@ -7,13 +7,13 @@
 pub mod address;
 pub mod info;
 pub mod kernel;
-mod utsname;
 mod old_log;
 pub mod printk;
 mod record;
 mod ring;
 #[cfg(test)]
 mod tests;
+mod utsname;
 pub mod vmcoreinfo;
 
 pub use utsname::{Names, uname};

@@ -1,7 +1,7 @@
 //! What `uname` prints in the guest.
 
-use super::info::Info;
 use super::address::image_address;
+use super::info::Info;
 use crate::memory::PhysicalMemory;
 
 /// The length of a field with its NUL (`__NEW_UTS_LEN` + 1).
