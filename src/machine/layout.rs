@@ -233,6 +233,9 @@ fn rom(machine: &str, b: &RamBlock, blocks: &[RamBlock]) -> Option<u64> {
             })
         }
         "riscv_virt_board.mrom" => Some(0x1000),
+        // hw/ppc/mac_oldworld.c and mac_newworld.c, PROM_BASE
+        "ppc_heathrow.bios" => Some(0xffc0_0000),
+        "ppc_core99.bios" => Some(0xfff0_0000),
         _ => None,
     }
 }

@@ -19,10 +19,11 @@ pub(super) fn add(notes: &mut Notes, cpu: &Processor<'_>, wide: bool) {
     status(notes, cpu, wide);
     let f = &cpu.fields;
     let fpu = f.sub("cpu/fpu");
-    let mut floats = Record::new(notes.order, 264);
+    let mut floats = Record::new(notes.order, if wide { 264 } else { 260 });
     if let Some(s) = &fpu {
         floats.row64(0, s.elements("env.vsr").take(32).map(|n| double(&n)));
-        floats.u64(256, s.u64("env.fpscr"));
+        let control = s.u64("env.fpscr");
+        if wide { floats.u64(256, control) } else { floats.u32(256, control) }
     }
     notes.add("CORE", NT_PRFPREG, &floats.bytes);
     let mut vectors = Record::new(notes.order, 544);
@@ -60,8 +61,8 @@ fn status(notes: &mut Notes, cpu: &Processor<'_>, wide: bool) {
     let cr = cpu.all("env.crf").into_iter().take(8).fold(0, |v, n| v << 4 | n & 15);
     let tail = [f.u64("env.nip"), f.u64("env.msr"), 0, spr(CTR), spr(LR), spr(XER), cr];
     let registers = cpu.all("env.gpr").into_iter().take(32).chain(tail);
-    // both have the same 112 bytes in front
-    let mut r = Record::new(notes.order, if wide { 504 } else { 504 - 48 * 4 });
+    // both have the same 112 bytes in front, and 40 unused ones after 44 registers
+    let mut r = Record::new(notes.order, if wide { 504 } else { 328 });
     r.u32(32, cpu.pid());
     if wide {
         r.row64(112, registers)
