@@ -44,6 +44,26 @@ pub struct Diagnostic {
     pub message: String,
 }
 
+impl Diagnostic {
+    /// Creates a finding without a place.
+    #[must_use]
+    pub fn new(level: Level, code: &'static str, message: impl Into<String>) -> Self {
+        Self { level, code, range: None, path: None, message: message.into() }
+    }
+
+    /// Returns the same with the bytes that it is about.
+    #[must_use]
+    pub fn at(self, range: StreamRange) -> Self {
+        Self { range: Some(range), ..self }
+    }
+
+    /// Returns the same with the section, or the path inside it.
+    #[must_use]
+    pub fn within(self, path: impl Into<String>) -> Self {
+        Self { path: Some(path.into()), ..self }
+    }
+}
+
 /// The findings of one run, bounded in number.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
@@ -63,18 +83,6 @@ impl Diagnostics {
         } else {
             self.dropped = self.dropped.saturating_add(1);
         }
-    }
-
-    /// Adds a finding from its parts.
-    pub fn add(
-        &mut self,
-        level: Level,
-        code: &'static str,
-        range: Option<StreamRange>,
-        path: Option<&str>,
-        message: impl Into<String>,
-    ) {
-        self.push(Diagnostic { level, code, range, path: path.map(str::to_owned), message: message.into() });
     }
 
     /// Adds an error after which the work went on.

@@ -21,7 +21,7 @@
 //! - fewer than 8 bytes that begin with 0: a cut word; a stream that ends so is reported as truncated.
 
 use super::{bytes, count};
-use crate::diag::{Diagnostics, Level};
+use crate::diag::{Diagnostic, Diagnostics, Level};
 use crate::error::{Error, Result};
 use crate::names::RecordType;
 use crate::offset::StreamRange;
@@ -87,23 +87,15 @@ impl LiveSection for StorageAttributes {
                 }
                 ERROR => {
                     self.errors = self.errors.saturating_add(1);
-                    found.add(
-                        Level::Error,
-                        "storage-attributes-incomplete",
-                        Some(StreamRange::with_len(at.0, 8)),
-                        None,
-                        "the source could not read all storage attributes",
-                    );
+                    let what = "the source could not read all storage attributes";
+                    let record = StreamRange::with_len(at.0, 8);
+                    found.push(Diagnostic::new(Level::Error, "storage-attributes-incomplete", what).at(record));
                 }
                 DONE => {
                     if !goes_on_after_done(c)? {
-                        found.add(
-                            Level::Note,
-                            "storage-attributes-without-eos",
-                            Some(StreamRange::with_len(at.0, 8)),
-                            None,
-                            "the payload ends with DONE, without EOS",
-                        );
+                        let what = "the payload ends with DONE, without EOS";
+                        let record = StreamRange::with_len(at.0, 8);
+                        found.push(Diagnostic::new(Level::Note, "storage-attributes-without-eos", what).at(record));
                         break;
                     }
                 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::container::Container;
-use crate::diag::{Diagnostics, Level};
+use crate::diag::{Diagnostic, Diagnostics, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler;
 use crate::names::{Command, RecordType};
@@ -33,7 +33,7 @@ pub(super) fn judge_guess(walk: &mut Walk, ram: Option<&mut RamReader>, guessed:
             format!("target page size not recorded; guessed {guessed} from the first RAM records"),
         ),
     };
-    walk.found.add(severity, code, Some(header), Some("ram"), what);
+    walk.found.push(Diagnostic::new(severity, code, what).at(header).within("ram"));
 }
 
 /// The readers of payloads that no description covers.
@@ -62,7 +62,7 @@ impl<'s> Readers<'s> {
                 "the ram section has version {}; versions 3 (QEMU 0.10) and 4 (0.14 and later) are read",
                 h.version_id
             );
-            found.add(Level::Error, "ram-version", Some(h.range), Some("ram"), what);
+            found.push(Diagnostic::new(Level::Error, "ram-version", what).at(h.range).within("ram"));
             return false;
         }
         let config = ctx.configuration.as_ref();
@@ -105,7 +105,7 @@ impl Payloads for Readers<'_> {
         }
         if !kind.versions.contains(&h.version_id) {
             let what = format!("version {} of {} is not known; its payload is passed over", h.version_id, kind.what);
-            found.add(Level::Warning, "live-version", Some(h.range), Some(&h.idstr.to_string()), what);
+            found.push(Diagnostic::new(Level::Warning, "live-version", what).at(h.range).within(h.idstr.to_string()));
             return false;
         }
         self.live.insert(h.section_id, (kind.make)());

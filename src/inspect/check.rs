@@ -3,7 +3,7 @@
 use super::{Devices, memory};
 use crate::container::Container;
 use crate::decode::virtio::rings;
-use crate::diag::{Diagnostics, Level};
+use crate::diag::{Diagnostic, Diagnostics, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Device, SaveImage};
 use crate::memory::GuestMemory;
@@ -98,7 +98,7 @@ pub fn check(image: &SaveImage, stats: &PageStats) -> Result<Check> {
     wrapper(image.container(), walk.is_cut(), &mut c.findings);
     let ends = walk.sections.iter().all(|s| s.end != EndFound::Nowhere);
     if walk.eof.is_none() && walk.stopped.is_none() {
-        c.findings.add(Level::Error, "no-end", None, None, "the stream has no end of records");
+        c.findings.push(Diagnostic::new(Level::Error, "no-end", "the stream has no end of records"));
     }
     if let Some(e) = &walk.stopped {
         if matches!(e.kind(), ErrorKind::Io | ErrorKind::LimitExceeded) {
@@ -137,7 +137,8 @@ impl Check {
             }
         } else if image.walk().description.is_some() {
             let what = "the description of the stream does not mention this section";
-            self.findings.add(Level::Error, "undescribed", Some(header.range), Some(&header.label()), what);
+            let found = Diagnostic::new(Level::Error, "undescribed", what);
+            self.findings.push(found.at(header.range).within(header.label()));
         }
         // without a description the section is one value, its bytes: covered, though not understood
         self.covered_device_bytes = self.covered_device_bytes.saturating_add(covered);
@@ -160,7 +161,7 @@ impl Check {
             Ok(m) => m,
             Err(e) if e.kind() == ErrorKind::Missing => {
                 let what = format!("virtio queues were not compared with guest memory: {}", e.message());
-                self.findings.add(Level::Note, "rings-not-checked", None, None, what);
+                self.findings.push(Diagnostic::new(Level::Note, "rings-not-checked", what));
                 return Ok(());
             }
             Err(e) => return Err(e),
@@ -174,7 +175,7 @@ impl Check {
             };
             let path = format!("{} {} queue {}", d.place(), d.kind.name, q.index);
             for p in ring.problems() {
-                self.findings.add(severity, "virtio-ring", None, Some(&path), p.as_str());
+                self.findings.push(Diagnostic::new(severity, "virtio-ring", p.as_str()).within(&path));
             }
         }
         Ok(())
@@ -185,15 +186,15 @@ impl Check {
 fn wrapper(container: &Container, cut: bool, findings: &mut Diagnostics) {
     let partial = container.libvirt().is_some_and(|i| !i.complete);
     for r in container.remarks() {
-        findings.add(Level::Warning, "container", None, None, r);
+        findings.push(Diagnostic::new(Level::Warning, "container", r));
     }
     if partial {
         let what = "libvirt marks the save image as partial, and refuses to restore it";
-        findings.add(Level::Error, "container-partial", None, None, what);
+        findings.push(Diagnostic::new(Level::Error, "container-partial", what));
     }
     let severity = if cut { Level::Error } else { Level::Warning };
     for f in container.faults() {
-        findings.add(severity, "container-damaged", None, None, f);
+        findings.push(Diagnostic::new(severity, "container-damaged", f));
     }
 }
 

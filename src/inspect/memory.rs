@@ -1,6 +1,6 @@
 //! Whether QEMU would load the memory of a state, and whether all of it is there.
 
-use crate::diag::{Diagnostics, Level};
+use crate::diag::{Diagnostic, Diagnostics, Level};
 use crate::image::SaveImage;
 use crate::names::RecordType;
 use crate::ram::{PageStats, RamBlock};
@@ -12,7 +12,7 @@ const MAX_LISTED: usize = 20;
 
 /// Adds what is wrong with the memory of a state.
 pub(super) fn judge(image: &SaveImage, stats: &PageStats, findings: &mut Diagnostics) {
-    let mut error = |code, what: String| findings.add(Level::Error, code, None, Some("ram"), what);
+    let mut error = |code, what: String| findings.push(Diagnostic::new(Level::Error, code, what).within("ram"));
     let Some(ram) = image.ram() else {
         // an error in the section is a finding already
         let is_memory = |s: &Section| s.header.idstr == "ram" && s.header.kind == RecordType::START;

@@ -5,7 +5,7 @@ use super::matching::Unmatched;
 use super::model::{Gap, Walk};
 use super::tail::{self, Description};
 use super::walk::Walker;
-use crate::diag::Level;
+use crate::diag::{Diagnostic, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_VMDESC_BYTES;
 use crate::names::RecordType;
@@ -84,7 +84,7 @@ impl Walker<'_> {
             return;
         }
         let what = "a description that does not belong to this stream was found and ignored";
-        self.out.found.add(Level::Warning, "foreign-vmdesc", None, None, what);
+        self.out.found.push(Diagnostic::new(Level::Warning, "foreign-vmdesc", what));
         self.unmatched = Unmatched::new(self.external_schema);
         for s in &mut self.out.sections {
             s.device = self.unmatched.take(&s.header);
@@ -150,7 +150,7 @@ impl Walker<'_> {
             if let Some(p) = c.package.filter(|p| p.end.0 > size) {
                 let what =
                     format!("command PACKAGED: expected {} bytes, found {}", p.len(), size.saturating_sub(p.start.0));
-                self.out.found.add(Level::Error, "package-size", Some(c.range), None, what);
+                self.out.found.push(Diagnostic::new(Level::Error, "package-size", what).at(c.range));
             }
         }
     }
@@ -184,13 +184,15 @@ impl Walker<'_> {
         }
         if let Some(d) = &self.schema {
             for r in &d.schema.remarks {
-                self.out.found.add(Level::Warning, "vmdesc", Some(d.record), None, r.clone());
+                self.out.found.push(Diagnostic::new(Level::Warning, "vmdesc", r.clone()).at(d.record));
             }
             for i in self.unmatched.left() {
                 if let Some(dev) = d.schema.devices.get(i) {
                     let what = format!("{} ({}) is in the description but has no section", dev.idstr, dev.instance_id);
                     let severity = if self.proven { Level::Error } else { Level::Warning };
-                    self.out.found.add(severity, "missing-section", None, Some(&dev.idstr.to_string()), what);
+                    self.out
+                        .found
+                        .push(Diagnostic::new(severity, "missing-section", what).within(dev.idstr.to_string()));
                 }
             }
         }

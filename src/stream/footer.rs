@@ -3,7 +3,7 @@
 use super::model::Section;
 use super::resync;
 use super::walk::Walker;
-use crate::diag::Level;
+use crate::diag::{Diagnostic, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::RecordType;
 use crate::offset::{StreamOffset, StreamRange};
@@ -55,7 +55,7 @@ impl Walker<'_> {
             Found::Footer => self.out.footers = Some(true),
             Found::Damaged(what) => {
                 let range = StreamRange::with_len(at.0, FOOTER_LEN);
-                self.out.found.add(Level::Error, "footer", Some(range), Some(idstr), what);
+                self.out.found.push(Diagnostic::new(Level::Error, "footer", what).at(range).within(idstr));
             }
             Found::None => {
                 self.out.footers = Some(false);

@@ -11,7 +11,7 @@ use super::own::Searched;
 use super::resync::{self, Known};
 use super::tail::{AtTheEnd, Description};
 use crate::budget::Charge;
-use crate::diag::Level;
+use crate::diag::{Diagnostic, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_LISTED, MAX_SECTION_BYTES};
 use crate::names::{Command, RecordType};
@@ -186,7 +186,7 @@ impl Walker<'_> {
         }
         if command.name().is_none() {
             let what = format!("command {:#x} with {len} bytes is unknown; it was skipped", command.0);
-            self.out.found.add(Level::Warning, "unknown-command", Some(range), None, what);
+            self.out.found.push(Diagnostic::new(Level::Warning, "unknown-command", what).at(range));
         }
         if let Err(e) = self.payloads.command(command, &payload, start) {
             self.out.found.survived("command", &e);
@@ -213,7 +213,9 @@ impl Walker<'_> {
         let device = if full { self.unmatched.take(&header) } else { None };
         if !self.ids.insert(header.section_id) {
             let what = format!("section id {} was already used by an earlier section", header.section_id);
-            self.out.found.add(Level::Warning, "section-id-twice", Some(header.range), Some(&header.label()), what);
+            self.out.found.push(
+                Diagnostic::new(Level::Warning, "section-id-twice", what).at(header.range).within(header.label()),
+            );
         }
         if !full {
             self.live_ids.insert(header.section_id);
@@ -268,13 +270,9 @@ impl Walker<'_> {
                 return self.close(s, end);
             }
             let what = format!("the section does not end after the {total} bytes that the description gives");
-            self.out.found.add(
-                Level::Warning,
-                "vmdesc-size",
-                Some(StreamRange::with_len(from.0, total)),
-                Some(&s.header.idstr.to_string()),
-                what,
-            );
+            let found = Diagnostic::new(Level::Warning, "vmdesc-size", what);
+            let found = found.at(StreamRange::with_len(from.0, total)).within(s.header.idstr.to_string());
+            self.out.found.push(found);
         } else if self.payloads.open(&mut self.c, &s.header, &self.context, &mut self.out.found) {
             self.c.seek(from);
             match self.payloads.read(&mut self.c, id, s.header.kind, &mut self.out.found) {
@@ -295,13 +293,8 @@ impl Walker<'_> {
         let found = s.header.version_id;
         if let Some(v) = described.filter(|v| *v != found) {
             let what = format!("version in the section's header is {found}, in the description {v}");
-            self.out.found.add(
-                Level::Warning,
-                "section-version",
-                Some(s.header.range),
-                Some(&s.header.idstr.to_string()),
-                what,
-            );
+            let found = Diagnostic::new(Level::Warning, "section-version", what);
+            self.out.found.push(found.at(s.header.range).within(s.header.idstr.to_string()));
         }
     }
 
