@@ -9,9 +9,10 @@ use std::collections::HashSet;
 
 use super::layout::{Layout, Slot, Source};
 use super::region::Sources;
+use super::rules::Graded;
 use super::{known, names, rules};
 use crate::findings::sequence::{Step, align};
-use crate::findings::{Aspect, Difference, Rule, Severity, Subject};
+use crate::findings::{Aspect, Difference, Severity, Subject};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS};
 use crate::text::Name;
 use crate::value::Layout as TypeLayout;
@@ -27,6 +28,8 @@ pub struct Aligner<'a> {
     pub at_reset: bool,
     /// Whether the target is a dump that does not say which fields are arrays, as before QEMU 8.0.
     pub uncounted: bool,
+    /// The levels of structure around what is compared.
+    depth: usize,
     /// What was found.
     pub found: Vec<Difference>,
 }
@@ -44,14 +47,15 @@ pub(super) struct Mismatch {
 impl<'a> Aligner<'a> {
     /// Makes one for a section, without values.
     pub fn new(subject: &'a Subject) -> Self {
-        Self { subject, lengths: Default::default(), at_reset: false, uncounted: false, found: Vec::new() }
+        Self { subject, lengths: Default::default(), at_reset: false, uncounted: false, depth: 0, found: Vec::new() }
     }
 
     /// Compares what is written with what is read; `version` is the one that the target's loader is told.
-    pub fn layouts(&mut self, path: &str, saved: &Layout, target: &Layout, version: Option<u32>, depth: usize) {
-        if depth >= MAX_DEPTH || self.found.len() > MAX_DIAGNOSTICS {
+    pub fn layouts(&mut self, path: &str, saved: &Layout, target: &Layout, version: Option<u32>) {
+        if self.depth >= MAX_DEPTH || self.found.len() > MAX_DIAGNOSTICS {
             return;
         }
+        self.depth = self.depth.saturating_add(1);
         let saved_slots: Vec<&Slot> = saved.slots_of(saved.version).collect();
         let target_slots = names::without_alternatives(&saved_slots, target.slots_of(version).collect());
         let (here, there) = (names::of(&saved_slots, &target_slots), names::of(&target_slots, &saved_slots));
@@ -67,13 +71,14 @@ impl<'a> Aligner<'a> {
             wrong.extend(self.region(path, get(&saved_slots, left.0, i), get(&target_slots, left.1, j), sources));
             left = (i.saturating_add(1), j.saturating_add(1));
             if let (Some(s), Some(t)) = (saved_slots.get(i), target_slots.get(j)) {
-                wrong.extend(self.slots(&join(path, &s.name), s, t, depth));
+                wrong.extend(self.slots(&join(path, &s.name), s, t));
             }
         }
         let rest = (get(&saved_slots, left.0, usize::MAX), get(&target_slots, left.1, usize::MAX));
         wrong.extend(self.region(path, rest.0, rest.1, sources));
         self.settle(wrong);
-        self.subsections(path, saved, target, depth);
+        self.subsections(path, saved, target);
+        self.depth = self.depth.saturating_sub(1);
     }
 
     /// Reports mismatches, unless they make each other good: what is read too little here is read there.
@@ -83,14 +88,14 @@ impl<'a> Aligner<'a> {
         for m in wrong {
             if even {
                 let what = "different fields, same total size";
-                self.add(&rules::FIELD_NAME, Severity::Harmless, &m.path, what, m.sides);
+                self.add(rules::FIELD_NAME.harmless(), &m.path, what, m.sides);
             } else {
-                self.add(&rules::LAYOUT, m.severity, &m.path, &m.message, m.sides);
+                self.add(rules::LAYOUT.with(m.severity), &m.path, &m.message, m.sides);
             }
         }
     }
 
-    fn subsections(&mut self, path: &str, saved: &Layout, target: &Layout, depth: usize) {
+    fn subsections(&mut self, path: &str, saved: &Layout, target: &Layout) {
         for (i, s) in saved.subsections.iter().enumerate() {
             let path = join(path, &s.name);
             let earlier = saved.subsections.iter().take(i).filter(|e| e.name == s.name).count();
@@ -113,18 +118,18 @@ impl<'a> Aligner<'a> {
                         "the target's own stream does not have this subsection; it may not know it",
                     ),
                 };
-                self.add(&rules::SUBSECTION_UNKNOWN, severity, &path, message, [Some(describe(s)), None]);
+                self.add(rules::SUBSECTION_UNKNOWN.with(severity), &path, message, [Some(describe(s)), None]);
                 continue;
             };
             if self.versions(&path, s, t) {
-                self.layouts(&path, s, t, s.version, depth.saturating_add(1));
+                self.layouts(&path, s, t, s.version);
             }
         }
         if target.source == Source::Stream {
             for t in target.subsections.iter().filter(|t| saved.subsection(t.name.exact(), 0).is_none()) {
                 let what = "the target sends this subsection itself; without it, it keeps its defaults";
                 let path = join(path, &t.name);
-                self.add(&rules::SUBSECTION_EXTRA, Severity::Harmless, &path, what, [None, Some(describe(t))]);
+                self.add(rules::SUBSECTION_EXTRA.harmless(), &path, what, [None, Some(describe(t))]);
             }
         }
     }
@@ -135,7 +140,7 @@ impl<'a> Aligner<'a> {
         let sides = |target: String| [Some(format!("version {v}")), Some(target)];
         if v > newest {
             let what = format!("the stream has version {v}, the target reads up to {newest}");
-            self.add(&rules::VERSION_NEW, Severity::Breaks, path, &what, sides(format!("version {newest}")));
+            self.add(rules::VERSION_NEW.breaks(), path, &what, sides(format!("version {newest}")));
             return false;
         }
         if let Some(oldest) = target.minimum.filter(|m| v < *m) {
@@ -144,19 +149,19 @@ impl<'a> Aligner<'a> {
             );
             let range =
                 if oldest == newest { format!("version {newest}") } else { format!("versions {oldest} to {newest}") };
-            self.add(&rules::VERSION_OLD, Severity::Breaks, path, &what, sides(range));
+            self.add(rules::VERSION_OLD.breaks(), path, &what, sides(range));
             return false;
         }
         if v < newest && target.minimum.is_none() {
             let what =
                 format!("the stream has version {v}, the target writes {newest}; it may still read the older one");
-            self.add(&rules::VERSION_OTHER, Severity::MayBreak, path, &what, sides(format!("version {newest}")));
+            self.add(rules::VERSION_OTHER.may_break(), path, &what, sides(format!("version {newest}")));
         }
         true
     }
 
     /// Compares two fields of the same name.
-    fn slots(&mut self, path: &str, saved: &Slot, target: &Slot, depth: usize) -> Option<Mismatch> {
+    fn slots(&mut self, path: &str, saved: &Slot, target: &Slot) -> Option<Mismatch> {
         if let (Some(s), Some(t)) = (saved.count, target.count)
             && s != t
             && !saved.is_variable()
@@ -186,7 +191,7 @@ impl<'a> Aligner<'a> {
                     let Some(t) = targets.get(i).or(targets.first()) else { continue };
                     let is_vstruct = saved.ty.as_ref().is_some_and(|ty| ty.exact() == "vstruct");
                     let told = if is_vstruct { s.version } else { t.version };
-                    self.layouts(path, s, t, told, depth.saturating_add(1));
+                    self.layouts(path, s, t, told);
                 }
                 None
             }
@@ -229,14 +234,7 @@ impl<'a> Aligner<'a> {
     }
 
     /// Adds a finding about a field.
-    pub fn add(
-        &mut self,
-        rule: &'static Rule,
-        severity: Severity,
-        path: &str,
-        message: &str,
-        sides: [Option<String>; 2],
-    ) {
+    pub fn add(&mut self, rule: Graded, path: &str, message: &str, sides: [Option<String>; 2]) {
         if self.found.len() > MAX_DIAGNOSTICS {
             return;
         }
@@ -247,7 +245,7 @@ impl<'a> Aligner<'a> {
             return;
         }
         let sides = sides.map(|s| s.map(|t| Aspect::new(short(t), None)));
-        self.found.push(Difference::new(rule, severity, self.subject.field(path), message, sides));
+        self.found.push(Difference::new(rule.rule, rule.severity, self.subject.field(path), message, sides));
     }
 }
 

@@ -32,7 +32,7 @@ pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, o
     let mut add = |severity: Severity, list: &[u64], message: String, before: bool| {
         let text = Aspect::new(names(list), Some(if before { saved.range } else { target.range }));
         let sides = if before { [Some(text), None] } else { [None, Some(text)] };
-        push(out, &rules::CPREG, severity, subject.field(CPREG_INDEXES), message, sides);
+        push(out, rules::CPREG.with(severity), subject.field(CPREG_INDEXES), message, sides);
     };
     if !unknown.is_empty() {
         let what = format!("the target does not know {} of the stream's system registers", unknown.len());

@@ -29,7 +29,7 @@ pub fn compare(saved: &Side, target: &Side, knows_switchover: Option<bool>, out:
     if t.is_devices_only() {
         let what =
             "the target's stream has the state of devices only, so the configuration and the memory are not compared";
-        return push(out, &rules::UNCHECKED, Severity::MayBreak, Subject::part("stream", ""), what, [None, None]);
+        return push(out, rules::UNCHECKED.may_break(), Subject::part("stream", ""), what, [None, None]);
     }
     configuration(s, t, out);
     if let (Some(a), Some(b)) = (s.footers, t.footers)
@@ -41,14 +41,14 @@ pub fn compare(saved: &Side, target: &Side, knows_switchover: Option<bool>, out:
         } else {
             "the stream has footers, which the target takes for records of an unknown type"
         };
-        push(out, &rules::FOOTER, Severity::Breaks, Subject::part("stream", "footers"), what, [text(a), text(b)]);
+        push(out, rules::FOOTER.breaks(), Subject::part("stream", "footers"), what, [text(a), text(b)]);
     }
     if let (Some(a), Some(b)) = (s.page_size, t.page_size)
         && a != b
     {
         let what = format!("pages of {a} bytes in the stream, of {b} on the target");
         let sides = [says(a, None), says(b, None)];
-        push(out, &rules::PAGE_SIZE, Severity::Breaks, Subject::part("ram", "page_size"), what, sides);
+        push(out, rules::PAGE_SIZE.breaks(), Subject::part("ram", "page_size"), what, sides);
     }
     if s.has_ram && t.has_ram {
         blocks(s, t, out);
@@ -63,7 +63,7 @@ fn devices_only(target: &Side, out: &mut Vec<Difference>) {
     }
     let what = "a state of devices only, as xen-save-devices-state writes it, has no configuration and no memory; \
                 -incoming refuses it, only xen-load-devices-state loads it";
-    push(out, &rules::DEVICES_ONLY, Severity::Breaks, Subject::part("stream", ""), what, [None, None]);
+    push(out, rules::DEVICES_ONLY.breaks(), Subject::part("stream", ""), what, [None, None]);
 }
 
 /// The target compares as many characters as the stream's name has (`configuration_post_load` in `migration/savevm.c`).
@@ -74,7 +74,7 @@ fn machine(saved: &Side, target: &Side, out: &mut Vec<Difference>) {
     }
     let what = format!("the stream is of the machine type {a}, the target of {b}");
     let sides = [says(a, None), says(b, None)];
-    push(out, &rules::MACHINE, Severity::Breaks, Subject::part("configuration", "machine"), what, sides);
+    push(out, rules::MACHINE.breaks(), Subject::part("configuration", "machine"), what, sides);
 }
 
 /// The values of `RunState` in `qapi/run-state.json`, of QEMU 5.2 to 11.1.
@@ -104,7 +104,7 @@ fn run_state(s: &StreamFacts, out: &mut Vec<Difference>) {
     let Some((state, range)) = s.run_state.as_ref().filter(|(s, _)| !RUN_STATES.contains(&s.exact())) else { return };
     let what = if state.is_empty() { "the run state is empty" } else { "no QEMU up to 11.1 knows this run state" };
     let subject = Subject::section("globalstate", 0).field("runstate");
-    push(out, &rules::RUN_STATE, Severity::Breaks, subject, what, [says(state, Some(*range)), None]);
+    push(out, rules::RUN_STATE.breaks(), subject, what, [says(state, Some(*range)), None]);
 }
 
 fn configuration(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
@@ -117,21 +117,21 @@ fn configuration(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
             let what =
                 "one side sends a configuration section and the other does not expect one, or the other way round";
             let sides = [text(a.is_some()), text(b.is_some())];
-            return push(out, &rules::CONFIGURATION, Severity::Breaks, subject(""), what, sides);
+            return push(out, rules::CONFIGURATION.breaks(), subject(""), what, sides);
         }
     };
     if a.target_page_bits != b.target_page_bits && a.target_page_bits.is_some() && b.target_page_bits.is_some() {
         let text = |bits: Option<u32>| says(bits.unwrap_or_default(), None);
         let sides = [text(a.target_page_bits), text(b.target_page_bits)];
         let what = "the sides have different target pages".to_owned();
-        push(out, &rules::CONFIGURATION, Severity::Breaks, subject("target_page_bits"), what, sides);
+        push(out, rules::CONFIGURATION.breaks(), subject("target_page_bits"), what, sides);
     }
     for (cap, has) in a.capabilities.iter().map(|c| (c, true)).chain(b.capabilities.iter().map(|c| (c, false))) {
         if a.has_capability(cap.exact()) != b.has_capability(cap.exact()) {
             let text = |on: bool| says(if on { "on" } else { "off" }, None);
             let what = format!("the target must be started with {cap} {}", if has { "on" } else { "off" });
             let field = format!("capabilities.{cap}");
-            push(out, &rules::CONFIGURATION, Severity::MayBreak, subject(&field), what, [text(has), text(!has)]);
+            push(out, rules::CONFIGURATION.may_break(), subject(&field), what, [text(has), text(!has)]);
         }
     }
     if let (Some(x), Some(y)) = (a.uuid_text(), b.uuid_text())
@@ -139,7 +139,7 @@ fn configuration(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
     {
         let what = "the target refuses another UUID where validate-uuid is on".to_owned();
         let sides = [says(x, None), says(y, None)];
-        push(out, &rules::CONFIGURATION, Severity::MayBreak, subject("uuid"), what, sides);
+        push(out, rules::CONFIGURATION.may_break(), subject("uuid"), what, sides);
     }
 }
 
@@ -172,7 +172,7 @@ fn commands(s: &StreamFacts, target: &Side, knows_switchover: Option<bool>, out:
             (Severity::Breaks, "the target does not know this command")
         };
         let subject = Subject::part("commands", command.to_string());
-        push(out, &rules::COMMAND, severity, subject, what, [says(command, Some(*range)), None]);
+        push(out, rules::COMMAND.with(severity), subject, what, [says(command, Some(*range)), None]);
     }
 }
 
@@ -187,7 +187,7 @@ fn blocks(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
         match there.get(b.name.exact()) {
             None => {
                 let what = "the target has no RAM block of this name".to_owned();
-                push(out, &rules::RAM_MISSING, Severity::Breaks, subject, what, [before, None]);
+                push(out, rules::RAM_MISSING.breaks(), subject, what, [before, None]);
             }
             Some(len) if *len != b.len => {
                 let resizable = b.name.starts_with(RESIZABLE);
@@ -196,7 +196,7 @@ fn blocks(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
                 } else {
                     (Severity::Breaks, "the block has another size on the target, which does not resize it")
                 };
-                push(out, &rules::RAM_SIZE, severity, subject, what, [before, says(bytes(*len), None)]);
+                push(out, rules::RAM_SIZE.with(severity), subject, what, [before, says(bytes(*len), None)]);
             }
             Some(_) => {}
         }
@@ -204,6 +204,6 @@ fn blocks(s: &StreamFacts, t: &StreamFacts, out: &mut Vec<Difference>) {
     for b in t.blocks.iter().filter(|b| !here.contains_key(b.name.exact())) {
         let what = "the target has this block and the stream does not fill it".to_owned();
         let subject = Subject::part("ram", b.name.to_string());
-        push(out, &rules::RAM_EXTRA, Severity::Harmless, subject, what, [None, says(bytes(b.len), None)]);
+        push(out, rules::RAM_EXTRA.harmless(), subject, what, [None, says(bytes(b.len), None)]);
     }
 }

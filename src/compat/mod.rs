@@ -21,11 +21,12 @@ mod values;
 mod virtio;
 
 pub use dump::Dump;
+use rules::Graded;
 pub use rules::RULES;
 pub use side::{Side, StreamFacts};
 
 use crate::findings::accepted::Version;
-use crate::findings::{Aspect, Difference, Question, Report, Rule, Severity, Subject};
+use crate::findings::{Aspect, Difference, Question, Report, Subject};
 
 /// What the user knows of the target and the inputs do not tell.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,11 +65,10 @@ pub fn compare(saved: &Side, target: &Side, known: Known) -> Report {
 /// Adds a finding.
 fn push(
     out: &mut Vec<Difference>,
-    rule: &'static Rule,
-    severity: Severity,
+    rule: Graded,
     subject: Subject,
     message: impl Into<String>,
     sides: [Option<Aspect>; 2],
 ) {
-    out.push(Difference::new(rule, severity, subject, message, sides));
+    out.push(Difference::new(rule.rule, rule.severity, subject, message, sides));
 }

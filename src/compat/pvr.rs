@@ -16,5 +16,5 @@ pub fn compare(subject: &Subject, saved: &SectionFacts, target: &SectionFacts, o
     let side = |v: u64, range| Some(Aspect::new(format!("{v:#010x}"), Some(range)));
     let message = "the processors have other version registers (PVR)";
     let sides = [side(a, saved.range), side(b, target.range)];
-    push(out, &rules::PVR, severity, subject.field(format!("env.spr[{SPR_PVR}]")), message, sides);
+    push(out, rules::PVR.with(severity), subject.field(format!("env.spr[{SPR_PVR}]")), message, sides);
 }

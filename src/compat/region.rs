@@ -46,7 +46,7 @@ impl Aligner<'_> {
                 Source::Stream => "the stream does not have these structures; an array that is empty looks like that",
                 Source::Dump => "the target's stream does not have these structures; an empty array looks like that",
             };
-            self.add(&rules::LAYOUT_CONDITION, Severity::Harmless, &place, what, sides);
+            self.add(rules::LAYOUT_CONDITION.harmless(), &place, what, sides);
             return None;
         }
         let vague = |slots: &[Slot]| slots.iter().any(|s| s.is_variable());
@@ -70,17 +70,17 @@ impl Aligner<'_> {
                 (Severity::MayBreak, "other names, and sizes on the wire that are not all known")
             };
             let rule = if maybe.is_empty() { &rules::FIELD_NAME } else { &rules::LAYOUT_CONDITION };
-            self.add(rule, severity, &place, what, sides);
+            self.add(rule.with(severity), &place, what, sides);
             return None;
         };
         if has == reads {
             if has > 0 {
-                self.add(&rules::FIELD_NAME, Severity::Harmless, &place, "other names, the same bytes", sides);
+                self.add(rules::FIELD_NAME.harmless(), &place, "other names, the same bytes", sides);
             }
             return None;
         }
         if is_sum_of(has.abs_diff(reads), &maybe) {
-            self.add(&rules::LAYOUT_CONDITION, Severity::Harmless, &place, CONDITION, sides);
+            self.add(rules::LAYOUT_CONDITION.harmless(), &place, CONDITION, sides);
             return None;
         }
         let what = match (saved.is_empty(), target.is_empty()) {

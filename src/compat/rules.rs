@@ -1,6 +1,31 @@
 //! The kinds of findings of `compat`; their words are part of the interface.
 
-use crate::findings::rules;
+use crate::findings::{Rule, Severity, rules};
+
+/// A rule, and the severity of what it found.
+#[derive(Clone, Copy)]
+pub(super) struct Graded {
+    pub(super) rule: &'static Rule,
+    pub(super) severity: Severity,
+}
+
+impl Rule {
+    pub(super) const fn with(&'static self, severity: Severity) -> Graded {
+        Graded { rule: self, severity }
+    }
+
+    pub(super) const fn harmless(&'static self) -> Graded {
+        self.with(Severity::Harmless)
+    }
+
+    pub(super) const fn may_break(&'static self) -> Graded {
+        self.with(Severity::MayBreak)
+    }
+
+    pub(super) const fn breaks(&'static self) -> Graded {
+        self.with(Severity::Breaks)
+    }
+}
 
 rules! {
     MACHINE = "machine-type": "The two sides are of different machine types.";

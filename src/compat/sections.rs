@@ -43,32 +43,32 @@ pub fn of_stream(
 ) -> Vec<String> {
     let mut seen: HashMap<(Name, u32), usize> = HashMap::new();
     let mut labels = Vec::with_capacity(saved.sections.len());
-    let mut unchecked = Vec::new();
     let at_reset = saved.never_ran() && target.stream.as_ref().is_some_and(StreamFacts::never_ran);
+    let mut sections = Sections { target, at_reset, unchecked: Vec::new() };
     for section in &saved.sections {
         if out.len() > MAX_DIFFERENCES {
             let what = format!("more than {MAX_DIFFERENCES} findings; what follows is not compared");
-            push(out, &rules::TOO_MANY, Severity::MayBreak, Subject::part("stream", ""), what, [None, None]);
+            push(out, rules::TOO_MANY.may_break(), Subject::part("stream", ""), what, [None, None]);
             return labels;
         }
         let n = seen.entry((section.idstr.clone(), section.instance)).or_default();
         let there = target.stream.as_ref().and_then(|t| t.find(&section.idstr, section.instance, *n));
         *n = n.saturating_add(1);
         labels.push(format!("{} ({})", section.idstr, section.instance));
-        one(section, there, target, at_reset, &mut unchecked, out);
+        sections.one(section, there, out);
     }
     virtio::compare(saved, target.stream.as_ref(), version, out);
     if let Some(t) = &target.stream {
         pci::compare(saved, t, out);
     }
-    not_told(unchecked, target.stream.is_some(), out);
+    not_told(sections.unchecked, target.stream.is_some(), out);
     if let Some(t) = &target.stream {
         for section in &t.sections {
             if !seen.contains_key(&(section.idstr.clone(), section.instance)) {
                 let what = "the stream does not have this section; the target's device keeps its state after reset";
                 let subject = Subject::section(section.idstr.clone(), section.instance);
                 let after = Aspect::new(format!("version {}", section.version), Some(section.range));
-                push(out, &rules::SECTION_EXTRA, Severity::Harmless, subject, what.to_owned(), [None, Some(after)]);
+                push(out, rules::SECTION_EXTRA.harmless(), subject, what.to_owned(), [None, Some(after)]);
             }
         }
     }
@@ -88,74 +88,79 @@ fn not_told(mut sections: Vec<String>, has_stream: bool, out: &mut Vec<Differenc
         return;
     }
     let before = Some(Aspect::new(sections.join(", "), None));
-    push(out, &rules::UNCHECKED, Severity::MayBreak, Subject::part("stream", ""), what.to_owned(), [before, None]);
+    push(out, rules::UNCHECKED.may_break(), Subject::part("stream", ""), what.to_owned(), [before, None]);
 }
 
-fn one(
-    section: &SectionFacts,
-    there: Option<&SectionFacts>,
-    target: &Side,
+/// Compares the sections of a stream one by one.
+struct Sections<'a> {
+    target: &'a Side,
+    /// Whether neither machine has run.
     at_reset: bool,
-    unchecked: &mut Vec<String>,
-    out: &mut Vec<Difference>,
-) {
-    let subject = Subject::section(section.idstr.clone(), section.instance);
-    let has = |text: String| Some(Aspect::new(text, Some(section.range)));
-    let version = || has(format!("version {}", section.version));
-    // a state of devices only has no section for memory
-    let missing = |t: &StreamFacts| !(section.live && t.is_devices_only());
-    if target.stream.as_ref().is_some_and(missing) && there.is_none() {
-        let (severity, what) = if NOT_ALWAYS_SENT.contains(&section.idstr.exact()) {
-            (Severity::MayBreak, "the target does not send this section, but may know it")
-        } else {
-            (Severity::Breaks, "the target has no section of this name and instance")
-        };
-        return push(out, &rules::SECTION_UNKNOWN, severity, subject, what.to_owned(), [version(), None]);
-    }
-    if let Some(t) = there.filter(|t| section.version > t.version) {
-        let what = format!("the stream has version {}, the target reads up to {}", section.version, t.version);
-        let after = Some(Aspect::new(format!("version {}", t.version), Some(t.range)));
-        return push(out, &rules::VERSION_NEW, Severity::Breaks, subject, what, [version(), after]);
-    }
-    let Some(layout) = &section.layout else {
-        // live sections, and devices that QEMU saves by a function of their own, have nothing more to compare
-        if !section.live && !section.described {
-            unchecked.push(subject.to_string());
+    /// The sections that the inputs leave open.
+    unchecked: Vec<String>,
+}
+
+impl Sections<'_> {
+    fn one(&mut self, section: &SectionFacts, there: Option<&SectionFacts>, out: &mut Vec<Difference>) {
+        let target = self.target;
+        let subject = Subject::section(section.idstr.clone(), section.instance);
+        let has = |text: String| Some(Aspect::new(text, Some(section.range)));
+        let version = || has(format!("version {}", section.version));
+        // a state of devices only has no section for memory
+        let missing = |t: &StreamFacts| !(section.live && t.is_devices_only());
+        if target.stream.as_ref().is_some_and(missing) && there.is_none() {
+            let (severity, what) = if NOT_ALWAYS_SENT.contains(&section.idstr.exact()) {
+                (Severity::MayBreak, "the target does not send this section, but may know it")
+            } else {
+                (Severity::Breaks, "the target has no section of this name and instance")
+            };
+            return push(out, rules::SECTION_UNKNOWN.with(severity), subject, what.to_owned(), [version(), None]);
         }
-        return;
-    };
-    let saved = Layout { version: Some(section.version), ..layout.clone() };
-    let written = there.and_then(|t| {
-        let l = t.layout.as_ref()?;
-        let target = Layout { version: Some(t.version), ..l.clone() };
-        // what a dump can tell is not concluded from a stream
-        let at_reset = at_reset && is_never_dumped(saved.name.exact());
-        Some(by_stream(&subject, &saved, &target, [&section.values.lengths, &t.values.lengths], at_reset))
-    });
-    let known = target.dump.as_ref().and_then(|d| by_dump(&subject, &saved, d, there.is_some()));
-    let found = match (known, written) {
-        (Some(known), Some(written)) => {
-            Some(joined(known, written, target.dump.as_ref().is_some_and(|d| d.has_counts)))
+        if let Some(t) = there.filter(|t| section.version > t.version) {
+            let what = format!("the stream has version {}, the target reads up to {}", section.version, t.version);
+            let after = Some(Aspect::new(format!("version {}", t.version), Some(t.range)));
+            return push(out, rules::VERSION_NEW.breaks(), subject, what, [version(), after]);
         }
-        (known, written) => known.or(written),
-    };
-    match found {
-        Some(mut found) => {
-            for d in &mut found {
-                if let Some(b) = &mut d.before {
-                    b.range.get_or_insert(section.range);
-                }
-                if let (Some(a), Some(t)) = (&mut d.after, there) {
-                    a.range.get_or_insert(t.range);
-                }
+        let Some(layout) = &section.layout else {
+            // live sections, and devices that QEMU saves by a function of their own, have nothing more to compare
+            if !section.live && !section.described {
+                self.unchecked.push(subject.to_string());
             }
-            out.extend(found);
+            return;
+        };
+        let saved = Layout { version: Some(section.version), ..layout.clone() };
+        let written = there.and_then(|t| {
+            let l = t.layout.as_ref()?;
+            let target = Layout { version: Some(t.version), ..l.clone() };
+            // what a dump can tell is not concluded from a stream
+            let at_reset = self.at_reset && is_never_dumped(saved.name.exact());
+            Some(by_stream(&subject, &saved, &target, [&section.values.lengths, &t.values.lengths], at_reset))
+        });
+        let known = target.dump.as_ref().and_then(|d| by_dump(&subject, &saved, d, there.is_some()));
+        let found = match (known, written) {
+            (Some(known), Some(written)) => {
+                Some(joined(known, written, target.dump.as_ref().is_some_and(|d| d.has_counts)))
+            }
+            (known, written) => known.or(written),
+        };
+        match found {
+            Some(mut found) => {
+                for d in &mut found {
+                    if let Some(b) = &mut d.before {
+                        b.range.get_or_insert(section.range);
+                    }
+                    if let (Some(a), Some(t)) = (&mut d.after, there) {
+                        a.range.get_or_insert(t.range);
+                    }
+                }
+                out.extend(found);
+            }
+            None => self.unchecked.push(subject.to_string()),
         }
-        None => unchecked.push(subject.to_string()),
-    }
-    if let Some(t) = there {
-        cpreg::compare(&subject, section, t, out);
-        pvr::compare(&subject, section, t, out);
+        if let Some(t) = there {
+            cpreg::compare(&subject, section, t, out);
+            pvr::compare(&subject, section, t, out);
+        }
     }
 }
 
@@ -197,7 +202,7 @@ fn by_dump(subject: &Subject, saved: &Layout, dump: &Dump, exists: bool) -> Opti
     };
     let mut out = Vec::new();
     let before = saved.version.map(|v| Aspect::new(format!("version {v}"), None));
-    push(&mut out, &rules::SECTION_UNKNOWN, Severity::Breaks, subject.clone(), what, [before, None]);
+    push(&mut out, rules::SECTION_UNKNOWN.breaks(), subject.clone(), what, [before, None]);
     Some(out)
 }
 
@@ -215,11 +220,12 @@ fn worst(found: &[Difference]) -> (Option<Severity>, usize) {
 const UNMIGRATABLE: &str = "the target's binary cannot migrate this device";
 
 fn against(subject: &Subject, saved: &Layout, class: &Class, uncounted: bool) -> Vec<Difference> {
-    let mut a = Aligner { uncounted, ..Aligner::new(subject) };
+    let mut a = Aligner::new(subject);
+    a.uncounted = uncounted;
     if class.layout.unmigratable {
-        a.add(&rules::SECTION_UNKNOWN, Severity::Breaks, "", UNMIGRATABLE, [None, None]);
+        a.add(rules::SECTION_UNKNOWN.breaks(), "", UNMIGRATABLE, [None, None]);
     } else if a.versions("", saved, &class.layout) {
-        a.layouts("", saved, &class.layout, saved.version, 0);
+        a.layouts("", saved, &class.layout, saved.version);
     }
     a.found
 }
@@ -235,7 +241,7 @@ fn by_stream(
     a.at_reset = at_reset;
     a.lengths = lengths.map(Clone::clone);
     if a.versions("", saved, target) {
-        a.layouts("", saved, target, saved.version, 0);
+        a.layouts("", saved, target, saved.version);
     }
     a.found
 }
@@ -251,18 +257,18 @@ pub fn of_dumps(saved: &Dump, target: &Dump, out: &mut Vec<Difference>) -> Vec<S
         let Some(there) = same.or_else(|| target.with_vmsd(class.layout.name.exact()).next()) else {
             if !target.cut {
                 let what = "the target's binary has no such device; it breaks where the machine has one".to_owned();
-                push(out, &rules::SECTION_UNKNOWN, Severity::MayBreak, subject, what, [None, None]);
+                push(out, rules::SECTION_UNKNOWN.may_break(), subject, what, [None, None]);
             }
             continue;
         };
         if there.layout.unmigratable {
             let what = format!("{UNMIGRATABLE}; it breaks where the machine has one");
-            push(out, &rules::SECTION_UNKNOWN, Severity::MayBreak, subject, what, [None, None]);
+            push(out, rules::SECTION_UNKNOWN.may_break(), subject, what, [None, None]);
             continue;
         }
         let mut a = Aligner::new(&subject);
         if a.versions("", &class.layout, &there.layout) {
-            a.layouts("", &class.layout, &there.layout, class.layout.version, 0);
+            a.layouts("", &class.layout, &there.layout, class.layout.version);
         }
         out.extend(a.found);
     }
@@ -280,7 +286,7 @@ pub fn of_dump(saved: &Dump, target: &StreamFacts, out: &mut Vec<Difference>) ->
             let mut a = Aligner::new(&subject);
             a.lengths[1] = t.values.lengths.clone();
             if a.versions("", &class.layout, &there) {
-                a.layouts("", &class.layout, &there, class.layout.version, 0);
+                a.layouts("", &class.layout, &there, class.layout.version);
             }
             a.found
         };
