@@ -115,8 +115,8 @@ fn list(c: &mut Comparer<'_>, a: Elements<'_>, b: Elements<'_>, out: &mut Found)
     }
 }
 
-/// Compares buffers of one length.
-pub fn buffer(c: &Comparer<'_>, a: &Node, x: &[u8], b: &Node, y: &[u8], out: &mut Found) {
+/// Compares buffers of one length: the nodes, and the bytes of each.
+pub fn buffer(c: &Comparer<'_>, (a, x): (&Node, &[u8]), (b, y): (&Node, &[u8]), out: &mut Found) {
     for (from, to, count) in ranges(x, y) {
         let index = match to.checked_sub(1) {
             Some(last) if last > from => format!("[{from:#04x}..{last:#04x}]"),

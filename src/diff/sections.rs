@@ -232,7 +232,7 @@ fn contents(
         comparer.below("data", &mut found, |c, out| {
             let (u, v) = (p.payload.as_slice(), q.payload.as_slice());
             if u.len() == v.len() {
-                array::buffer(c, &m, u, &n, v, out);
+                array::buffer(c, (&m, u), (&n, v), out);
             } else {
                 let side = |n: &Node| Some(Side::new(n.text(false), n.range));
                 out.push(Raw::new(&rules::FIELD_SIZE, "the size differs", side(&m), side(&n)));

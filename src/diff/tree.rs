@@ -28,7 +28,7 @@ impl<'m> Comparer<'m> {
     /// Compares two corresponding nodes; paths are relative to them.
     pub fn node(&mut self, a: &Node, b: &Node, out: &mut Found) {
         match (&a.value, &b.value) {
-            (Value::Struct(x), Value::Struct(y)) => self.record(a, x, b, y, out),
+            (Value::Struct(x), Value::Struct(y)) => self.record((a, x), (b, y), out),
             (Value::Null | Value::Present, Value::Null | Value::Present) if a.value == b.value => {}
             (Value::Null | Value::Present, _) | (_, Value::Null | Value::Present) => self.value(a, b, out),
             _ if a.is_array() && b.is_array() => array::compare(self, a, b, out),
@@ -63,7 +63,7 @@ impl<'m> Comparer<'m> {
         out
     }
 
-    fn record(&mut self, a: &Node, x: &Record, b: &Node, y: &Record, out: &mut Found) {
+    fn record(&mut self, (a, x): (&Node, &Record), (b, y): (&Node, &Record), out: &mut Found) {
         // an array of pointers may hold structures of several kinds
         if x.vmsd != y.vmsd {
             let side = |n: &Node, r: &Record| Some(Side::new(name_of(r), n.range));
@@ -198,7 +198,7 @@ impl<'m> Comparer<'m> {
         }
         match (&a.value, &b.value) {
             (Value::Bytes(x) | Value::Opaque(x), Value::Bytes(y) | Value::Opaque(y)) => {
-                array::buffer(self, a, x.as_slice(), b, y.as_slice(), out);
+                array::buffer(self, (a, x.as_slice()), (b, y.as_slice()), out);
             }
             (x, y) if x == y => {}
             _ => self.value(a, b, out),
