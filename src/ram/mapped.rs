@@ -7,6 +7,7 @@
 use super::{MappedRam, RamBlock};
 use crate::error::{Error, Result};
 use crate::offset::{FileOffset, RamOffset, StreamOffset};
+use crate::text::Name;
 use crate::wire::Source;
 
 /// Pages of a block that follow each other in the file.
@@ -56,7 +57,7 @@ impl MappedBitmap {
         let bitmap = m.bitmap_offset.0.checked_sub(stream_start.0).ok_or_else(outside)?;
         let first_page = m.pages_offset.0.checked_sub(stream_start.0).ok_or_else(outside)?;
         let mut out = Self { bitmap, first_page, page_size: m.page_size, pages, big_endian: false };
-        out.big_endian = is_big_endian(source, bitmap, out.bytes(), pages, first_page, m.page_size)?;
+        out.big_endian = out.is_big_endian(source)?;
         Ok(out)
     }
 
@@ -85,111 +86,110 @@ impl MappedBitmap {
     fn place(&self, page: u64) -> StreamOffset {
         StreamOffset(self.first_page.saturating_add(page.saturating_mul(self.page_size)))
     }
-}
 
-/// Calls `f` with every run of pages that are in the file, in order.
-///
-/// # Errors
-/// Those of reading, `Truncated` when the bitmap is not all there, and those of `f`.
-pub fn runs(
-    source: &dyn Source,
-    stream_start: FileOffset,
-    block: usize,
-    b: &RamBlock,
-    m: MappedRam,
-    f: &mut dyn FnMut(MappedRun) -> Result<()>,
-) -> Result<()> {
-    let map = MappedBitmap::open(source, stream_start, b, m)?;
-    let (pages, bytes) = (map.pages, map.bytes());
-    let mut open: Option<(u64, u64)> = None;
-    let mut emit = |from: u64, to: u64| {
-        f(MappedRun {
-            block,
-            offset: RamOffset(from.saturating_mul(m.page_size)),
-            bytes: to.saturating_sub(from).saturating_mul(m.page_size),
-            at: map.place(from),
-        })
-    };
-    let mut done = 0_u64;
-    let mut buf = vec![0; CHUNK];
-    while done < bytes {
-        let want = usize::try_from(bytes.saturating_sub(done)).unwrap_or(CHUNK).min(CHUNK);
-        let at = map.bitmap.saturating_add(done);
-        let chunk = buf.get_mut(..want).unwrap_or_default();
-        let n = source.read_full(at, chunk).map_err(|e| io(e, at))?;
-        if n < want {
-            return Err(Error::truncated(
-                StreamOffset(at),
-                format!("bitmap of {}: expected {bytes} bytes, found fewer", b.name),
-            ));
-        }
-        for (i, word) in chunk.chunks_exact(8).enumerate() {
-            let first = done.saturating_add((i as u64).saturating_mul(8)).saturating_mul(8);
-            let word = word_of(word, map.big_endian);
-            if word == 0 && open.is_none() {
-                continue;
+    /// Calls `f` with every run of pages that are in the file, in order; the block is named by its index and its name.
+    ///
+    /// # Errors
+    /// Those of reading, `Truncated` when the bitmap is not all there, and those of `f`.
+    pub fn runs(
+        &self,
+        source: &dyn Source,
+        block: usize,
+        name: &Name,
+        f: &mut dyn FnMut(MappedRun) -> Result<()>,
+    ) -> Result<()> {
+        let (pages, bytes) = (self.pages, self.bytes());
+        let mut open: Option<(u64, u64)> = None;
+        let mut emit = |from: u64, to: u64| {
+            f(MappedRun {
+                block,
+                offset: RamOffset(from.saturating_mul(self.page_size)),
+                bytes: to.saturating_sub(from).saturating_mul(self.page_size),
+                at: self.place(from),
+            })
+        };
+        let mut done = 0_u64;
+        let mut buf = vec![0; CHUNK];
+        while done < bytes {
+            let want = usize::try_from(bytes.saturating_sub(done)).unwrap_or(CHUNK).min(CHUNK);
+            let at = self.bitmap.saturating_add(done);
+            let chunk = buf.get_mut(..want).unwrap_or_default();
+            let n = source.read_full(at, chunk).map_err(|e| io(e, at))?;
+            if n < want {
+                return Err(Error::truncated(
+                    StreamOffset(at),
+                    format!("bitmap of {name}: expected {bytes} bytes, found fewer"),
+                ));
             }
-            for bit in 0..64 {
-                let page = first.saturating_add(bit);
-                let set = word >> bit & 1 != 0 && page < pages;
-                match (&mut open, set) {
-                    (Some((_, to)), true) => *to = page.saturating_add(1),
-                    (None, true) => open = Some((page, page.saturating_add(1))),
-                    (Some((from, to)), false) => {
-                        emit(*from, *to)?;
-                        open = None;
+            for (i, word) in chunk.chunks_exact(8).enumerate() {
+                let first = done.saturating_add((i as u64).saturating_mul(8)).saturating_mul(8);
+                let word = word_of(word, self.big_endian);
+                if word == 0 && open.is_none() {
+                    continue;
+                }
+                for bit in 0..64 {
+                    let page = first.saturating_add(bit);
+                    let set = word >> bit & 1 != 0 && page < pages;
+                    match (&mut open, set) {
+                        (Some((_, to)), true) => *to = page.saturating_add(1),
+                        (None, true) => open = Some((page, page.saturating_add(1))),
+                        (Some((from, to)), false) => {
+                            emit(*from, *to)?;
+                            open = None;
+                        }
+                        (None, false) => {}
                     }
-                    (None, false) => {}
                 }
             }
+            done = done.saturating_add(want as u64);
         }
-        done = done.saturating_add(want as u64);
+        match open {
+            Some((from, to)) => emit(from, to),
+            None => Ok(()),
+        }
     }
-    match open {
-        Some((from, to)) => emit(from, to),
-        None => Ok(()),
+
+    /// Determines the byte order of the bitmap's words: bits beyond the last page are clear, and most pages whose bits
+    /// are set are not zero. Assumes little-endian if there is no evidence against it.
+    fn is_big_endian(&self, source: &dyn Source) -> Result<bool> {
+        let (at, bytes) = (self.bitmap, self.bytes());
+        let n = usize::try_from(bytes).unwrap_or(usize::MAX).min(SAMPLE_WORDS * 8);
+        let mut buf = vec![0; n];
+        let got = source.read_full(at, &mut buf).map_err(|e| io(e, at))?;
+        let words: Vec<&[u8]> = buf.get(..got).unwrap_or_default().chunks_exact(8).collect();
+        // the last word decides, if there are bits beyond the last page
+        let beyond = self.pages & 63;
+        if beyond != 0 && words.len() as u64 == bytes / 8 {
+            let last = words.last().copied().unwrap_or_default();
+            let stray = |be| word_of(last, be) >> beyond != 0;
+            if stray(false) != stray(true) {
+                return Ok(stray(false));
+            }
+        }
+        let mut votes = 0_i32;
+        for (i, w) in words.iter().enumerate() {
+            let (le, be) = (word_of(w, false), word_of(w, true));
+            if le == be {
+                continue;
+            }
+            for (only, vote) in [(le & !be, -1), (be & !le, 1)] {
+                let page = (i as u64).saturating_mul(64).saturating_add(u64::from(only.trailing_zeros()));
+                let mut look = [0; 512];
+                let from = self.place(page).0;
+                let k = source.read_full(from, &mut look).map_err(|e| io(e, from))?;
+                if look.get(..k).unwrap_or_default().iter().any(|b| *b != 0) {
+                    votes = votes.saturating_add(vote);
+                }
+            }
+            if votes.abs() >= 16 {
+                break;
+            }
+        }
+        Ok(votes > 0)
     }
 }
 
 fn word_of(bytes: &[u8], big_endian: bool) -> u64 {
     let w: [u8; 8] = bytes.try_into().unwrap_or_default();
     if big_endian { u64::from_be_bytes(w) } else { u64::from_le_bytes(w) }
-}
-
-/// Determines the byte order of the bitmap's words: bits beyond the last page are clear, and most pages whose bits
-/// are set are not zero. Assumes little-endian if there is no evidence against it.
-fn is_big_endian(source: &dyn Source, at: u64, bytes: u64, pages: u64, pages_at: u64, page_size: u64) -> Result<bool> {
-    let n = usize::try_from(bytes).unwrap_or(usize::MAX).min(SAMPLE_WORDS * 8);
-    let mut buf = vec![0; n];
-    let got = source.read_full(at, &mut buf).map_err(|e| io(e, at))?;
-    let words: Vec<&[u8]> = buf.get(..got).unwrap_or_default().chunks_exact(8).collect();
-    // the last word decides, if there are bits beyond the last page
-    let beyond = pages & 63;
-    if beyond != 0 && words.len() as u64 == bytes / 8 {
-        let last = words.last().copied().unwrap_or_default();
-        let stray = |be| word_of(last, be) >> beyond != 0;
-        if stray(false) != stray(true) {
-            return Ok(stray(false));
-        }
-    }
-    let mut votes = 0_i32;
-    for (i, w) in words.iter().enumerate() {
-        let (le, be) = (word_of(w, false), word_of(w, true));
-        if le == be {
-            continue;
-        }
-        for (only, vote) in [(le & !be, -1), (be & !le, 1)] {
-            let page = (i as u64).saturating_mul(64).saturating_add(u64::from(only.trailing_zeros()));
-            let mut look = [0; 512];
-            let from = pages_at.saturating_add(page.saturating_mul(page_size));
-            let k = source.read_full(from, &mut look).map_err(|e| io(e, from))?;
-            if look.get(..k).unwrap_or_default().iter().any(|b| *b != 0) {
-                votes = votes.saturating_add(vote);
-            }
-        }
-        if votes.abs() >= 16 {
-            break;
-        }
-    }
-    Ok(votes > 0)
 }

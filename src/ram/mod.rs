@@ -30,7 +30,7 @@ mod zlib;
 pub use blocks::{MappedRam, RamBlock};
 pub use both::Both;
 pub use context::RamContext;
-pub use mapped::{MappedBitmap, MappedRun, runs as mapped_runs};
+pub use mapped::{MappedBitmap, MappedRun};
 pub use page_set::PageSet;
 pub use page_size::guess_page_size;
 pub use records::RamReader;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::blocks::{self, RamBlock};
 use super::context::RamContext;
-use super::mapped;
+use super::mapped::MappedBitmap;
 use super::{BlockList, Form, Page, PageAt, PageCounts, PageSink};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::ram_flag as flag;
@@ -167,7 +167,8 @@ impl RamReader {
         for (i, b) in self.blocks.iter().enumerate() {
             let Some(m) = b.mapped.filter(|m| !m.is_absent()) else { continue };
             let source = c.source();
-            mapped::runs(source, self.ctx.stream_start, i, b, m, &mut |run| sink.mapped(run, source))?;
+            let map = MappedBitmap::open(source, self.ctx.stream_start, b, m)?;
+            map.runs(source, i, &b.name, &mut |run| sink.mapped(run, source))?;
         }
         Ok(())
     }
