@@ -52,6 +52,43 @@ impl<'v> Shared<'v> {
 /// What a bounded reader made: fields, subsections, and what went wrong.
 type Parts = (Vec<Node>, Vec<Node>, Option<Box<str>>);
 
+/// The frame around a group of nodes: its name and type, and what is written before its first field.
+#[derive(Clone, Copy)]
+pub(super) struct Frame<'n> {
+    name: &'n str,
+    ty: &'n str,
+    header: usize,
+    vmsd: &'n str,
+    version: Option<u32>,
+}
+
+impl<'n> Frame<'n> {
+    /// Creates the frame of a `struct` without a header or a vmsd.
+    pub(super) const fn new(name: &'n str) -> Self {
+        Self { name, ty: "struct", header: 0, vmsd: "", version: None }
+    }
+
+    /// Returns the same with another type.
+    pub(super) const fn ty(self, ty: &'n str) -> Self {
+        Self { ty, ..self }
+    }
+
+    /// Returns the same with so many bytes before the first field.
+    pub(super) const fn header(self, header: usize) -> Self {
+        Self { header, ..self }
+    }
+
+    /// Returns the same for a vmsd with a name and a version.
+    pub(super) const fn vmsd(self, vmsd: &'n str, version: Option<u32>) -> Self {
+        Self { vmsd, version, ..self }
+    }
+}
+
+/// The value of a group that is a structure.
+pub(super) fn structure(r: Record) -> Value {
+    Value::Struct(Box::new(r))
+}
+
 /// A position in a section, and the nodes made so far.
 ///
 /// The readers (`u8`, `be32`, …) take bytes, add a node with that name, and return the number for use in later
@@ -153,7 +190,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// Those of `f`; the nodes it made before stay in the tree.
     pub fn group(&mut self, name: &str, f: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        self.framed(name, "struct", 0, "", None, f, |r| Value::Struct(Box::new(r)))
+        self.framed(Frame::new(name), f, structure)
     }
 
     /// Groups what `f` reads into an array.
@@ -161,7 +198,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// Those of `f`; the nodes it made before stay in the tree.
     pub fn array(&mut self, name: &str, f: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        self.framed(name, "struct", 0, "", None, f, |r| Value::Array(r.fields))
+        self.framed(Frame::new(name), f, |r| Value::Array(r.fields))
     }
 
     /// Same as [`Builder::group`], for a vmsd with a name and a version that QEMU writes without describing it.
@@ -175,21 +212,17 @@ impl<'a> Builder<'a> {
         version: u32,
         f: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
-        self.framed(name, "struct", 0, vmsd, Some(version), f, |r| Value::Struct(Box::new(r)))
+        self.framed(Frame::new(name).vmsd(vmsd, Some(version)), f, structure)
     }
 
-    /// Groups what `f` reads after `header` bytes of framing, which are taken first.
-    #[allow(clippy::too_many_arguments)]
+    /// Groups what `f` reads after the header, which is taken first.
     pub(super) fn framed(
         &mut self,
-        name: &str,
-        ty: &str,
-        header: usize,
-        vmsd: &str,
-        version: Option<u32>,
+        frame: Frame<'_>,
         f: impl FnOnce(&mut Self) -> Result<()>,
         value: impl FnOnce(Record) -> Value,
     ) -> Result<()> {
+        let Frame { name, ty, header, vmsd, version } = frame;
         self.count()?;
         if self.depth >= MAX_DEPTH {
             return Err(Error::new(ErrorKind::LimitExceeded, format!("more than {MAX_DEPTH} levels of structure"))
@@ -242,8 +275,8 @@ impl<'a> Builder<'a> {
             }
         };
         let header = name.len().saturating_add(6);
-        let r =
-            self.framed(name, "struct", header, name, Some(version), |b| f(b, version), |r| Value::Struct(Box::new(r)));
+        let frame = Frame::new(name).header(header).vmsd(name, Some(version));
+        let r = self.framed(frame, |b| f(b, version), structure);
         if self.fields.last().is_some_and(|n| n.name == name) {
             self.subsections.extend(self.fields.pop());
         }
@@ -386,7 +419,7 @@ impl<'a> Builder<'a> {
         vmsd: &Vmsd,
         f: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
-        self.framed(name, "struct", 1, vmsd.name.exact(), vmsd.version, f, |r| Value::Struct(Box::new(r)))
+        self.framed(Frame::new(name).header(1).vmsd(vmsd.name.exact(), vmsd.version), f, structure)
     }
 
     /// Adds an opaque node over bytes that were read already.

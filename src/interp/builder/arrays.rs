@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::Builder;
+use super::{Builder, Frame};
 use crate::error::Result;
 use crate::value::{FieldType, Node, Packed, Value};
 
@@ -37,7 +37,7 @@ impl Builder<'_> {
             }
             Ok(())
         };
-        self.framed(name, ty.exact(), 0, "", None, elements, |r| match packed.take() {
+        self.framed(Frame::new(name).ty(ty.exact()), elements, |r| match packed.take() {
             Some(p) => Value::Packed(p),
             None => Value::Array(r.fields),
         })

@@ -11,6 +11,7 @@
 //! | all others | nothing | |
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::interp::builder::{Frame, structure};
 use crate::interp::custom::Builder;
 use crate::value::{FieldType, Value};
 
@@ -157,15 +158,11 @@ fn list(
     mut element: impl FnMut(&mut Builder<'_>) -> Result<()>,
 ) -> Result<()> {
     b.framed(
-        name,
-        ty,
-        header,
-        "",
-        None,
+        Frame::new(name).ty(ty).header(header),
         |b| loop {
             match b.peek(1)? {
                 [0] => return b.skip_header(1),
-                [1] => b.framed(name, "struct", 1, "", None, &mut element, |r| Value::Struct(Box::new(r)))?,
+                [1] => b.framed(Frame::new(name).header(1), &mut element, structure)?,
                 other => {
                     return Err(Error::corrupt(b.offset(), format!("list mark: expected 0 or 1, found {other:02x?}")));
                 }

@@ -8,8 +8,9 @@
 //! * CCW: see [`ccw`].
 
 use crate::error::{Error, Result};
+use crate::interp::builder::{Frame, structure};
 use crate::interp::custom::{Builder, pci};
-use crate::value::{FieldType, Record, Value};
+use crate::value::{FieldType, Value};
 
 use super::ccw;
 
@@ -81,19 +82,15 @@ fn pci_device(b: &mut Builder<'_>) -> Result<Queue> {
                 None => ("config[0]", CONFIG),
             };
             b.typed(&name.into(), &FieldType::new("pci config"), n, |_, blob| (Value::Bytes(blob), None))?;
-            b.framed("irq_state", "pci irq state", 0, "", None, |b| b.uints("level", 4, 4), structure)
+            b.framed(Frame::new("irq_state").ty("pci irq state"), |b| b.uints("level", 4, 4), structure)
         })?;
         if vectors > 0 {
-            b.framed("msix", "msix state", 0, "", None, |b| pci::table(b, vectors), structure)?;
+            b.framed(Frame::new("msix").ty("msix state"), |b| pci::table(b, vectors), structure)?;
             b.be16("config_vector")?;
         }
         Ok(())
     })?;
     Ok(Queue { align: false, vector: vectors > 0 })
-}
-
-fn structure(r: Record) -> Value {
-    Value::Struct(Box::new(r))
 }
 
 /// Returns the vectors of the MSI-X table; 0 without one.
