@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::findings::Report;
 use crate::findings::accepted::Accepted;
 use crate::image::SaveImage;
+use crate::inspect::{self, Problem};
 use crate::memory::PageHashes;
 use crate::render::tree::Role;
 use crate::text::{Name, list, shown};
@@ -214,5 +215,5 @@ fn warn(s: &State) {
     if s.image.schema().is_none() && s.image.device_sections().next().is_some() {
         warn("the stream has no description: its device sections are compared as bytes; supply one with --schema");
     }
-    s.image.container().remarks().iter().for_each(|r| warn(r));
+    inspect::problems(&s.image).iter().filter_map(Problem::of_wrapper).for_each(|d| warn(&d.message));
 }

@@ -183,9 +183,12 @@ pub fn verdict(image: &SaveImage, problems: &[String]) -> Outcome {
                 }
                 continue;
             }
-            Problem::WrapperRemark(text) | Problem::WrapperFault(text) => text.clone(),
+            Problem::WrapperRemark(_)
+            | Problem::WrapperPartial
+            | Problem::WrapperFault(_)
+            | Problem::WrapperFaultAfterEnd(_) => p.of_wrapper().map_or_else(String::new, |d| d.message),
         };
-        print(p.level(), &text);
+        print(p.grade().in_answers(), &text);
     }
     if worst == Level::Error || stopped.is_some() { Outcome::Partial } else { Outcome::Complete }
 }

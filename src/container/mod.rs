@@ -139,7 +139,8 @@ impl Container {
         out
     }
 
-    /// Returns warnings about the wrapper.
+    /// Returns warnings about the wrapper. That libvirt did not finish an image is not among them, but in
+    /// [`LibvirtImage::complete`].
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         let mut out = Vec::new();
@@ -158,9 +159,6 @@ impl Container {
                             name => name.to_owned(),
                         };
                         out.push(format!("the libvirt header gives the format {says}, but the body is {found}"));
-                    }
-                    if !image.complete {
-                        out.push("the save image is unfinished: libvirt marked it as partial".to_owned());
                     }
                 }
                 _ => {}

@@ -1,7 +1,6 @@
 //! Whether a state is sound: whether QEMU would load it, and every other question about it has a complete answer.
 
-use super::{Devices, memory};
-use crate::container::Container;
+use super::{Devices, Problem, memory, problems};
 use crate::decode::virtio::rings;
 use crate::diag::{Diagnostic, Diagnostics, Level};
 use crate::error::{Error, ErrorKind, Result};
@@ -95,7 +94,7 @@ pub fn check(image: &SaveImage, stats: &PageStats) -> Result<Check> {
     })?;
     devices.errors.iter().for_each(|e| c.findings.survived(e.kind().name(), e));
     c.rings(&devices, image)?;
-    wrapper(image.container(), walk.is_cut(), &mut c.findings);
+    problems(image).iter().filter_map(Problem::of_wrapper).for_each(|d| c.findings.push(d));
     let ends = walk.sections.iter().all(|s| s.end != EndFound::Nowhere);
     if walk.eof.is_none() && walk.stopped.is_none() {
         c.findings.push(Diagnostic::new(Level::Error, "no-end", "the stream has no end of records"));
@@ -179,22 +178,6 @@ impl Check {
             }
         }
         Ok(())
-    }
-}
-
-/// Adds what the wrappers say: a save image that libvirt itself calls unfinished is not sound.
-fn wrapper(container: &Container, cut: bool, findings: &mut Diagnostics) {
-    let partial = container.libvirt().is_some_and(|i| !i.complete);
-    for r in container.remarks() {
-        findings.push(Diagnostic::new(Level::Warning, "container", r));
-    }
-    if partial {
-        let what = "libvirt marks the save image as partial, and refuses to restore it";
-        findings.push(Diagnostic::new(Level::Error, "container-partial", what));
-    }
-    let severity = if cut { Level::Error } else { Level::Warning };
-    for f in container.faults() {
-        findings.push(Diagnostic::new(severity, "container-damaged", f));
     }
 }
 

@@ -18,4 +18,4 @@ pub use dump::DumpContent;
 pub use guest_note::guest_note;
 pub use overview::{Extent, Overview};
 pub use pieces::{Piece, pieces};
-pub use problems::{Problem, problems};
+pub use problems::{Grade, Problem, problems};

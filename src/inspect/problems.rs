@@ -19,21 +19,81 @@ pub enum Problem<'a> {
     Stopped(&'a Error),
     /// A warning about a wrapper.
     WrapperRemark(String),
+    /// libvirt marks the save image as partial.
+    WrapperPartial,
     /// A wrapper is damaged, and a part of the stream is missing.
     WrapperFault(String),
+    /// A wrapper is damaged, and the stream is there to its end: its last bytes are missing, or a checksum does not fit.
+    /// libvirt does not restore a save image whose decompressor fails.
+    WrapperFaultAfterEnd(String),
 }
 
-impl Problem<'_> {
-    /// Returns its severity: with `Error`, something is missing from every answer about the whole state.
+/// What a problem means for answers about the state, and for the verdict of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grade {
+    /// Worth knowing.
+    Note,
+    /// Unusual; the answers are complete, and the state is sound.
+    Unusual,
+    /// The answers are complete, but the state is not sound: what saved it would not load it.
+    Unsound,
+    /// Something is missing from every answer about the whole state, which is not sound.
+    Incomplete,
+}
+
+impl Grade {
+    /// Returns the severity for an answer about the state.
     #[must_use]
-    pub const fn level(&self) -> Level {
+    pub const fn in_answers(self) -> Level {
         match self {
-            Self::Finding(d) => d.level,
-            Self::NoDescription { .. } | Self::WrapperRemark(_) => Level::Warning,
-            Self::Stopped(_) | Self::WrapperFault(_) => Level::Error,
+            Self::Note => Level::Note,
+            Self::Unusual | Self::Unsound => Level::Warning,
+            Self::Incomplete => Level::Error,
+        }
+    }
+
+    /// Returns the severity for a verdict: with `Error`, the state is not sound.
+    #[must_use]
+    pub const fn in_verdict(self) -> Level {
+        match self {
+            Self::Note => Level::Note,
+            Self::Unusual => Level::Warning,
+            Self::Unsound | Self::Incomplete => Level::Error,
         }
     }
 }
+
+impl Problem<'_> {
+    /// Returns what it means.
+    #[must_use]
+    pub const fn grade(&self) -> Grade {
+        match self {
+            Self::Finding(d) => match d.level {
+                Level::Note => Grade::Note,
+                Level::Warning => Grade::Unusual,
+                Level::Error => Grade::Incomplete,
+            },
+            Self::NoDescription { .. } | Self::WrapperRemark(_) => Grade::Unusual,
+            Self::WrapperPartial | Self::WrapperFaultAfterEnd(_) => Grade::Unsound,
+            Self::Stopped(_) | Self::WrapperFault(_) => Grade::Incomplete,
+        }
+    }
+
+    /// Returns a problem of a wrapper as a finding of a verdict; `None` for any other problem.
+    #[must_use]
+    pub fn of_wrapper(&self) -> Option<Diagnostic> {
+        let (code, what) = match self {
+            Self::Finding(_) | Self::NoDescription { .. } | Self::Stopped(_) => return None,
+            Self::WrapperRemark(what) => ("container", what.as_str()),
+            Self::WrapperPartial => ("container-partial", PARTIAL),
+            Self::WrapperFault(what) | Self::WrapperFaultAfterEnd(what) => ("container-damaged", what.as_str()),
+        };
+        Some(Diagnostic::new(self.grade().in_verdict(), code, what))
+    }
+}
+
+/// What is said of a save image that libvirt did not finish.
+const PARTIAL: &str = "the save image is unfinished: libvirt marked it as partial, and refuses to restore it";
 
 /// Returns what is missing from a state or unusual about it, in the order of the stream.
 #[must_use]
@@ -47,9 +107,8 @@ pub fn problems(image: &SaveImage) -> Vec<Problem<'_>> {
     out.extend(walk.stopped.as_ref().map(Problem::Stopped));
     let container = image.container();
     out.extend(container.remarks().into_iter().map(Problem::WrapperRemark));
-    // damage of a wrapper behind the end of the stream took nothing away
-    if walk.is_cut() {
-        out.extend(container.faults().into_iter().map(Problem::WrapperFault));
-    }
+    out.extend(container.libvirt().filter(|i| !i.complete).map(|_| Problem::WrapperPartial));
+    let fault = if walk.is_cut() { Problem::WrapperFault } else { Problem::WrapperFaultAfterEnd };
+    out.extend(container.faults().into_iter().map(fault));
     out
 }
