@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 
+use crate::offset::{Sure, pieces};
 use crate::wire::{read_up_to_end, write_all_at};
 
 /// Bytes that are moved at a time where the kernel does not help.
@@ -29,11 +30,8 @@ pub(super) fn zero(file: &File, at: u64, bytes: u64) -> io::Result<()> {
         }
     }
     let zeros = vec![0; usize::try_from(bytes).unwrap_or(CHUNK).min(CHUNK)];
-    let mut done = 0;
-    while done < bytes {
-        let n = usize::try_from(bytes.saturating_sub(done)).unwrap_or(CHUNK).min(zeros.len());
-        write_all_at(file, zeros.get(..n).unwrap_or_default(), at.saturating_add(done))?;
-        done = done.saturating_add(n as u64);
+    for (start, n) in pieces(bytes, zeros.len()) {
+        write_all_at(file, zeros.get(..n).unwrap_or_default(), at.plus(start))?;
     }
     Ok(())
 }
@@ -55,11 +53,11 @@ pub(super) fn copy_range(
     {
         let (mut src, mut dst) = (from_at, at);
         while done < bytes {
-            let n = usize::try_from(bytes.saturating_sub(done)).unwrap_or(usize::MAX).min(1 << 30);
+            let n = usize::try_from(bytes.minus(done)).unwrap_or(usize::MAX).min(1 << 30);
             match rustix::fs::copy_file_range(from, Some(&mut src), to, Some(&mut dst), n) {
                 // the end, or a file system that cannot; reading finds out which
                 Ok(0) => break,
-                Ok(k) => done = done.saturating_add(k as u64),
+                Ok(k) => done = done.plus(k as u64),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::NOSPC) => return Err(CopyFault::Write(rustix::io::Errno::NOSPC.into())),
                 // another file system, an old kernel, a file that cannot: memory does it
@@ -68,16 +66,15 @@ pub(super) fn copy_range(
         }
     }
     let mut buf = Vec::new();
-    while done < bytes {
-        let n = usize::try_from(bytes.saturating_sub(done)).unwrap_or(CHUNK).min(CHUNK);
+    for (start, n) in pieces(bytes.minus(done), CHUNK) {
         buf.resize(n, 0);
-        let here = from_at.saturating_add(done);
+        let start = done.plus(start);
+        let here = from_at.plus(start);
         let got = read_up_to_end(from, &mut buf, here).map_err(|e| CopyFault::Read(e, here))?;
         if got < n {
-            return Err(CopyFault::End(here.saturating_add(got as u64)));
+            return Err(CopyFault::End(here.plus(got as u64)));
         }
-        write_all_at(to, &buf, at.saturating_add(done)).map_err(CopyFault::Write)?;
-        done = done.saturating_add(n as u64);
+        write_all_at(to, &buf, at.plus(start)).map_err(CopyFault::Write)?;
     }
     Ok(())
 }

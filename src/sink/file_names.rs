@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::offset::Sure;
+
 /// The longest file name that is made; most file systems take 255 bytes, and temporary names are longer.
 const MAX_NAME: usize = 200;
 
@@ -29,7 +31,7 @@ pub fn file_names(blocks: &[&str]) -> Vec<String> {
             }
             let n = next.entry(lower.clone()).or_insert(1);
             loop {
-                *n = n.saturating_add(1);
+                n.tally(1);
                 if taken.insert(format!("{lower}~{n}")) {
                     return format!("{clean}~{n}");
                 }

@@ -11,6 +11,7 @@ use super::image_file::{ImageFile, MAX_OPEN};
 use super::naming::{self, Directory};
 use super::unfinished::Unfinished;
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::offset::Sure;
 use crate::text::shown;
 
 /// Bytes of a name that stay in front of the random part of a temporary name; file systems take 255 in all.
@@ -115,7 +116,7 @@ impl ImageFiles {
             let partial = temporary_name(path);
             match self.rules.unfinished.create(&partial, &options) {
                 Ok(file) => return Ok((file, partial)),
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => tries = tries.saturating_add(1),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => tries.tally(1),
                 Err(e) => return Err(cannot_write(format!("cannot create {}", shown(&partial)), e)),
             }
         }

@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::writer::{Op, Writer};
 use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
-use crate::offset::RamOffset;
+use crate::offset::{RamOffset, Sure, pieces};
 use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSet, PageSink, is_zero, unreadable};
 use crate::text::Name;
 use crate::wire::Source;
@@ -166,14 +166,14 @@ impl<'p> PageImages<'p> {
 
     /// Adds bytes to the run, or begins a new one.
     fn put(&mut self, output: usize, at: u64, bytes: &[u8]) -> Result<()> {
-        let end = self.run.at.saturating_add(self.run.data.len() as u64);
+        let end = self.run.at.plus(self.run.data.len() as u64);
         let follows = self.run.output == output && end == at && self.run.data.len() < RUN;
         if !follows {
             self.flush()?;
             self.run.output = output;
             self.run.at = at;
             if self.run.data.capacity() < RUN {
-                self.run.data.reserve_exact(RUN.saturating_sub(self.run.data.len()));
+                self.run.data.reserve_exact(RUN.minus(self.run.data.len()));
             }
         }
         self.run.data.extend_from_slice(bytes);
@@ -190,7 +190,7 @@ impl<'p> PageImages<'p> {
     fn content(&mut self, at: PageAt, data: &[u8]) -> Result<()> {
         for (output, to, from, n) in self.place(at.block, at.offset, data.len() as u64) {
             let (from, n) = (usize::try_from(from).unwrap_or(usize::MAX), usize::try_from(n).unwrap_or(usize::MAX));
-            let piece = data.get(from..from.saturating_add(n)).unwrap_or_default();
+            let piece = data.get(from..).and_then(|b| b.get(..n)).unwrap_or_default();
             self.put(output, to, piece)?;
         }
         Ok(())
@@ -287,35 +287,32 @@ impl PageImages<'_> {
         let base = source.as_file().map(|(_, base)| base);
         let mut buf = Vec::new();
         for (output, at, from, bytes) in self.place(run.block, run.offset, run.bytes) {
-            let from = run.at.0.saturating_add(from);
+            let from = run.at.0.plus(from);
             if let (Some(file), Some(base), true) = (&self.copy_from, base, bytes >= KERNEL_COPY) {
-                let (from, from_at) = (Arc::clone(file), base.saturating_add(from));
+                let (file, from_at) = (Arc::clone(file), base.plus(from));
                 // bytes that the file does not have are a cut, not zeros
-                if source.size().is_some_and(|s| s.saturating_sub(from_at.saturating_sub(base)) < bytes) {
+                if source.size().is_some_and(|s| s.saturating_sub(from) < bytes) {
                     return Err(Error::truncated(
                         run.at,
                         "expected the pages of a mapped-ram file, found the end of the file",
                     ));
                 }
                 self.flush()?;
-                self.send(Op::Copy { output, at, from, base, from_at, bytes })?;
+                self.send(Op::Copy { output, at, from: file, base, from_at, bytes })?;
                 continue;
             }
-            let mut done = 0;
-            while done < bytes {
-                let n = usize::try_from(bytes.saturating_sub(done)).unwrap_or(RUN).min(RUN);
+            for (start, n) in pieces(bytes, RUN) {
                 buf.resize(n, 0);
-                let here = from.saturating_add(done);
+                let here = from.plus(start);
                 let got = source.read_full(here, &mut buf).map_err(|e| unreadable(e, here))?;
                 if got < n {
-                    let here = crate::offset::StreamOffset(here.saturating_add(got as u64));
+                    let here = crate::offset::StreamOffset(here.plus(got as u64));
                     return Err(Error::truncated(
                         here,
                         "expected the pages of a mapped-ram file, found the end of the file",
                     ));
                 }
-                self.put(output, at.saturating_add(done), &buf)?;
-                done = done.saturating_add(n as u64);
+                self.put(output, at.plus(start), &buf)?;
             }
         }
         Ok(())

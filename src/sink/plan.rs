@@ -1,7 +1,7 @@
 //! Maps pages to their place in the outputs.
 
 use crate::machine::Region;
-use crate::offset::RamOffset;
+use crate::offset::{RamOffset, Sure};
 use crate::ram::RamBlock;
 
 /// A piece of a block and its place in an output.
@@ -66,12 +66,12 @@ impl Plan {
             if from >= to {
                 continue;
             }
-            let output_start = from.saturating_sub(begin);
-            let bytes = to.saturating_sub(from);
-            let block_start = r.block_offset.0.saturating_add(from.saturating_sub(r.gpa.0));
+            let output_start = from.minus(begin);
+            let bytes = to.minus(from);
+            let block_start = r.block_offset.0.plus(from.minus(r.gpa.0));
             pieces.push(Segment { block_start, bytes, output: 0, output_start });
             if let Some(len) = plan.outputs.first_mut() {
-                *len = (*len).max(output_start.saturating_add(bytes));
+                *len = (*len).max(output_start.plus(bytes));
             }
         }
         plan
@@ -94,10 +94,10 @@ impl Plan {
         let end = start.0.saturating_add(bytes);
         for s in self.blocks.get(block).map(Vec::as_slice).unwrap_or_default() {
             let from = s.block_start.max(start.0);
-            let to = s.block_start.saturating_add(s.bytes).min(end);
+            let to = s.block_start.plus(s.bytes).min(end);
             if from < to {
-                let at = s.output_start.saturating_add(from.saturating_sub(s.block_start));
-                f(s.output, at, from.saturating_sub(start.0), to.saturating_sub(from));
+                let at = s.output_start.plus(from.minus(s.block_start));
+                f(s.output, at, from.minus(start.0), to.minus(from));
             }
         }
     }

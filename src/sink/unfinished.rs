@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::naming;
+use crate::offset::Sure;
 
 /// The unfinished files of a process. Clones share one list.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +66,7 @@ impl Unfinished {
         let all = paths.len();
         let mut left: Vec<PathBuf> = paths.into_iter().filter(|p| std::fs::remove_file(p).is_err()).collect();
         left.sort();
-        (all.saturating_sub(left.len()), left)
+        (all.minus(left.len()), left)
     }
 }
 

@@ -10,7 +10,7 @@ use super::copy::{self, CopyFault};
 use super::image_file::{Handles, ImageFile};
 use super::image_files::cannot_write;
 use crate::error::{Error, ErrorKind, Result};
-use crate::offset::{FileOffset, StreamOffset};
+use crate::offset::{FileOffset, StreamOffset, Sure};
 use crate::ram::{Page, Replay};
 use crate::wire::{read_sparse_at, write_all_at};
 
@@ -181,7 +181,7 @@ impl Work {
 
 impl Done {
     fn add(&mut self, page: BadPage) {
-        self.bad_count = self.bad_count.saturating_add(1);
+        self.bad_count.tally(1);
         if self.bad.len() < MAX_BAD {
             self.bad.push(page);
         }
@@ -190,7 +190,7 @@ impl Done {
 
 /// Returns the error for a range that could not be copied: the input's faults with their place there.
 fn not_copied(fault: CopyFault, base: u64, at: u64) -> Error {
-    let input = |e: Error, at: u64| e.at(StreamOffset(at.saturating_sub(base))).at_file(FileOffset(at));
+    let input = |e: Error, at: u64| e.at(StreamOffset(at.minus(base))).at_file(FileOffset(at));
     match fault {
         CopyFault::Write(e) => cannot_write(format!("cannot write the memory image at {at:#x}"), e),
         CopyFault::Read(e, at) => input(Error::io("cannot read the stream", e), at),
