@@ -9,7 +9,7 @@ use crate::diag::{Diagnostic, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_VMDESC_BYTES;
 use crate::names::RecordType;
-use crate::offset::{StreamOffset, StreamRange};
+use crate::offset::{StreamOffset, StreamRange, Sure};
 use crate::schema;
 
 /// Type and length of the description's record.
@@ -72,7 +72,7 @@ impl Walker<'_> {
         if head.get(5) != Some(&b'{') || u64::from(len) > MAX_VMDESC_BYTES {
             return Ok(false);
         }
-        let last = at.0.saturating_add(RECORD_HEAD).saturating_add(len.into()).saturating_sub(1);
+        let last = at.0.plus(RECORD_HEAD).plus(len.into()).minus(1);
         let mut two = [0; 2];
         let n = self.c.source().read_full(last, &mut two).map_err(|e| Error::io("cannot read the stream", e).at(at))?;
         Ok(n == 1)
@@ -148,8 +148,7 @@ impl Walker<'_> {
         let Some(size) = self.c.source().size() else { return };
         for c in &self.out.commands {
             if let Some(p) = c.package.filter(|p| p.end.0 > size) {
-                let what =
-                    format!("command PACKAGED: expected {} bytes, found {}", p.len(), size.saturating_sub(p.start.0));
+                let what = format!("command PACKAGED: expected {} bytes, found {}", p.len(), size.minus(p.start.0));
                 self.out.found.push(Diagnostic::new(Level::Error, "package-size", what).at(c.range));
             }
         }
@@ -172,8 +171,8 @@ impl Walker<'_> {
         if let Some(size) = self.c.source().size() {
             let at = self.accounted_to().0;
             let trailing = self.out.trailing.map_or(0, |t| t.len());
-            if at.saturating_add(trailing) < size {
-                let range = StreamRange::new(at, size.saturating_sub(trailing));
+            if at.plus(trailing) < size {
+                let range = StreamRange::new(at, size.minus(trailing));
                 let why = self
                     .out
                     .stopped

@@ -94,7 +94,7 @@ fn subsection(c: &mut Cursor<'_>, out: &mut Configuration) -> Result<Node> {
     c.skip(1)?;
     let name = c.counted_str()?;
     let version = c.be32()?;
-    let header_bytes = c.offset().0.saturating_sub(start.0);
+    let header_bytes = c.offset().since(start);
     let mut fields = Vec::new();
     let at = c.offset();
     match name.exact() {

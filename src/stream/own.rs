@@ -16,7 +16,7 @@ use super::walk::Walker;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_DEVICE_STATE_SEARCH, MAX_EARLY_SEARCH, MAX_VMDESC_BYTES};
 use crate::names::RecordType;
-use crate::offset::StreamOffset;
+use crate::offset::{StreamOffset, Sure};
 use crate::schema::DeviceSchema;
 use crate::wire::Source;
 
@@ -87,7 +87,7 @@ impl Walker<'_> {
 
     /// Returns `true` if a search forwards, which is all that a pipe allows, finds this description too.
     fn search_would_find(&self, d: &Description) -> Result<bool> {
-        let (mut bytes, at) = ([0; LOOK], d.record.start.0.saturating_sub(1));
+        let (mut bytes, at) = ([0; LOOK], d.record.start.0.minus(1));
         let n = self.c.source().read_full(at, &mut bytes).map_err(|e| io(e, at))?;
         Ok(is_candidate(bytes.get(..n).unwrap_or_default(), n < LOOK))
     }
@@ -96,7 +96,7 @@ impl Walker<'_> {
     /// first before which any of its sections are found.
     fn search(&self, start: StreamOffset, limit: u64, doubtful: bool) -> Result<Option<(Description, bool)>> {
         let source = self.c.source();
-        let mut buf = vec![0; WINDOW.saturating_add(LOOK)];
+        let mut buf = vec![0; WINDOW + LOOK];
         let (mut at, mut tries, mut work) = (start.0, 0_u32, 0_u64);
         let mut doubts = if doubtful { MAX_DOUBTED } else { 0 };
         let mut fallback = None;
@@ -113,22 +113,22 @@ impl Walker<'_> {
                 if mark == Mark::Head || !is_candidate(rest, last) {
                     continue;
                 }
-                let record = at.saturating_add(i as u64).saturating_add(1);
+                let record = at.plus(i as u64).plus(1);
                 let Some(d) = tail::read_at(source, StreamOffset(record), &mut work)? else { continue };
-                tries = tries.saturating_add(1);
+                tries.tally(1);
                 if self.proves(&d, start)? != Proof::None {
                     return Ok(Some((d, true)));
                 }
                 if doubts > 0 && fallback.is_none() {
-                    doubts = doubts.saturating_sub(1);
+                    doubts = doubts.minus(1);
                     fallback = Some(d).filter(|d| self.sections_of(d, start, true).is_ok_and(|c| !c.starts.is_empty()));
                 }
-                if tries >= MAX_PARSED || work > MAX_VMDESC_BYTES.saturating_mul(2) {
+                if tries >= MAX_PARSED || work > MAX_VMDESC_BYTES * 2 {
                     return Ok(fallback.map(|d| (d, false)));
                 }
             }
-            at = at.saturating_add(WINDOW as u64);
-            if last || at.saturating_sub(start.0) >= limit {
+            at = at.plus(WINDOW as u64);
+            if last || at.minus(start.0) >= limit {
                 return Ok(fallback.map(|d| (d, false)));
             }
         }
@@ -151,7 +151,7 @@ impl Walker<'_> {
         if foreign.filter(|s| left.take(&s.header).is_none()).count() > 0 && !patient {
             return Ok(Chain::default());
         }
-        let eof = StreamOffset(d.record.start.0.saturating_sub(1));
+        let eof = StreamOffset(d.record.start.0.minus(1));
         let devices: Vec<&DeviceSchema> = left.left().filter_map(|i| d.schema.devices.get(i)).collect();
         tail::chain(self.c.source(), eof, &devices, floor, patient)
     }
@@ -183,7 +183,7 @@ fn io(e: std::io::Error, at: u64) -> Error {
 /// # Errors
 /// `Io` when reading fails.
 pub(super) fn holds_other_stream(source: &dyn Source, from: StreamOffset, to: StreamOffset) -> Result<bool> {
-    let mut bytes = vec![0; usize::try_from(to.0.saturating_sub(from.0)).unwrap_or_default()];
+    let mut bytes = vec![0; usize::try_from(to.since(from)).unwrap_or_default()];
     let n = source.read_full(from.0, &mut bytes).map_err(|e| io(e, from.0))?;
     let bytes = bytes.get(..n).unwrap_or_default();
     let mut all = marks(bytes);

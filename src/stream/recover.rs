@@ -10,7 +10,7 @@ use super::walk::Walker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_LAST_LOOK;
 use crate::names::RecordType;
-use crate::offset::{StreamOffset, StreamRange};
+use crate::offset::{StreamOffset, StreamRange, Sure};
 use crate::schema::DeviceSchema;
 use crate::wire::{Cursor, Source};
 
@@ -30,7 +30,7 @@ impl Walker<'_> {
         self.jumped = true;
         let Some(e) = self.at_the_end.clone().filter(|e| e.exact) else { return Ok(false) };
         let d = &e.description;
-        if d.record.start.0.saturating_sub(from.0) < pass_over || !self.configuration_agrees(d) {
+        if d.record.start.checked_since(from).is_none_or(|n| n < pass_over) || !self.configuration_agrees(d) {
             return Ok(false);
         }
         let chain = self.sections_of(d, from, false)?;
@@ -38,7 +38,7 @@ impl Walker<'_> {
         if !self.follows_live_section(first)? || !self.ids_are_new(&chain.starts)? {
             return Ok(false);
         }
-        let look = StreamOffset(first.0.saturating_sub(MAX_LAST_LOOK).max(from.0));
+        let look = first.back(MAX_LAST_LOOK, from);
         if holds_other_stream(self.c.source(), look, first)? {
             return Ok(false);
         }
@@ -53,7 +53,7 @@ impl Walker<'_> {
     fn configuration_agrees(&self, d: &Description) -> bool {
         match (&d.schema.configuration, &self.out.configuration) {
             // the type is not described
-            (Some(v), Some(c)) => v.total().saturating_add(1) == c.node.range.len(),
+            (Some(v), Some(c)) => v.total().checked_add(1) == Some(c.node.range.len()),
             (Some(_), None) => false,
             (None, _) => true,
         }
@@ -132,7 +132,7 @@ impl Walker<'_> {
             }
         }
         last.payload = StreamRange::new(start.0, end.0);
-        last.bytes = next.0.saturating_sub(last.header.range.start.0);
+        last.bytes = next.since(last.header.range.start);
         last.end = EndFound::NextHeader;
         if last.kept.take().is_some() {
             let (range, label) = (last.payload, last.header.label());
@@ -152,7 +152,7 @@ impl Walker<'_> {
     /// Finds where the device sections after `from` begin, the first one first.
     fn find_chain(&mut self, from: StreamOffset) -> Result<Vec<StreamOffset>> {
         let Some(d) = self.schema.clone() else { return Ok(Vec::new()) };
-        let eof = StreamOffset(d.record.start.0.saturating_sub(1));
+        let eof = StreamOffset(d.record.start.0.minus(1));
         let left: Vec<&DeviceSchema> = self.unmatched.left().filter_map(|i| d.schema.devices.get(i)).collect();
         let from = from.max(StreamOffset(self.c.source().first_kept()));
         let mut starts = tail::chain(self.c.source(), eof, &left, from, true)?.starts;
@@ -189,13 +189,13 @@ fn next_stream(source: &dyn Source, from: StreamOffset, to: StreamOffset) -> Res
             source.read_full(at, &mut buf).map_err(|e| Error::io("cannot read the stream", e).at(StreamOffset(at)))?;
         let bytes = buf.get(..n).unwrap_or_default();
         if let Some(i) = memchr::memmem::find(bytes, &head) {
-            let found = at.saturating_add(i as u64);
+            let found = at.plus(i as u64);
             return Ok((found < to.0).then_some(StreamOffset(found)));
         }
         if n < WINDOW {
             break;
         }
-        at = at.saturating_add(WINDOW as u64).saturating_sub(7);
+        at = at.plus(WINDOW as u64).minus(7);
     }
     Ok(None)
 }

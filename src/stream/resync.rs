@@ -6,7 +6,7 @@ use super::matching::Unmatched;
 use super::recover::head_of_a_stream;
 use crate::error::Result;
 use crate::names::RecordType;
-use crate::offset::StreamOffset;
+use crate::offset::{StreamOffset, Sure};
 use crate::wire::Source;
 
 /// What is known of the stream when a payload's end is searched.
@@ -35,7 +35,7 @@ pub(super) fn payload_end(
     footer: Option<u32>,
     known: &Known<'_>,
 ) -> Result<Option<StreamOffset>> {
-    let mut buf = vec![0; WINDOW.saturating_add(LOOKAHEAD)];
+    let mut buf = vec![0; WINDOW + LOOKAHEAD];
     let mut at = from.0;
     // a footer that no plausible record follows: the record may be the one that is damaged
     let mut lone = None;
@@ -51,19 +51,19 @@ pub(super) fn payload_end(
             let hit = match footer {
                 Some(id) if !is_footer(rest, id) => false,
                 Some(_) => {
-                    lone = lone.or(Some(StreamOffset(at.saturating_add(i as u64))));
+                    lone = lone.or(Some(StreamOffset(at.plus(i as u64))));
                     plausible(rest.get(5..).unwrap_or_default(), last, known, true)
                 }
                 None => plausible(rest, last, known, false),
             };
             if hit {
-                return Ok(Some(StreamOffset(at.saturating_add(i as u64))));
+                return Ok(Some(StreamOffset(at.plus(i as u64))));
             }
         }
         if last {
             return Ok(lone.filter(|_| known.footers));
         }
-        at = at.saturating_add(WINDOW as u64);
+        at = at.plus(WINDOW as u64);
     }
 }
 
@@ -147,9 +147,9 @@ fn plausible_header(bytes: &[u8], known: &Known<'_>) -> Option<bool> {
     let full = bytes.first() == Some(&RecordType::FULL.0);
     let id = be32(bytes, 1)?;
     let n = usize::from(*bytes.get(5)?);
-    let name = bytes.get(6..n.saturating_add(6))?;
-    let instance = be32(bytes, n.saturating_add(6))?;
-    let version = be32(bytes, n.saturating_add(10))?;
+    let name = bytes.get(6..n.plus(6))?;
+    let instance = be32(bytes, n.plus(6))?;
+    let version = be32(bytes, n.plus(10))?;
     if let (true, Some(described)) = (full, known.described) {
         return Some(described.describes(name, instance));
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_HEADER_SEARCH, MAX_LOST_HEADERS, MAX_VMDESC_BYTES, MAX_VMDESC_SEARCH};
 use crate::names::RecordType;
-use crate::offset::{StreamOffset, StreamRange};
+use crate::offset::{StreamOffset, StreamRange, Sure};
 use crate::schema::{self, DeviceSchema, Schema};
 use crate::wire::Source;
 
@@ -51,18 +51,18 @@ fn io(e: std::io::Error, at: u64) -> Error {
 /// # Errors
 /// `Io` when reading fails.
 pub fn find_description(source: &dyn Source, size: u64, floor: u64) -> Result<Option<AtTheEnd>> {
-    let size_here = size.saturating_sub(floor);
+    let size_here = size.minus(floor);
     let mut look = FIRST_LOOK.min(size_here);
     let mut searched = 0;
     let mut tries = 0_usize;
     let mut work = 0_u64;
     loop {
-        let from = size.saturating_sub(look);
+        let from = size.minus(look);
         let mut bytes = vec![0; usize::try_from(look).unwrap_or(usize::MAX)];
         let n = source.read_full(from, &mut bytes).map_err(|e| io(e, from))?;
         bytes.truncate(n);
         let whole = bytes.len();
-        let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |i| i.saturating_add(1));
+        let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |i| i.plus(1));
         bytes.truncate(end);
         // candidates that begin in the part that was not looked at before
         let fresh = whole.saturating_sub(usize::try_from(searched).unwrap_or(usize::MAX)).min(bytes.len());
@@ -70,13 +70,13 @@ pub fn find_description(source: &dyn Source, size: u64, floor: u64) -> Result<Op
             if !is_candidate(&bytes, i) {
                 continue;
             }
-            tries = tries.saturating_add(1);
-            work = work.saturating_add(bytes.len().saturating_sub(i) as u64);
-            if tries > MAX_TRIES || (tries > 1 && work > MAX_VMDESC_BYTES.saturating_mul(2)) {
+            tries.tally(1);
+            work = work.plus(bytes.len().minus(i) as u64);
+            if tries > MAX_TRIES || (tries > 1 && work > MAX_VMDESC_BYTES * 2) {
                 return Ok(None);
             }
             if let Some(description) = parse_at(&bytes, i, from) {
-                return Ok(Some(AtTheEnd { description, exact: size == from.saturating_add(bytes.len() as u64) }));
+                return Ok(Some(AtTheEnd { description, exact: size == from.plus(bytes.len() as u64) }));
             }
         }
         let limit = match bytes.last() {
@@ -88,14 +88,14 @@ pub fn find_description(source: &dyn Source, size: u64, floor: u64) -> Result<Op
             return Ok(None);
         }
         searched = look;
-        look = look.saturating_mul(4).min(size_here).min(limit);
+        look = look.times(4).min(size_here).min(limit);
     }
 }
 
 /// Returns whether an EOF byte, a description record and its JSON seem to begin at `i`.
 fn is_candidate(bytes: &[u8], i: usize) -> bool {
-    bytes.get(i..i.saturating_add(2)) == Some(&[RecordType::EOF.0, RecordType::VMDESCRIPTION.0])
-        && bytes.get(i.saturating_add(6)) == Some(&b'{')
+    bytes.get(i..).and_then(|b| b.get(..2)) == Some(&[RecordType::EOF.0, RecordType::VMDESCRIPTION.0])
+        && bytes.get(i.plus(6)) == Some(&b'{')
         && bytes.last() == Some(&b'}')
         && text_at(bytes, i).is_some_and(|r| r.end == bytes.len())
 }
@@ -110,9 +110,9 @@ fn text_at(bytes: &[u8], i: usize) -> Option<Range<usize>> {
 
 fn parse_at(bytes: &[u8], i: usize, from: u64) -> Option<Description> {
     let range = text_at(bytes, i)?;
-    let record_start = from.saturating_add(i as u64).saturating_add(1);
-    let record = StreamRange::with_len(record_start, range.len().saturating_add(RECORD_HEAD) as u64);
-    let text = StreamRange::with_len(record_start.saturating_add(RECORD_HEAD as u64), range.len() as u64);
+    let record_start = from.plus(i as u64).plus(1);
+    let record = StreamRange::with_len(record_start, range.len().plus(RECORD_HEAD) as u64);
+    let text = StreamRange::with_len(record_start.plus(RECORD_HEAD as u64), range.len() as u64);
     let schema = schema::read(bytes.get(range)?).ok()?;
     Some(Description { record, text, schema })
 }
@@ -127,16 +127,15 @@ pub(super) fn read_at(source: &dyn Source, at: StreamOffset, work: &mut u64) -> 
     let n = source.read_full(at.0, &mut head).map_err(|e| io(e, at.0))?;
     let [_, len @ ..] = head;
     let len = u64::from(u32::from_be_bytes(len));
-    let start = at.0.saturating_add(RECORD_HEAD as u64);
-    if n < RECORD_HEAD || len > MAX_VMDESC_BYTES || !byte_is(source, start.saturating_add(len).saturating_sub(1), b'}')?
-    {
+    let start = at.0.plus(RECORD_HEAD as u64);
+    if n < RECORD_HEAD || len > MAX_VMDESC_BYTES || !byte_is(source, start.plus(len).minus(1), b'}')? {
         return Ok(None);
     }
-    *work = work.saturating_add(len);
+    *work = work.plus(len);
     let mut text = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
     let n = source.read_full(start, &mut text).map_err(|e| io(e, start))?;
     text.truncate(n);
-    let record = StreamRange::with_len(at.0, len.saturating_add(RECORD_HEAD as u64));
+    let record = StreamRange::with_len(at.0, len.plus(RECORD_HEAD as u64));
     let range = StreamRange::with_len(start, len);
     Ok(schema::read(&text).ok().map(|schema| Description { record, text: range, schema }))
 }
@@ -178,7 +177,7 @@ pub(super) fn chain(
     let mut end = eof.0;
     let mut lost = 0_usize;
     for d in devices.iter().rev() {
-        let footer = if end.saturating_sub(floor.0) < 5 { None } else { footer_id(source, end)? };
+        let footer = if end < floor.0.plus(5) { None } else { footer_id(source, end)? };
         match section_start(source, end, d, footer, floor.0)? {
             Some((s, by_size)) => {
                 out.starts.push(StreamOffset(s));
@@ -187,7 +186,7 @@ pub(super) fn chain(
             }
             None => {
                 out.whole = false;
-                lost = lost.saturating_add(1);
+                lost.tally(1);
                 if !patient || lost > MAX_LOST_HEADERS {
                     break;
                 }
@@ -222,7 +221,7 @@ fn section_start(
 }
 
 fn header_len(d: &DeviceSchema) -> u64 {
-    (d.idstr.len() as u64).saturating_add(14)
+    (d.idstr.len() as u64).plus(14)
 }
 
 /// Returns the section id of the footer that ends at `end`, if one does.
@@ -245,9 +244,9 @@ fn is_header(bytes: &[u8], d: &DeviceSchema, footer: Option<u32>) -> bool {
     if footer.is_some() && id != footer {
         return false;
     }
-    let name_end = n.saturating_add(6);
+    let name_end = n.plus(6);
     bytes.get(6..name_end) == Some(d.idstr.exact().as_bytes())
-        && bytes.get(name_end..name_end.saturating_add(4)) == Some(&d.instance_id.to_be_bytes())
+        && bytes.get(name_end..).and_then(|b| b.get(..4)) == Some(&d.instance_id.to_be_bytes())
 }
 
 fn header_matches(source: &dyn Source, at: u64, d: &DeviceSchema, footer: Option<u32>) -> Result<bool> {
@@ -270,14 +269,14 @@ fn search_header(
     while high > lowest {
         let low = high.saturating_sub(WINDOW).max(lowest);
         // the header may reach from this window into the one searched before
-        let stop = high.saturating_add(header_len(d)).min(end);
-        let mut buf = vec![0; usize::try_from(stop.saturating_sub(low)).unwrap_or(usize::MAX)];
+        let stop = high.plus(header_len(d)).min(end);
+        let mut buf = vec![0; usize::try_from(stop.minus(low)).unwrap_or(usize::MAX)];
         let n = source.read_full(low, &mut buf).map_err(|e| io(e, low))?;
         let window = buf.get(..n).unwrap_or_default();
-        let starts = usize::try_from(high.saturating_sub(low)).unwrap_or(usize::MAX);
+        let starts = usize::try_from(high.minus(low)).unwrap_or(usize::MAX);
         for i in (0..starts.min(n)).rev() {
             if window.get(i..).is_some_and(|w| is_header(w, d, footer)) {
-                return Ok(Some(low.saturating_add(i as u64)));
+                return Ok(Some(low.plus(i as u64)));
             }
         }
         high = low;

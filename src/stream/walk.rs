@@ -15,7 +15,7 @@ use crate::diag::{Diagnostic, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_LISTED, MAX_SECTION_BYTES};
 use crate::names::{Command, RecordType};
-use crate::offset::{StreamOffset, StreamRange};
+use crate::offset::{StreamOffset, StreamRange, Sure};
 use crate::schema::{DeviceSchema, Schema};
 use crate::value::Blob;
 use crate::wire::{Cursor, Source};
@@ -106,13 +106,13 @@ impl Walker<'_> {
     }
 
     pub(super) fn account(&mut self, range: StreamRange) {
-        self.out.accounted = self.out.accounted.saturating_add(range.len());
+        self.out.accounted = self.out.accounted.plus(range.len());
     }
 
     /// The end of the last record that was read whole.
     pub(super) fn accounted_to(&self) -> StreamOffset {
-        let gaps = self.out.gaps.iter().fold(0_u64, |n, g| n.saturating_add(g.range.len()));
-        StreamOffset(self.out.accounted.saturating_add(gaps))
+        let gaps: u64 = self.out.gaps.iter().map(|g| g.range.len()).sum();
+        StreamOffset(self.out.accounted.plus(gaps))
     }
 
     /// Reads one record; `false` at the end of the records.
@@ -234,7 +234,7 @@ impl Walker<'_> {
         };
         let result = self.payload(&mut section, from);
         section.payload = StreamRange::new(from.0, section.payload.end.0.max(from.0));
-        section.bytes = self.c.offset().0.saturating_sub(start.0);
+        section.bytes = self.c.offset().since(start);
         if full && self.c.source().is_transient() {
             match self.keep(section.payload) {
                 Ok(bytes) => section.kept = Some(bytes),
@@ -243,7 +243,7 @@ impl Walker<'_> {
         }
         if !full {
             self.live.insert(section.header.section_id, index);
-            self.live_open = self.live_open.saturating_add(1);
+            self.live_open.tally(1);
         }
         if result.is_ok() {
             self.account(StreamRange::new(start.0, self.c.offset().0));
@@ -254,7 +254,7 @@ impl Walker<'_> {
 
     /// Reads the payload of a section from a source that will not give it again.
     pub(super) fn keep(&mut self, range: StreamRange) -> Result<Blob> {
-        self.kept.set(self.kept.bytes().saturating_add(range.len())).map_err(|e| e.at(range.start))?;
+        self.kept.set(self.kept.bytes().plus(range.len())).map_err(|e| e.at(range.start))?;
         let mut c = Cursor::new(self.c.source(), range.start);
         Ok(Blob::new(c.take_vec(range.len(), MAX_SECTION_BYTES, "section")?))
     }
@@ -380,11 +380,11 @@ impl Walker<'_> {
         let whole = StreamRange::new(start.0, self.c.offset().0);
         self.account(whole);
         if let Some(s) = self.out.sections.get_mut(index) {
-            s.parts = s.parts.saturating_add(1);
-            s.bytes = s.bytes.saturating_add(whole.len());
+            s.parts.tally(1);
+            s.bytes = s.bytes.plus(whole.len());
             if kind == RecordType::END && !s.ended {
                 s.ended = true;
-                self.live_open = self.live_open.saturating_sub(1);
+                self.live_open = self.live_open.minus(1);
             }
         }
         Ok(())
