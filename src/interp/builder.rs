@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_DEPTH, MAX_EMPTY_NODES, MAX_NODES_PER_BYTE, MAX_NODES_PER_DEVICE};
-use crate::offset::{StreamOffset, StreamRange};
+use crate::offset::{StreamOffset, StreamRange, Sure};
 use crate::schema::Vmsd;
 use crate::text::Name;
 use crate::value::{Blob, FieldType, Node, Record, Value};
@@ -30,9 +30,9 @@ impl<'v> Shared<'v> {
     /// but not more than `most`.
     pub(super) fn new(idstr: &str, vmsd: &'v Vmsd, bytes: usize, most: usize) -> Self {
         let max_nodes = bytes
-            .saturating_mul(MAX_NODES_PER_BYTE)
-            .saturating_add(vmsd.size().saturating_mul(2))
-            .saturating_add(MAX_EMPTY_NODES)
+            .times(MAX_NODES_PER_BYTE)
+            .plus(vmsd.size().times(2))
+            .plus(MAX_EMPTY_NODES)
             .min(MAX_NODES_PER_DEVICE)
             .min(most);
         Self {
@@ -154,7 +154,7 @@ impl<'a> Builder<'a> {
 
     /// Returns the range of all bytes that this builder was given.
     pub(super) fn whole_range(&self) -> StreamRange {
-        StreamRange::new(self.start.0, self.offset().0.saturating_add(self.remaining() as u64))
+        StreamRange::new(self.start.0, self.offset().0.plus(self.remaining() as u64))
     }
 
     /// Adds a node.
@@ -232,11 +232,11 @@ impl<'a> Builder<'a> {
         self.reader.take(header)?;
         let outer_fields = std::mem::take(&mut self.fields);
         let outer_subsections = std::mem::take(&mut self.subsections);
-        self.depth = self.depth.saturating_add(1);
+        self.depth.tally(1);
         self.path.push(name.to_owned());
         let result = f(self);
         self.path.pop();
-        self.depth = self.depth.saturating_sub(1);
+        self.depth = self.depth.minus(1);
         let fields = std::mem::replace(&mut self.fields, outer_fields);
         let subsections = std::mem::replace(&mut self.subsections, outer_subsections);
         let record = Record { vmsd: vmsd.into(), version, header_bytes: header as u64, fields, subsections };
@@ -254,8 +254,8 @@ impl<'a> Builder<'a> {
         let head = self.peek(2).ok()?;
         let &[0x05, n] = head else { return None };
         let all = self.peek(usize::from(n).checked_add(6)?).ok()?;
-        let name = std::str::from_utf8(all.get(2..usize::from(n).saturating_add(2))?).ok()?;
-        let version = all.get(usize::from(n).saturating_add(2)..)?;
+        let name = std::str::from_utf8(all.get(2..usize::from(n).plus(2))?).ok()?;
+        let version = all.get(usize::from(n).plus(2)..)?;
         if n == 0 || !name.bytes().all(|c| c.is_ascii_graphic()) {
             return None;
         }
@@ -274,7 +274,7 @@ impl<'a> Builder<'a> {
                 return Err(Error::corrupt(self.offset(), format!("subsection: expected {name}, found {found}")));
             }
         };
-        let header = name.len().saturating_add(6);
+        let header = name.len().plus(6);
         let frame = Frame::new(name).header(header).vmsd(name, Some(version));
         let r = self.framed(frame, |b| f(b, version), structure);
         if self.fields.last().is_some_and(|n| n.name == name) {
@@ -295,7 +295,7 @@ impl<'a> Builder<'a> {
     pub(super) fn opaque(&mut self, name: &str, n: usize, why: &str) {
         let start = self.offset();
         let n = n.min(self.remaining());
-        let blob = self.blob.slice(self.blob_start.saturating_add(self.reader.position()), n);
+        let blob = self.blob.slice(self.blob_start.plus(self.reader.position()), n);
         // the limit on nodes does not hold here: without this node the bytes would be lost
         if self.reader.take(n).is_ok() {
             let range = self.reader.since(start);
@@ -349,7 +349,7 @@ impl<'a> Builder<'a> {
         n: usize,
         f: impl FnOnce(&mut Builder<'a>) -> Result<()>,
     ) -> Result<Parts> {
-        let blob_start = self.blob_start.saturating_add(self.reader.position());
+        let blob_start = self.blob_start.plus(self.reader.position());
         let reader = self.reader.sub(n)?;
         let mut path = self.path.clone();
         path.push(name.to_owned());
@@ -358,7 +358,7 @@ impl<'a> Builder<'a> {
             reader,
             blob: self.blob,
             blob_start,
-            depth: self.depth.saturating_add(1),
+            depth: self.depth.plus(1),
             path,
             fields: Vec::new(),
             subsections: Vec::new(),
@@ -424,9 +424,9 @@ impl<'a> Builder<'a> {
 
     /// Adds an opaque node over bytes that were read already.
     pub(super) fn push_opaque(&mut self, name: &Name, ty: &FieldType, range: StreamRange, why: &str) -> Result<()> {
-        let start = usize::try_from(range.start.0.saturating_sub(self.start.0)).unwrap_or(usize::MAX);
+        let start = usize::try_from(range.start.since(self.start)).unwrap_or(usize::MAX);
         let len = usize::try_from(range.len()).unwrap_or(usize::MAX);
-        let blob = self.blob.slice(self.blob_start.saturating_add(start), len);
+        let blob = self.blob.slice(self.blob_start.plus(start), len);
         self.push(Node::new(name.clone(), ty.clone(), range, Value::Opaque(blob)).with_problem(why))
     }
 
@@ -443,7 +443,7 @@ impl<'a> Builder<'a> {
         f: impl FnOnce(&[u8], Blob) -> (Value, Option<Box<str>>),
     ) -> Result<()> {
         let start = self.offset();
-        let blob = self.blob.slice(self.blob_start.saturating_add(self.reader.position()), n);
+        let blob = self.blob.slice(self.blob_start.plus(self.reader.position()), n);
         let bytes = self.reader.take(n)?;
         let (value, problem) = f(bytes, blob);
         let range = self.reader.since(start);

@@ -4,6 +4,7 @@ use super::builder::Builder;
 use super::custom::{self, FieldContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{NULL_POINTER, VALID_POINTER};
+use crate::offset::Sure;
 use crate::schema::{Field, Vmsd};
 use crate::text::Name;
 use crate::value::{FieldType, Layout, Node, Record, Value, int, timer, uint};
@@ -59,7 +60,7 @@ fn subsection(b: &mut Builder<'_>, s: &Vmsd) -> Result<()> {
             format!("subsection {name}: expected {len} bytes, found {} before the end", b.remaining()),
         ));
     }
-    let header = name.len().saturating_add(6);
+    let header = name.len().plus(6);
     let (mut fields, subsections, problem) = b.within(&name, len, |b| {
         b.skip_header(header)?;
         record(b, s);
@@ -109,7 +110,7 @@ fn element(b: &mut Builder<'_>, f: &Field) -> Result<()> {
         }),
         Some(Layout::CountedText) => {
             let len = usize::from(b.peek(1)?.first().copied().unwrap_or_default());
-            b.typed(&f.name, &f.ty, len.saturating_add(1), |s, _| {
+            b.typed(&f.name, &f.ty, len.plus(1), |s, _| {
                 let text = String::from_utf8_lossy(s.get(1..).unwrap_or_default());
                 (Value::Text(Name::from(&*text)), None)
             })
@@ -152,7 +153,7 @@ fn list(b: &mut Builder<'_>, f: &Field, n: usize) -> Result<()> {
     let at = b.offset();
     let (elements, rest, problem) = b.within(f.name.exact(), n, |b| {
         let count = if tree { Some(b.skip_be32()?) } else { None };
-        let keyed = count.is_some_and(|c| u64::from(c).saturating_mul(2) <= f.inner.len() as u64 && c > 0);
+        let keyed = count.is_some_and(|c| u64::from(c).times(2) <= f.inner.len() as u64 && c > 0);
         let mut inner = f.inner.iter();
         loop {
             match b.peek(1)?.first() {

@@ -15,6 +15,7 @@
 use std::ops::Range;
 
 use crate::names::NULL_POINTER;
+use crate::offset::Sure;
 use crate::schema::{Field, Vmsd};
 use crate::text::Name;
 use crate::value::{FieldType, Layout};
@@ -32,7 +33,7 @@ pub(super) fn mend(vmsd: &Vmsd, payload: &[u8]) -> Option<(Vmsd, &'static str)> 
     let (mut start, mut before) = (0, 0_u64);
     while let Some(first) = vmsd.fields.get(start) {
         let run = vmsd.fields.get(start..)?.iter().take_while(|f| f.name == first.name).count();
-        let end = start.saturating_add(run);
+        let end = start.plus(run);
         let here = vmsd.fields.get(start..end)?.iter().fold(0_u64, |n, f| n.saturating_add(f.total()));
         let after = total.checked_sub(before.saturating_add(here));
         if let Some(stop) = after.and_then(|a| len.checked_sub(a))
@@ -96,7 +97,7 @@ fn reread(
             return None;
         }
         let copies = out.last().is_none_or(|f| is_marker(f) != null) && !null;
-        *work = work.checked_sub(if copies { weight.saturating_add(1) } else { 1 })?;
+        *work = work.checked_sub(if copies { weight.plus(1) } else { 1 })?;
         match out.last_mut().filter(|f| is_marker(f) == null) {
             Some(f) => f.array_len = Some(f.array_len.unwrap_or(1).saturating_add(1)),
             None => out.push(Field {
@@ -107,7 +108,7 @@ fn reread(
                 inner: if null { Box::default() } else { Box::new([element.clone()]) },
             }),
         }
-        at = at.saturating_add(step);
+        at = at.plus(step);
     }
     // each of these mistakes involves a NULL; without one the mistake is another, and no array fits by chance
     (at == stop && out.iter().any(is_marker)).then_some(out)

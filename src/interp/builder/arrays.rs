@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use super::{Builder, Frame};
 use crate::error::Result;
+use crate::offset::Sure;
 use crate::value::{FieldType, Node, Packed, Value};
 
 impl Builder<'_> {
@@ -49,18 +50,18 @@ impl Builder<'_> {
         let [first] = self.fields.as_slice() else { return (None, None) };
         let Ok(width) = usize::try_from(first.range.len()) else { return (None, None) };
         let Some(there) = self.remaining().checked_div(width) else { return (None, None) };
-        let more = count.saturating_sub(1).min(there);
-        let bytes = self.blob.slice(start, width.saturating_mul(more.saturating_add(1)));
+        let more = count.minus(1).min(there);
+        let bytes = self.blob.slice(start, width.times(more.plus(1)));
         let packed = Packed::new(first, bytes);
-        if packed.is_some() && self.reader.take(width.saturating_mul(more)).is_ok() {
-            return (packed, Some(more.saturating_add(1) == count));
+        if packed.is_some() && self.reader.take(width.times(more)).is_ok() {
+            return (packed, Some(more.plus(1) == count));
         }
         (None, None)
     }
 
     /// Returns where in the section's bytes the next one is.
     fn position(&self) -> usize {
-        self.blob_start.saturating_add(self.reader.position())
+        self.blob_start.plus(self.reader.position())
     }
 
     /// Makes nodes from the elements of a packed array, unless that exceeds the section's limit; other nodes are

@@ -2,7 +2,7 @@
 
 use super::Builder;
 use crate::error::Result;
-use crate::offset::StreamOffset;
+use crate::offset::{StreamOffset, Sure};
 use crate::value::{FieldType, Node, Value};
 
 impl<'a> Builder<'a> {
@@ -91,7 +91,7 @@ impl<'a> Builder<'a> {
     pub fn host_uint(&mut self, name: &str, n: usize, little: bool) -> Result<u64> {
         let start = self.offset();
         let raw = self.reader.uint(n)?;
-        let unused = 8_usize.saturating_sub(n).saturating_mul(8);
+        let unused = 8_usize.minus(n).times(8);
         let shift = u32::try_from(unused).unwrap_or_default();
         let v = if little { raw.swap_bytes().checked_shr(shift).unwrap_or_default() } else { raw };
         let ty = match (n, little) {
@@ -110,7 +110,7 @@ impl<'a> Builder<'a> {
     /// Same as [`Builder::u8`].
     pub fn bytes(&mut self, name: &str, n: usize) -> Result<&'a [u8]> {
         let start = self.offset();
-        let blob = self.blob.slice(self.blob_start.saturating_add(self.reader.position()), n);
+        let blob = self.blob.slice(self.blob_start.plus(self.reader.position()), n);
         let v = self.reader.take(n)?;
         self.leaf(name, "buffer", start, Value::Bytes(blob))?;
         Ok(v)

@@ -41,8 +41,7 @@ pub(super) fn s390_irqs(b: &mut Builder<'_>, _: &FieldContext<'_>) -> Result<()>
     if count == u64::MAX {
         return Ok(());
     }
-    let n = count.saturating_mul(IRQ);
-    if n != b.remaining() as u64 {
+    if count.checked_mul(IRQ) != Some(b.remaining() as u64) {
         let found = b.remaining();
         return Err(Error::corrupt(
             at,

@@ -16,6 +16,7 @@
 
 use super::{Builder, FieldContext};
 use crate::error::{Error, Result};
+use crate::offset::Sure;
 
 /// Scanouts that a device can have (`VIRTIO_GPU_MAX_SCANOUTS`).
 const MAX_SCANOUTS: u32 = 16;
@@ -71,7 +72,7 @@ fn scanouts(b: &mut Builder<'_>) -> Result<()> {
     if n > MAX_SCANOUTS {
         return Err(Error::corrupt(at, format!("scanouts: expected at most {MAX_SCANOUTS}, found {n}")));
     }
-    let framebuffer = b.remaining() as u64 > u64::from(n).saturating_mul(40);
+    let framebuffer = b.remaining() as u64 > u64::from(n).times(40);
     b.array("parent_obj.scanout", |b| {
         (0..n).try_for_each(|_| b.vmsd("parent_obj.scanout", "virtio-gpu-one-scanout", 1, |b| scanout(b, framebuffer)))
     })

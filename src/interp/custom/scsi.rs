@@ -20,6 +20,7 @@
 use super::virtio::element;
 use super::{Builder, FieldContext};
 use crate::error::{Error, ErrorKind, Result};
+use crate::offset::Sure;
 
 #[derive(Clone, Copy)]
 struct Shape {
@@ -101,7 +102,7 @@ fn disk(b: &mut Builder<'_>, cdb: &[u8], retry: bool) -> Result<()> {
         return Ok(());
     }
     let content = if to_device(cdb) {
-        u64::from(sectors).saturating_mul(512).min(n.into())
+        u64::from(sectors).times(512).min(n.into())
     } else if retry {
         return Ok(());
     } else {

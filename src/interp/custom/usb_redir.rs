@@ -7,6 +7,7 @@
 
 use super::{Builder, FieldContext};
 use crate::error::{Error, Result};
+use crate::offset::Sure;
 
 pub(super) fn parser(b: &mut Builder<'_>, _: &FieldContext<'_>) -> Result<()> {
     let n = b.be32("len")?;
@@ -32,7 +33,7 @@ pub(super) fn packets(b: &mut Builder<'_>, _: &FieldContext<'_>) -> Result<()> {
 pub(super) fn ids(b: &mut Builder<'_>, _: &FieldContext<'_>) -> Result<()> {
     let at = b.offset();
     let count = b.be32("size")?;
-    if u64::from(count).saturating_mul(8) != b.remaining() as u64 {
+    if u64::from(count).times(8) != b.remaining() as u64 {
         let found = b.remaining();
         return Err(Error::corrupt(at, format!("packet ids: expected {count} of 8 bytes each, found {found} bytes")));
     }

@@ -52,7 +52,7 @@ pub(in crate::interp::custom) fn read(b: &mut Builder<'_>, name: &str, packed: b
 fn counts(image: &[u8], order: fn([u8; 4]) -> u32) -> bool {
     image.chunks_exact(4).take(3).all(|c| {
         let v = c.try_into().map(order).unwrap_or(u32::MAX);
-        u64::from(v) <= MAX_BUFFERS.saturating_mul(32)
+        u64::from(v) <= MAX_BUFFERS * 32
     }) && image.chunks_exact(4).skip(1).take(2).all(|c| {
         let v = c.try_into().map(order).unwrap_or(u32::MAX);
         u64::from(v) <= MAX_BUFFERS

@@ -12,6 +12,7 @@
 
 use crate::error::{Error, Result};
 use crate::interp::custom::{Builder, chunks};
+use crate::offset::Sure;
 
 use super::Common;
 use super::subsections::unknown_subsection;
@@ -66,7 +67,7 @@ pub(super) fn read(b: &mut Builder<'_>, c: &Common) -> Result<()> {
 fn before_subsections(b: &Builder<'_>) -> Result<usize> {
     let data = b.peek(b.remaining())?;
     let starts = |w: &[u8]| w.first() == Some(&0x05) && w.get(2..) == Some(PREFIX.as_bytes());
-    Ok(data.windows(PREFIX.len().saturating_add(2)).position(starts).unwrap_or(data.len()))
+    Ok(data.windows(PREFIX.len().plus(2)).position(starts).unwrap_or(data.len()))
 }
 
 /// Since version 2 (after QEMU 10.0) the hash types that the backend supports are there too.

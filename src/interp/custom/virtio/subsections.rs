@@ -14,6 +14,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::interp::custom::Builder;
+use crate::offset::Sure;
 use crate::value::FieldType;
 
 use super::MAX_QUEUES;
@@ -47,8 +48,8 @@ fn own_length(name: &str) -> Option<usize> {
 fn heading(data: &[u8]) -> Option<(&str, usize)> {
     let &[0x05, n, ..] = data else { return None };
     let n = usize::from(n);
-    let name = std::str::from_utf8(data.get(2..n.saturating_add(2))?).ok()?;
-    let length = n.saturating_add(6);
+    let name = std::str::from_utf8(data.get(2..n.plus(2))?).ok()?;
+    let length = n.plus(6);
     let family = ["virtio/", "virtio_pci/", "virtio_mmio/"].iter().any(|f| name.starts_with(f));
     (family && name.bytes().all(|c| c.is_ascii_graphic()) && data.len() >= length).then_some((name, length))
 }

@@ -10,6 +10,7 @@
 use crate::error::{Error, Result};
 use crate::interp::builder::{Frame, structure};
 use crate::interp::custom::{Builder, pci};
+use crate::offset::Sure;
 use crate::value::{FieldType, Value};
 
 use super::ccw;
@@ -96,9 +97,9 @@ fn pci_device(b: &mut Builder<'_>) -> Result<Queue> {
 /// Returns the vectors of the MSI-X table; 0 without one.
 fn msix_vectors(config: &[u8]) -> usize {
     let Some(at) = capability(config, CAP_MSIX) else { return 0 };
-    let control = |i: usize| config.get(at.saturating_add(i)).copied().unwrap_or_default();
+    let control = |i: usize| config.get(at.plus(i)).copied().unwrap_or_default();
     let size = u16::from_le_bytes([control(2), control(3)]) & 0x7ff;
-    usize::from(size).saturating_add(1)
+    usize::from(size).plus(1)
 }
 
 /// Returns the offset of a capability in configuration space.
@@ -116,7 +117,7 @@ fn capability(config: &[u8], id: u8) -> Option<usize> {
         if *config.get(at)? == id {
             return Some(at);
         }
-        at = usize::from(*config.get(at.saturating_add(1))? & 0xfc);
+        at = usize::from(*config.get(at.plus(1))? & 0xfc);
     }
     None
 }
