@@ -4,7 +4,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::Source;
 use crate::error::{Error, ErrorKind, Result};
-use crate::offset::StreamOffset;
+use crate::offset::{StreamOffset, Sure};
 use crate::text::Name;
 
 /// The smallest and the largest read from the source. The window grows while the walk is sequential, so that looking
@@ -64,8 +64,8 @@ impl<'a> Cursor<'a> {
     /// `Truncated` when the source ends first, `LimitExceeded` when `n` is larger than any window, `Io`.
     pub fn peek(&mut self, n: usize) -> Result<&[u8]> {
         let have = usize::try_from(self.pos.wrapping_sub(self.window_start)).unwrap_or(usize::MAX);
-        if have <= self.window_len && self.window_len.saturating_sub(have) >= n {
-            return Ok(self.window.get(have..have.saturating_add(n)).unwrap_or_default());
+        if have <= self.window_len && self.window_len.minus(have) >= n {
+            return Ok(self.window.get(have..).and_then(|b| b.get(..n)).unwrap_or_default());
         }
         self.refill(n)?;
         if self.window_len < n {
@@ -81,11 +81,10 @@ impl<'a> Cursor<'a> {
                 Error::new(ErrorKind::LimitExceeded, format!("{n} bytes requested at once")).at(StreamOffset(self.pos))
             );
         }
-        let window_end = self.window_start.saturating_add(self.window_len as u64);
-        let sequential = self.window_len > 0
-            && self.pos >= self.window_start
-            && self.pos.saturating_sub(window_end.min(self.pos)) <= NEAR;
-        self.grow = if sequential { self.grow.saturating_mul(2).min(MAX_WINDOW) } else { MIN_WINDOW };
+        let window_end = self.window_start.plus(self.window_len as u64);
+        let sequential =
+            self.window_len > 0 && self.pos >= self.window_start && self.pos.minus(window_end.min(self.pos)) <= NEAR;
+        self.grow = if sequential { self.grow.times(2).min(MAX_WINDOW) } else { MIN_WINDOW };
         let want = n.max(self.grow);
         if self.window.len() < want {
             self.window.resize(want, 0);
@@ -96,12 +95,12 @@ impl<'a> Cursor<'a> {
             && have < self.window_len
         {
             self.window.copy_within(have..self.window_len, 0);
-            kept = self.window_len.saturating_sub(have);
+            kept = self.window_len.minus(have);
         }
         self.window_start = self.pos;
         self.window_len = kept;
         while self.window_len < n {
-            let at = self.pos.saturating_add(self.window_len as u64);
+            let at = self.pos.plus(self.window_len as u64);
             let Some(rest) = self.window.get_mut(self.window_len..want) else { break };
             let k = self
                 .source
@@ -110,7 +109,7 @@ impl<'a> Cursor<'a> {
             if k == 0 {
                 break;
             }
-            self.window_len = self.window_len.saturating_add(k);
+            self.window_len = self.window_len.plus(k);
         }
         Ok(())
     }
@@ -122,8 +121,8 @@ impl<'a> Cursor<'a> {
     pub fn take(&mut self, n: usize) -> Result<&[u8]> {
         self.peek(n)?;
         let have = usize::try_from(self.pos.wrapping_sub(self.window_start)).unwrap_or(usize::MAX);
-        self.pos = self.pos.saturating_add(n as u64);
-        Ok(self.window.get(have..have.saturating_add(n)).unwrap_or_default())
+        self.pos = self.pos.plus(n as u64);
+        Ok(self.window.get(have..).and_then(|b| b.get(..n)).unwrap_or_default())
     }
 
     /// Returns the next `n` bytes in a buffer of their own; `n` may be up to `limit`.
@@ -149,7 +148,7 @@ impl<'a> Cursor<'a> {
         while left > 0 {
             let chunk = self.take(left.min(MAX_WINDOW))?;
             out.extend_from_slice(chunk);
-            left = left.saturating_sub(chunk.len());
+            left = left.minus(chunk.len());
         }
         Ok(out)
     }
@@ -165,7 +164,7 @@ impl<'a> Cursor<'a> {
             let have = usize::try_from(self.pos.wrapping_sub(self.window_start)).unwrap_or(usize::MAX);
             let chunk = self.take(self.window_len.saturating_sub(have).clamp(1, left.min(MAX_WINDOW)))?;
             out.extend_from_slice(chunk);
-            left = left.saturating_sub(chunk.len());
+            left = left.minus(chunk.len());
         }
         Ok(out)
     }
@@ -176,7 +175,7 @@ impl<'a> Cursor<'a> {
     /// `Truncated` when the source ends first; `Io`.
     pub fn skip(&mut self, n: u64) -> Result<()> {
         let to = self.pos.checked_add(n).ok_or_else(|| self.truncated(&format!("{n} bytes")))?;
-        let window_end = self.window_start.saturating_add(self.window_len as u64);
+        let window_end = self.window_start.plus(self.window_len as u64);
         if to <= window_end && self.pos >= self.window_start {
             self.pos = to;
             return Ok(());
@@ -192,7 +191,7 @@ impl<'a> Cursor<'a> {
                 while left > 0 {
                     let k = left.min(MAX_WINDOW as u64);
                     self.take(usize::try_from(k).unwrap_or(MAX_WINDOW))?;
-                    left = left.saturating_sub(k);
+                    left = left.minus(k);
                 }
                 Ok(())
             }

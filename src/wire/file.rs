@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use super::Source;
 use super::positioned::positioned_read;
 use crate::error::cause_in_words;
+use crate::offset::Sure;
 
 /// A file, read with positioned reads from a base offset onwards.
 ///
@@ -50,7 +51,7 @@ impl FileSource {
 
     /// The error for bytes that existed when the file was opened.
     fn shorter(&self) -> io::Error {
-        let before = self.base.saturating_add(self.size);
+        let before = self.base.plus(self.size);
         let now = self.file.metadata().map_or_else(|_| "fewer".to_owned(), |m| m.len().to_string());
         let what = format!("the file became shorter while it was read: expected {before} bytes, found {now}");
         io::Error::new(io::ErrorKind::UnexpectedEof, what)
@@ -86,7 +87,7 @@ impl Source for FileSource {
         }
         let before = self.modified?;
         let meta = self.file.metadata().ok()?;
-        let size = self.base.saturating_add(self.size);
+        let size = self.base.plus(self.size);
         if meta.len() != size {
             return Some(format!("the file had {size} bytes when it was opened but has {} now", meta.len()));
         }

@@ -10,6 +10,7 @@ use super::Source;
 use super::positioned::positioned_read;
 use crate::error::cause_in_words;
 use crate::limits::{MAX_PIPE_BYTES, MAX_PIPE_MEMORY};
+use crate::offset::Sure;
 
 /// A pipe: read once, forwards; bytes that were not released can be read again.
 ///
@@ -111,7 +112,7 @@ impl Pipe {
         if let Some(e) = &self.failed {
             return Err(again(e));
         }
-        if keep == Keep::Yes && self.end.saturating_sub(self.start) >= MAX_PIPE_BYTES {
+        if keep == Keep::Yes && self.end.minus(self.start) >= MAX_PIPE_BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::OutOfMemory,
                 "the pipe holds more device state than may be kept; save the stream to a file and run the command on that",
@@ -125,7 +126,7 @@ impl Pipe {
                     self.ended = true;
                     break;
                 }
-                Ok(k) => n = n.saturating_add(k),
+                Ok(k) => n = n.plus(k),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
                     self.failed = Some(e);
@@ -140,7 +141,7 @@ impl Pipe {
             let chunk = self.put(chunk)?;
             self.chunks.push_back(chunk);
         }
-        self.end = self.end.saturating_add(n as u64);
+        self.end = self.end.plus(n as u64);
         match &self.failed {
             Some(e) if n == 0 => Err(again(e)),
             _ => Ok(n > 0),
@@ -150,7 +151,7 @@ impl Pipe {
     /// Keeps a chunk that begins at `end`.
     fn put(&mut self, bytes: Vec<u8>) -> io::Result<Chunk> {
         if self.in_memory < MAX_PIPE_MEMORY {
-            self.in_memory = self.in_memory.saturating_add(bytes.len() as u64);
+            self.in_memory = self.in_memory.plus(bytes.len() as u64);
             return Ok(Chunk::Memory(bytes));
         }
         let file = match &mut self.spilt {
@@ -180,7 +181,7 @@ impl Source for PipeSource {
                 "these bytes were already discarded from the pipe; save the stream to a file and run the command on that",
             ));
         }
-        let skip = usize::try_from(offset.saturating_sub(p.start)).unwrap_or(usize::MAX);
+        let skip = usize::try_from(offset.minus(p.start)).unwrap_or(usize::MAX);
         let (index, skip) = (skip.checked_div(CHUNK).unwrap_or(0), skip.checked_rem(CHUNK).unwrap_or(0));
         match p.chunks.get(index) {
             Some(Chunk::Memory(c)) => {
@@ -192,7 +193,7 @@ impl Source for PipeSource {
                 Ok(n)
             }
             Some(Chunk::Spilt(len)) => {
-                let n = len.saturating_sub(skip).min(buf.len());
+                let n = len.minus(skip).min(buf.len());
                 match (&p.spilt, buf.get_mut(..n)) {
                     (Some(f), Some(to)) => positioned_read(f, to, offset),
                     _ => Ok(0),
@@ -210,13 +211,13 @@ impl Source for PipeSource {
     fn release(&self, offset: u64) {
         let mut p = self.lock();
         while let Some(first) = p.chunks.front() {
-            let end = p.start.saturating_add(first.len() as u64);
+            let end = p.start.plus(first.len() as u64);
             if end > offset {
                 break;
             }
             p.start = end;
             if let Some(Chunk::Memory(gone)) = p.chunks.pop_front() {
-                p.in_memory = p.in_memory.saturating_sub(gone.len() as u64);
+                p.in_memory = p.in_memory.minus(gone.len() as u64);
             }
         }
         // the disk space is freed once none of it is needed

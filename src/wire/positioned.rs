@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 
+use crate::offset::Sure;
+
 /// Writes all bytes at a position.
 ///
 /// # Errors
@@ -13,7 +15,7 @@ pub fn write_all_at(file: &File, mut data: &[u8], mut at: u64) -> io::Result<()>
             Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
             Ok(n) => {
                 data = data.get(n..).unwrap_or_default();
-                at = at.saturating_add(n as u64);
+                at = at.plus(n as u64);
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
@@ -40,9 +42,9 @@ pub fn read_sparse_at(file: &File, buf: &mut [u8], at: u64) -> io::Result<()> {
 pub fn read_up_to_end(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
     let mut done = 0_usize;
     while let Some(rest) = buf.get_mut(done..).filter(|r| !r.is_empty()) {
-        match positioned_read(file, rest, at.saturating_add(done as u64)) {
+        match positioned_read(file, rest, at.plus(done as u64)) {
             Ok(0) => break,
-            Ok(n) => done = done.saturating_add(n),
+            Ok(n) => done = done.plus(n),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }

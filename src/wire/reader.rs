@@ -3,7 +3,7 @@
 use byteorder::{BigEndian, ByteOrder};
 
 use crate::error::{Error, Result};
-use crate::offset::{StreamOffset, StreamRange};
+use crate::offset::{StreamOffset, StreamRange, Sure};
 
 /// A slice of a section with a read position; knows the stream offset at which the slice begins.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl<'a> Reader<'a> {
     /// Returns the stream offset of the next byte.
     #[must_use]
     pub fn offset(&self) -> StreamOffset {
-        StreamOffset(self.base.saturating_add(self.pos as u64))
+        StreamOffset(self.base.plus(self.pos as u64))
     }
 
     /// Returns the index of the next byte in the slice.
@@ -35,7 +35,7 @@ impl<'a> Reader<'a> {
     /// Returns the number of bytes left.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        self.data.len().saturating_sub(self.pos)
+        self.data.len().minus(self.pos)
     }
 
     /// Returns the range from a position returned by [`Reader::offset`] to the current one.
@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
     /// Same as [`Reader::peek`].
     pub fn take(&mut self, n: usize) -> Result<&'a [u8]> {
         let s = self.peek(n)?;
-        self.pos = self.pos.saturating_add(n);
+        self.pos = self.pos.plus(n);
         Ok(s)
     }
 

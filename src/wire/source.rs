@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 
+use crate::offset::Sure;
+
 /// Random access to bytes. Offsets are those of the stream: 0 is its first byte.
 pub trait Source: Send + Sync {
     /// Reads from `offset` into `buf` and returns how many bytes were read; 0 only at the end (or for an empty `buf`).
@@ -62,11 +64,11 @@ pub trait Source: Send + Sync {
     fn read_full(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|r| !r.is_empty()) {
-            let n = self.read_at(offset.saturating_add(done as u64), rest)?;
+            let n = self.read_at(offset.plus(done as u64), rest)?;
             if n == 0 {
                 break;
             }
-            done = done.saturating_add(n);
+            done = done.plus(n);
         }
         Ok(done)
     }
