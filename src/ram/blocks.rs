@@ -146,10 +146,9 @@ fn mapped_ram(c: &mut Cursor<'_>, len: u64, ctx: &RamContext) -> Result<MappedRa
 
 /// The stream continues after the pages, whose offset in the file is in the header.
 fn skip_pages(c: &mut Cursor<'_>, name: &Name, len: u64, m: MappedRam, ctx: &RamContext) -> Result<()> {
-    let to = m.pages_offset.0.saturating_add(len);
     let here = c.offset().0;
-    let behind = to.checked_sub(ctx.stream_start.0).and_then(|s| s.checked_sub(here));
-    match behind {
+    let end = m.pages_offset.checked_plus(len).and_then(|to| to.checked_since(ctx.stream_start));
+    match end.and_then(|end| end.checked_sub(here)) {
         Some(n) => c.skip(n).map_err(|e| e.within(name.to_string())),
         None => Err(Error::corrupt(
             c.offset(),

@@ -6,7 +6,7 @@
 
 use super::{MappedRam, RamBlock};
 use crate::error::{Error, Result};
-use crate::offset::{FileOffset, RamOffset, StreamOffset};
+use crate::offset::{FileOffset, RamOffset, StreamOffset, Sure, pieces};
 use crate::text::Name;
 use crate::wire::Source;
 
@@ -63,7 +63,7 @@ impl MappedBitmap {
 
     /// Returns the length of the bitmap.
     fn bytes(&self) -> u64 {
-        self.pages.div_ceil(64).saturating_mul(8)
+        self.pages.div_ceil(64).times(8)
     }
 
     /// Returns the offset of a page in the stream, or `None` for a page that is not in the file, which is zero.
@@ -74,7 +74,7 @@ impl MappedBitmap {
         if page >= self.pages {
             return Ok(None);
         }
-        let at = self.bitmap.saturating_add((page >> 6) << 3);
+        let at = self.bitmap.plus((page >> 6) << 3);
         let mut word = [0; 8];
         if source.read_full(at, &mut word).map_err(|e| io(e, at))? < word.len() {
             return Err(Error::truncated(StreamOffset(at), "expected the bitmap of a RAM block, found the end"));
@@ -103,16 +103,14 @@ impl MappedBitmap {
         let mut emit = |from: u64, to: u64| {
             f(MappedRun {
                 block,
-                offset: RamOffset(from.saturating_mul(self.page_size)),
-                bytes: to.saturating_sub(from).saturating_mul(self.page_size),
+                offset: RamOffset(from.times(self.page_size)),
+                bytes: to.minus(from).times(self.page_size),
                 at: self.place(from),
             })
         };
-        let mut done = 0_u64;
         let mut buf = vec![0; CHUNK];
-        while done < bytes {
-            let want = usize::try_from(bytes.saturating_sub(done)).unwrap_or(CHUNK).min(CHUNK);
-            let at = self.bitmap.saturating_add(done);
+        for (start, want) in pieces(bytes, CHUNK) {
+            let at = self.bitmap.plus(start);
             let chunk = buf.get_mut(..want).unwrap_or_default();
             let n = source.read_full(at, chunk).map_err(|e| io(e, at))?;
             if n < want {
@@ -122,17 +120,17 @@ impl MappedBitmap {
                 ));
             }
             for (i, word) in chunk.chunks_exact(8).enumerate() {
-                let first = done.saturating_add((i as u64).saturating_mul(8)).saturating_mul(8);
+                let first = start.plus((i as u64).times(8)).times(8);
                 let word = word_of(word, self.big_endian);
                 if word == 0 && open.is_none() {
                     continue;
                 }
                 for bit in 0..64 {
-                    let page = first.saturating_add(bit);
+                    let page = first.plus(bit);
                     let set = word >> bit & 1 != 0 && page < pages;
                     match (&mut open, set) {
-                        (Some((_, to)), true) => *to = page.saturating_add(1),
-                        (None, true) => open = Some((page, page.saturating_add(1))),
+                        (Some((_, to)), true) => *to = page.plus(1),
+                        (None, true) => open = Some((page, page.plus(1))),
                         (Some((from, to)), false) => {
                             emit(*from, *to)?;
                             open = None;
@@ -141,7 +139,6 @@ impl MappedBitmap {
                     }
                 }
             }
-            done = done.saturating_add(want as u64);
         }
         match open {
             Some((from, to)) => emit(from, to),
@@ -173,7 +170,7 @@ impl MappedBitmap {
                 continue;
             }
             for (only, vote) in [(le & !be, -1), (be & !le, 1)] {
-                let page = (i as u64).saturating_mul(64).saturating_add(u64::from(only.trailing_zeros()));
+                let page = (i as u64).times(64).plus(u64::from(only.trailing_zeros()));
                 let mut look = [0; 512];
                 let from = self.place(page).0;
                 let k = source.read_full(from, &mut look).map_err(|e| io(e, from))?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::budget::{Budget, Charge};
 use crate::error::Result;
+use crate::offset::Sure;
 
 /// A set of page numbers whose memory is charged to a budget.
 ///
@@ -64,7 +65,7 @@ impl Chunk {
             Self::Few { pages, len } => match pages.get_mut(usize::from(*len)) {
                 Some(p) => {
                     *p = low;
-                    *len = len.saturating_add(1);
+                    len.tally(1);
                     true
                 }
                 None => false,
@@ -95,10 +96,9 @@ impl Chunk {
     fn remove(&mut self, low: u16) -> bool {
         match self {
             Self::Few { pages, len } => {
-                let last = usize::from(len.saturating_sub(1));
                 let Some(i) = pages.iter().take(usize::from(*len)).position(|p| *p == low) else { return false };
-                pages.swap(i, last.min(FEW.saturating_sub(1)));
-                *len = len.saturating_sub(1);
+                *len = len.minus(1);
+                pages.swap(i, usize::from(*len).min(FEW - 1));
                 true
             }
             Self::Bits(b) => {
@@ -129,10 +129,10 @@ impl PageSet {
     fn pay(&mut self, bytes: u64) -> Result<()> {
         if self.spare < bytes {
             let more = bytes.max(PORTION.min(self.charge.bytes() / 8));
-            self.charge.set(self.charge.bytes().saturating_add(more))?;
-            self.spare = self.spare.saturating_add(more);
+            self.charge.set(self.charge.bytes().plus(more))?;
+            self.spare = self.spare.plus(more);
         }
-        self.spare = self.spare.saturating_sub(bytes);
+        self.spare = self.spare.minus(bytes);
         Ok(())
     }
 
@@ -152,7 +152,7 @@ impl PageSet {
                     let mut bits = Chunk::Bits(c.as_bits());
                     bits.add(low);
                     self.pay(BITMAP)?;
-                    self.dense = self.dense.saturating_add(1);
+                    self.dense.tally(1);
                     self.chunks.insert(number, bits);
                 }
             }
@@ -165,7 +165,7 @@ impl PageSet {
                 self.chunks.insert(number, Chunk::Few { pages, len: 1 });
             }
         }
-        self.len = self.len.saturating_add(1);
+        self.len.tally(1);
         Ok(true)
     }
 
@@ -173,7 +173,7 @@ impl PageSet {
     #[inline]
     pub fn remove(&mut self, page: u64) -> bool {
         let there = self.chunks.get_mut(&(page >> CHUNK_SHIFT)).is_some_and(|c| c.remove(low(page)));
-        self.len = self.len.saturating_sub(u64::from(there));
+        self.len = self.len.minus(u64::from(there));
         there
     }
 
@@ -188,19 +188,19 @@ impl PageSet {
             self.chunks.range(first >> CHUNK_SHIFT..=end.saturating_sub(1) >> CHUNK_SHIFT).map(|(n, _)| *n).collect();
         for n in numbers {
             let start = n << CHUNK_SHIFT;
-            let stop = start.saturating_add(1 << CHUNK_SHIFT);
+            let stop = start.plus(1 << CHUNK_SHIFT);
             if first <= start && stop <= end {
                 let gone = self.chunks.remove(&n);
-                self.len = self.len.saturating_sub(gone.as_ref().map_or(0, Chunk::len));
-                let freed = ENTRY.saturating_add(if matches!(gone, Some(Chunk::Bits(_))) { BITMAP } else { 0 });
-                self.spare = self.spare.saturating_add(freed);
+                self.len = self.len.minus(gone.as_ref().map_or(0, Chunk::len));
+                let freed = ENTRY.plus(if matches!(gone, Some(Chunk::Bits(_))) { BITMAP } else { 0 });
+                self.spare = self.spare.plus(freed);
                 continue;
             }
             for page in first.max(start)..end.min(stop) {
                 self.remove(page);
             }
         }
-        before.saturating_sub(self.len)
+        before.minus(self.len)
     }
 
     /// Returns whether a page is in the set.

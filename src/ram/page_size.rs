@@ -4,7 +4,7 @@ use super::context::RamContext;
 use super::records::RamReader;
 use super::{MappedRun, Page, PageAt, PageSink};
 use crate::error::Result;
-use crate::offset::StreamOffset;
+use crate::offset::{StreamOffset, Sure};
 use crate::wire::{Cursor, Source};
 
 /// Page sizes of QEMU's targets, the most common first (`target/*/cpu-param.h`).
@@ -67,7 +67,7 @@ fn next_part(c: &mut Cursor<'_>, section_id: u32) -> bool {
         n >>= 1;
     }
     let Some(at) = c.peek(n).ok().and_then(|w| w.windows(head.len()).position(|w| w == head)) else { return false };
-    c.skip(at.saturating_add(head.len()) as u64).is_ok()
+    c.skip(at.plus(head.len()) as u64).is_ok()
 }
 
 struct Steps {
@@ -78,7 +78,7 @@ struct Steps {
 
 impl PageSink for Steps {
     fn page(&mut self, at: PageAt, _: Page<'_>) -> Result<()> {
-        self.pages = self.pages.saturating_add(1);
+        self.pages.tally(1);
         if let Some((block, offset)) = self.last
             && block == at.block
         {

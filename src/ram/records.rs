@@ -8,7 +8,7 @@ use super::mapped::MappedBitmap;
 use super::{BlockList, Form, Page, PageAt, PageCounts, PageSink};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::ram_flag as flag;
-use crate::offset::{RamOffset, StreamOffset};
+use crate::offset::{RamOffset, StreamOffset, Sure};
 use crate::text::Name;
 use crate::wire::{Cursor, Reader};
 
@@ -55,7 +55,7 @@ impl RamReader {
 
     /// Counts the lists of an earlier `ram` section of the same stream.
     pub fn count_lists(&mut self, earlier: u64) {
-        self.lists = self.lists.saturating_add(earlier);
+        self.lists = self.lists.plus(earlier);
     }
 
     /// Returns the context.
@@ -95,7 +95,7 @@ impl RamReader {
     pub(super) fn record(&mut self, c: &mut Cursor<'_>, sink: &mut dyn PageSink) -> Result<bool> {
         let at = c.offset();
         let head = c.be64()?;
-        let mask = self.ctx.target_page.saturating_sub(1);
+        let mask = self.ctx.target_page.minus(1);
         let (flags, addr) = (head & mask, head & !mask);
         match flags & !flag::CONTINUE {
             flag::PAGE => {
@@ -108,21 +108,21 @@ impl RamReader {
                     c.skip(n)?;
                     sink.page(place, Page::Normal(&[]))?;
                 }
-                self.counts.normal = self.counts.normal.saturating_add(1);
+                self.counts.normal.tally(1);
             }
             flag::ZERO => {
                 let place = self.place(c, at, flags, addr)?;
                 let fill = c.u8()?;
                 sink.page(place, Page::Fill(fill))?;
                 let n = if fill == 0 { &mut self.counts.zero } else { &mut self.counts.filled };
-                *n = n.saturating_add(1);
+                n.tally(1);
             }
             flag::XBZRLE => self.xbzrle(c, sink, at, (flags, addr))?,
             flag::COMPRESS_PAGE => self.compressed(c, sink, at, (flags, addr))?,
             flag::MEM_SIZE if flags == flag::MEM_SIZE => self.block_list(c, sink, addr)?,
             flag::EOS if flags == flag::EOS => return Ok(false),
             flag::MULTIFD_FLUSH if flags == flag::MULTIFD_FLUSH => {
-                self.counts.multifd_flushes = self.counts.multifd_flushes.saturating_add(1);
+                self.counts.multifd_flushes.tally(1);
             }
             flag::FULL => {
                 return Err(Error::new(
@@ -157,7 +157,7 @@ impl RamReader {
         }
         // of two blocks with one name QEMU takes the first
         self.by_name = self.blocks.iter().enumerate().rev().map(|(i, b)| (b.name.clone(), i)).collect();
-        self.lists = self.lists.saturating_add(1);
+        self.lists.tally(1);
         self.current = None;
         let machine = self.machine.as_ref();
         sink.blocks(&BlockList { blocks: &self.blocks, target_page: self.ctx.target_page, machine })?;
@@ -219,7 +219,7 @@ impl RamReader {
             skipped(c, n)?
         };
         sink.page(place, Page::Xbzrle(data))?;
-        self.counts.xbzrle = self.counts.xbzrle.saturating_add(1);
+        self.counts.xbzrle.tally(1);
         Ok(())
     }
 
@@ -234,7 +234,7 @@ impl RamReader {
         let here = c.offset();
         let n = u64::from(c.be32()?);
         // zlib never makes a page larger than this (compressBound)
-        let bound = self.ctx.target_page.saturating_add(self.ctx.target_page >> 9).saturating_add(64);
+        let bound = self.ctx.target_page.plus(self.ctx.target_page >> 9).plus(64);
         if n > bound {
             return Err(Error::corrupt(
                 here,
@@ -247,7 +247,7 @@ impl RamReader {
             skipped(c, n)?
         };
         sink.page(place, Page::Compressed(data))?;
-        self.counts.compressed = self.counts.compressed.saturating_add(1);
+        self.counts.compressed.tally(1);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::{Page, RamContext, apply_xbzrle, inflate};
 use crate::error::{Error, Result};
 use crate::names::ram_flag as flag;
-use crate::offset::StreamOffset;
+use crate::offset::{StreamOffset, Sure};
 use crate::wire::{Cursor, Source};
 
 /// Applies page records to pages; keeps what decompression needs.
@@ -43,7 +43,7 @@ impl Replay {
     /// `Io` and `Truncated`; `Corrupt` when there is no page record, or a page that cannot be decoded.
     pub fn again(&mut self, source: &dyn Source, ctx: &RamContext, at: StreamOffset, content: &mut [u8]) -> Result<()> {
         let mut c = Cursor::new(source, at);
-        let flags = c.be64()? & ctx.target_page.saturating_sub(1);
+        let flags = c.be64()? & ctx.target_page.minus(1);
         if ctx.version != 3 && flags & flag::CONTINUE == 0 {
             let n = c.u8()?;
             c.skip(n.into())?;
@@ -68,7 +68,7 @@ impl Replay {
             }
             flag::COMPRESS_PAGE => {
                 let n = usize::try_from(c.be32()?).unwrap_or(usize::MAX);
-                if n > content.len().saturating_mul(2) {
+                if n > content.len().times(2) {
                     return Err(changed());
                 }
                 self.apply(Page::Compressed(c.take(n)?), content)

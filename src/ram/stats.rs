@@ -3,7 +3,7 @@
 use super::{BlockList, Form, MappedRun, Page, PageAt, PageSet, PageSink, apply_xbzrle, inflate};
 use crate::budget::Budget;
 use crate::error::Result;
-use crate::offset::RamOffset;
+use crate::offset::{RamOffset, Sure};
 use crate::text::Name;
 use crate::wire::Source;
 
@@ -31,7 +31,7 @@ impl PageCounts {
     /// Returns the number of page records.
     #[must_use]
     pub fn pages(&self) -> u64 {
-        [self.zero, self.filled, self.normal, self.xbzrle, self.compressed].iter().fold(0, |n, k| n.saturating_add(*k))
+        [self.zero, self.filled, self.normal, self.xbzrle, self.compressed].iter().sum()
     }
 }
 
@@ -111,7 +111,7 @@ impl PageStats {
             _ => return,
         };
         let Err(why) = result else { return };
-        self.bad_count = self.bad_count.saturating_add(1);
+        self.bad_count.tally(1);
         if self.bad.len() < MAX_BAD {
             self.bad.push(BadPage { block: at.block, offset: at.offset, why });
         }
@@ -159,9 +159,9 @@ impl PageSink for PageStats {
             Page::Xbzrle(_) => &mut b.counts.xbzrle,
             Page::Compressed(_) => &mut b.counts.compressed,
         };
-        *n = n.saturating_add(1);
+        n.tally(1);
         let new = b.seen.insert(at.offset.0.checked_div(self.target_page).unwrap_or_default())?;
-        b.again = b.again.saturating_add(u64::from(!new));
+        b.again = b.again.plus(u64::from(!new));
         self.check(at, page, new);
         Ok(())
     }
@@ -169,7 +169,7 @@ impl PageSink for PageStats {
     fn mapped(&mut self, run: MappedRun, _: &dyn Source) -> Result<()> {
         let Some(b) = self.blocks.get_mut(run.block) else { return Ok(()) };
         let pages = run.bytes.checked_div(self.target_page).unwrap_or_default();
-        b.counts.mapped = b.counts.mapped.saturating_add(pages);
+        b.counts.mapped = b.counts.mapped.plus(pages);
         Ok(())
     }
 
