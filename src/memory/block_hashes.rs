@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::budget::Charge;
 use crate::error::{Error, Result};
+use crate::offset::Sure;
 use crate::ram::is_zero;
 use crate::text::Name;
 use crate::wire::{read_sparse_at, write_all_at};
@@ -90,7 +91,7 @@ struct Recent {
 
 /// Returns the bits of the page in the kinds of its group, as a shift.
 fn shift(page: u64) -> u32 {
-    u32::try_from(page & 63).unwrap_or_default().saturating_mul(2)
+    u32::try_from(page & 63).unwrap_or_default().times(2)
 }
 
 fn slot(page: u64) -> usize {
@@ -116,7 +117,7 @@ impl Group {
     }
 
     fn bytes(&self) -> u64 {
-        GROUP_BYTES.saturating_add((self.hashes.capacity() as u64).saturating_mul(HASH as u64))
+        GROUP_BYTES.plus((self.hashes.capacity() as u64).times(HASH as u64))
     }
 }
 
@@ -175,7 +176,7 @@ impl BlockHashes {
         if self.spilt.is_none() && hash.kind() == HASHED {
             let full = self.groups.get(&number).is_none_or(|g| g.hashes.len() == g.hashes.capacity());
             if full {
-                self.pay((GROUP as u64 / 4).saturating_mul(HASH as u64))?;
+                self.pay((GROUP / 4 * HASH) as u64)?;
             }
         }
         let g = self.groups.entry(number).or_default();
@@ -216,10 +217,10 @@ impl BlockHashes {
             self.groups.range(first >> GROUP_SHIFT..=end.saturating_sub(1) >> GROUP_SHIFT).map(|(n, _)| *n).collect();
         for n in numbers {
             let start = n << GROUP_SHIFT;
-            let stop = start.saturating_add(Self::CHUNK);
+            let stop = start.plus(Self::CHUNK);
             if first <= start && stop <= end {
                 let gone = self.groups.remove(&n).map_or(0, |g| g.bytes());
-                let _ = self.charge.set(self.charge.bytes().saturating_sub(gone));
+                let _ = self.charge.set(self.charge.bytes().minus(gone));
                 continue;
             }
             for page in first.max(start)..end.min(stop) {
@@ -231,7 +232,7 @@ impl BlockHashes {
 
     /// Charges bytes; moves the hashes to a temporary file when they are too many.
     fn pay(&mut self, bytes: u64) -> Result<()> {
-        let Err(e) = self.charge.set(self.charge.bytes().saturating_add(bytes)) else { return Ok(()) };
+        let Err(e) = self.charge.set(self.charge.bytes().plus(bytes)) else { return Ok(()) };
         if self.spilt.is_some() {
             return Err(e);
         }
@@ -252,7 +253,7 @@ impl BlockHashes {
         }
         self.spilt = Some(spilt);
         let groups = self.groups.len() as u64;
-        self.charge.set(groups.saturating_mul(GROUP_BYTES).saturating_add(bytes))
+        self.charge.set(groups.times(GROUP_BYTES).plus(bytes))
     }
 }
 
@@ -262,7 +263,7 @@ impl Spilt {
         let number = page >> GROUP_SHIFT;
         let mut r = self.recent.borrow_mut();
         if r.number != number {
-            let place = |n: u64| n.saturating_mul((GROUP * HASH) as u64);
+            let place = |n: u64| n.times((GROUP * HASH) as u64);
             if r.dirty {
                 write_all_at(&self.file, &*r.bytes, place(r.number)).map_err(failed)?;
                 r.dirty = false;
@@ -275,15 +276,15 @@ impl Spilt {
 
     fn get(&self, page: u64) -> Result<u128> {
         let r = self.recent(page)?;
-        let at = slot(page).saturating_mul(HASH);
-        let bytes = r.bytes.get(at..at.saturating_add(HASH)).and_then(|b| b.try_into().ok());
+        let at = slot(page).times(HASH);
+        let bytes = r.bytes.get(at..).and_then(|b| b.get(..HASH)).and_then(|b| b.try_into().ok());
         Ok(bytes.map_or(0, u128::from_le_bytes))
     }
 
     fn set(&self, page: u64, hash: u128) -> Result<()> {
         let mut r = self.recent(page)?;
-        let at = slot(page).saturating_mul(HASH);
-        if let Some(b) = r.bytes.get_mut(at..at.saturating_add(HASH)) {
+        let at = slot(page).times(HASH);
+        if let Some(b) = r.bytes.get_mut(at..).and_then(|b| b.get_mut(..HASH)) {
             b.copy_from_slice(&hash.to_le_bytes());
         }
         r.dirty = true;

@@ -8,7 +8,7 @@ use super::index::{PageIndex, bitmaps};
 use super::pages::PageContent;
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::MemoryMap;
-use crate::offset::{Gpa, RamOffset};
+use crate::offset::{Gpa, RamOffset, Sure};
 use crate::ram::{MappedBitmap, RamBlock, RamContext, Replay};
 use crate::wire::Source;
 
@@ -88,7 +88,7 @@ impl GuestMemory {
             let n = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
             let piece = rest.get_mut(..n).unwrap_or_default();
             self.read_block(block, offset, piece).map_err(|e| e.within(format!("physical address {at:#x}")))?;
-            done = done.saturating_add(n);
+            done = done.plus(n);
         }
         Ok(())
     }
@@ -107,12 +107,12 @@ impl GuestMemory {
         }
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|r| !r.is_empty()) {
-            let at = offset.0.saturating_add(done as u64);
+            let at = offset.0.plus(done as u64);
             let (number, within) = (at.checked_div(page).unwrap_or(0), at.checked_rem(page).unwrap_or(0));
-            let n = usize::try_from(page.saturating_sub(within)).unwrap_or(usize::MAX).min(rest.len());
+            let n = usize::try_from(page.minus(within)).unwrap_or(usize::MAX).min(rest.len());
             let piece = rest.get_mut(..n).unwrap_or_default();
             self.within_page(block, number, usize::try_from(within).unwrap_or(0), piece)?;
-            done = done.saturating_add(n);
+            done = done.plus(n);
         }
         Ok(())
     }
@@ -124,7 +124,7 @@ impl GuestMemory {
         if cache.pages.is_empty() {
             cache.pages.resize_with(CACHED, || None);
         }
-        let slot = usize::try_from(number).unwrap_or(0) & CACHED.saturating_sub(1);
+        let slot = usize::try_from(number).unwrap_or(0) & (CACHED - 1);
         let Some(slot) = cache.pages.get_mut(slot) else { return Ok(()) };
         let mut content = match slot.take() {
             Some((b, n, content)) if (b, n) == (block, number) => {

@@ -6,7 +6,7 @@ use super::entry::{Entry, Known, Link};
 use super::spool::{Kept, Spool};
 use crate::budget::{Budget, Charge};
 use crate::error::{Error, ErrorKind, Result};
-use crate::offset::{RamOffset, StreamOffset};
+use crate::offset::{RamOffset, StreamOffset, Sure};
 use crate::ram::{BlockList, Form, MappedBitmap, MappedRun, Page, PageAt, PageSink, RamBlock};
 use crate::wire::Source;
 
@@ -96,7 +96,7 @@ pub struct PageIndex {
 }
 
 fn split(page: u64) -> (u64, usize) {
-    (page >> CHUNK_SHIFT, usize::try_from(page).unwrap_or(0) & CHUNK.saturating_sub(1))
+    (page >> CHUNK_SHIFT, usize::try_from(page).unwrap_or(0) & (CHUNK - 1))
 }
 
 impl PageIndex {
@@ -159,11 +159,11 @@ impl PageIndex {
         let (number, i) = split(page);
         let mut added = 0;
         let chunk = b.chunks.entry(number).or_insert_with(|| {
-            added = NODE_BYTES.saturating_add(ZEROS_BYTES);
+            added = NODE_BYTES + ZEROS_BYTES;
             Chunk::Zeros([0; CHUNK / 64])
         });
         if !chunk.set(i, entry) {
-            added = added.saturating_add(PLACES_BYTES);
+            added = added.plus(PLACES_BYTES);
             *chunk = chunk.with_places();
             chunk.set(i, entry);
         }
@@ -171,9 +171,9 @@ impl PageIndex {
     }
 
     fn grow(&mut self, bytes: u64) -> Result<()> {
-        self.used = self.used.saturating_add(bytes);
+        self.used = self.used.plus(bytes);
         if self.used > self.charge.bytes() {
-            self.charge.set(self.used.saturating_add(PORTION))?;
+            self.charge.set(self.used.plus(PORTION))?;
         }
         Ok(())
     }
@@ -238,7 +238,7 @@ impl PageSink for PageIndex {
                 let link = Link { before: self.entry(at.block, number), record: at.stream };
                 self.grow(LINK_BYTES)?;
                 self.links.push(link);
-                self.set(at.block, number, Entry::link(self.links.len().saturating_sub(1)))
+                self.set(at.block, number, Entry::link(self.links.len().minus(1)))
             }
             Page::Fill(_) | Page::Normal(_) | Page::Compressed(_) => self.set(at.block, number, Entry::at(at.stream.0)),
         }
@@ -255,7 +255,7 @@ impl PageSink for PageIndex {
             super::read_page(source, run.at.plus(done), &mut content)?;
             let number = self.number(run.offset.plus(done));
             self.keep(run.block, number, Page::Normal(&content), run.at)?;
-            done = done.saturating_add(self.target_page);
+            done = done.plus(self.target_page);
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ impl PageSink for PageIndex {
         for (number, chunk) in b.chunks.range_mut(split(first).0..=split(end).0) {
             let base = number << CHUNK_SHIFT;
             for i in 0..CHUNK {
-                if (first..end).contains(&base.saturating_add(i as u64)) {
+                if (first..end).contains(&base.plus(i as u64)) {
                     chunk.set(i, Entry::UNSENT);
                 }
             }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::block_hashes::{BlockHashes, PageHash};
 use crate::budget::{Budget, Charge};
 use crate::error::{Error, ErrorKind, Result};
-use crate::offset::{RamOffset, StreamOffset};
+use crate::offset::{RamOffset, StreamOffset, Sure, pieces};
 use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink, Replay, unreadable};
 use crate::wire::Source;
 
@@ -110,7 +110,7 @@ impl PageHashes {
     }
 
     fn broken(&mut self, why: String) -> PageHash {
-        self.bad = self.bad.saturating_add(1);
+        self.bad.tally(1);
         if self.why.is_empty() {
             self.why = why;
         }
@@ -128,10 +128,10 @@ impl PageHashes {
         let Some(slot) = self.differences.get_mut(&key) else { return Ok(()) };
         let at = *slot.get_or_insert_with(|| {
             let n = self.slots;
-            self.slots = self.slots.saturating_add(1);
+            self.slots.tally(1);
             n
         });
-        file.seek(SeekFrom::Start(at.saturating_mul(content.len() as u64))).map_err(failed)?;
+        file.seek(SeekFrom::Start(at.times(content.len() as u64))).map_err(failed)?;
         file.write_all(content).map_err(failed)
     }
 
@@ -140,7 +140,7 @@ impl PageHashes {
         let mut content = vec![0; self.page_bytes()];
         let (Some(file), Some(Some(at))) = (&mut self.keep, self.differences.get(&key)) else { return Ok(content) };
         let failed = |e| Error::io("cannot read a temporary file", e);
-        file.seek(SeekFrom::Start(at.saturating_mul(content.len() as u64))).map_err(failed)?;
+        file.seek(SeekFrom::Start(at.times(content.len() as u64))).map_err(failed)?;
         file.read_exact(&mut content).map_err(failed)?;
         Ok(content)
     }
@@ -171,7 +171,7 @@ impl PageHashes {
             }
             Page::Xbzrle(_) if self.keep.is_none() => {
                 if !self.differences.contains_key(&key) {
-                    self.charge.set(self.charge.bytes().saturating_add(DIFFERENCE_BYTES))?;
+                    self.charge.set(self.charge.bytes().plus(DIFFERENCE_BYTES))?;
                     self.differences.insert(key, None);
                 }
                 PageHash::BAD
@@ -190,26 +190,23 @@ impl PageHashes {
     fn hash_run(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
         let size = self.page_bytes().max(1);
         let mut buf = vec![0; RUN.max(size)];
-        let whole = buf.len().saturating_sub(buf.len().checked_rem(size).unwrap_or(0));
-        let mut done = 0_u64;
-        while done < run.bytes {
-            let n = usize::try_from(run.bytes.saturating_sub(done)).unwrap_or(whole).min(whole);
+        let whole = buf.len().minus(buf.len().checked_rem(size).unwrap_or(0));
+        for (start, n) in pieces(run.bytes, whole) {
             let piece = buf.get_mut(..n).unwrap_or_default();
-            let at = run.at.0.saturating_add(done);
+            let at = run.at.0.plus(start);
             let got = source.read_full(at, piece).map_err(|e| unreadable(e, at))?;
             if got < n {
-                let here = StreamOffset(at.saturating_add(got as u64));
+                let here = StreamOffset(at.plus(got as u64));
                 return Err(Error::truncated(
                     here,
                     "expected the pages of a mapped-ram file, found the end of the file",
                 ));
             }
-            let first = self.number(run.offset.0.saturating_add(done));
+            let first = self.number(run.offset.0.plus(start));
             for (i, page) in piece.chunks(size).enumerate() {
-                let number = first.saturating_add(i as u64);
+                let number = first.plus(i as u64);
                 self.set(run.block, number, PageHash::of(page))?;
             }
-            done = done.saturating_add(n as u64);
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use tempfile::SpooledTempFile;
 
 use super::entry::Known;
 use crate::error::{Error, Result};
+use crate::offset::Sure;
 use crate::ram::{Page, Replay};
 
 /// Bytes that stay in memory.
@@ -62,7 +63,7 @@ impl Spool {
             Known::At(slot) => slot,
             _ => self.slots,
         };
-        let end = slot.saturating_add(1).saturating_mul(self.page as u64);
+        let end = slot.plus(1).times(self.page as u64);
         if self.full || end > self.limit {
             self.full = true;
             return Ok(Kept::Full);
@@ -77,18 +78,16 @@ impl Spool {
             return Ok(Kept::Bad(Some(why)));
         }
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let written =
-            file.seek(SeekFrom::Start(slot.saturating_mul(self.page as u64))).and_then(|_| file.write_all(&content));
+        let written = file.seek(SeekFrom::Start(slot.times(self.page as u64))).and_then(|_| file.write_all(&content));
         written.map_err(|e| Error::io("cannot write a temporary file", e))?;
-        self.slots = self.slots.max(slot.saturating_add(1));
+        self.slots = self.slots.max(slot.plus(1));
         Ok(Kept::In(slot))
     }
 
     /// Reads a page.
     pub(super) fn read(&self, slot: u64, content: &mut [u8]) -> Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let read =
-            file.seek(SeekFrom::Start(slot.saturating_mul(self.page as u64))).and_then(|_| file.read_exact(content));
+        let read = file.seek(SeekFrom::Start(slot.times(self.page as u64))).and_then(|_| file.read_exact(content));
         read.map_err(|e| Error::io("cannot read a temporary file", e))
     }
 }
