@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use liblzma::stream::{Action, CONCATENATED, Status, Stream};
 
 use super::lzop::LzopReader;
+use crate::offset::Sure;
 
 /// The largest window of zstd data: 128 MiB, which `zstd --long` and `-19 --ultra` write and the zstd tool reads by
 /// default.
@@ -113,8 +114,8 @@ impl Read for XzReader {
             let ended = input.is_empty();
             let (taken, given) = (self.stream.total_in(), self.stream.total_out());
             let status = self.stream.process(input, buf, if ended { Action::Finish } else { Action::Run });
-            let taken = self.stream.total_in().saturating_sub(taken);
-            let given = usize::try_from(self.stream.total_out().saturating_sub(given)).unwrap_or(usize::MAX);
+            let taken = self.stream.total_in().minus(taken);
+            let given = usize::try_from(self.stream.total_out().minus(given)).unwrap_or(usize::MAX);
             self.input.consume(usize::try_from(taken).unwrap_or(usize::MAX));
             let done = matches!(status, Ok(Status::StreamEnd));
             if let Err(e) = status {
@@ -195,12 +196,12 @@ impl Read for Decoding {
         {
             match self.decoder.read(rest) {
                 Ok(0) => self.end = Some(Ok(())),
-                Ok(k) => n = n.saturating_add(k),
+                Ok(k) => n = n.plus(k),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 // the system's own errors are not damage
                 Err(e) if e.raw_os_error().is_some() => self.end = Some(Err(e)),
                 Err(e) => {
-                    let at = self.given.saturating_add(n as u64);
+                    let at = self.given.plus(n as u64);
                     let name = self.codec.name();
                     let mut what = format!("the {name} data is truncated or damaged after {at} bytes of output: {e}");
                     if self.codec == Codec::Zstd && what.contains("memory") {
@@ -211,7 +212,7 @@ impl Read for Decoding {
                 }
             }
         }
-        self.given = self.given.saturating_add(n as u64);
+        self.given = self.given.plus(n as u64);
         match &mut self.end {
             Some(end) if n == 0 => std::mem::replace(end, Ok(())).map(|()| 0),
             _ => Ok(n),
@@ -260,7 +261,7 @@ impl Read for Unpacked {
         if let (Some(to), Some(from)) = (buf.get_mut(..n), rest.get(..n)) {
             to.copy_from_slice(from);
         }
-        self.at = self.at.saturating_add(n);
+        self.at = self.at.plus(n);
         Ok(n)
     }
 }

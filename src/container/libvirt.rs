@@ -16,7 +16,7 @@
 use super::codec::Codec;
 use super::xml;
 use crate::error::{Error, ErrorKind, Result};
-use crate::offset::StreamOffset;
+use crate::offset::{StreamOffset, Sure};
 use crate::text::Name;
 use crate::wire::{Cursor, Source};
 
@@ -100,7 +100,7 @@ pub(super) fn read(source: &dyn Source) -> Result<LibvirtImage> {
     let within = |e: Error| e.within("libvirt header");
     let head = c.take_vec(HEADER, HEADER, "header").map_err(within)?;
     let word = |at: usize, big: bool| {
-        let b: [u8; 4] = head.get(at..at.saturating_add(4)).and_then(|b| b.try_into().ok()).unwrap_or_default();
+        let b: [u8; 4] = head.get(at..).and_then(|b| b.get(..4)).and_then(|b| b.try_into().ok()).unwrap_or_default();
         if big { u32::from_be_bytes(b) } else { u32::from_le_bytes(b) }
     };
     let big_endian = match (word(16, false), word(16, true)) {
@@ -115,7 +115,7 @@ pub(super) fn read(source: &dyn Source) -> Result<LibvirtImage> {
     let version = word(16);
     let data_len = u64::from(word(20));
     let (format, cookie_at) = if version == 1 { (0, 0) } else { (word(28), u64::from(word(32))) };
-    let body = HEADER.saturating_add(data_len);
+    let body = HEADER.plus(data_len);
     if data_len == 0 {
         return Err(within(Error::corrupt(StreamOffset(20), "expected XML, found a length of 0")));
     }
@@ -129,7 +129,7 @@ pub(super) fn read(source: &dyn Source) -> Result<LibvirtImage> {
     let area = c.take_vec(data_len.min(MAX_XML), MAX_XML, "XML").map_err(within)?;
     // a hostile length must not make a pipe keep it all
     while c.offset().0 < body {
-        c.skip(body.saturating_sub(c.offset().0).min(1 << 20)).map_err(within)?;
+        c.skip(body.minus(c.offset().0).min(1 << 20)).map_err(within)?;
         c.release_behind();
     }
     let text = |from: u64| {

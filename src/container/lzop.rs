@@ -16,6 +16,8 @@
 
 use std::io::{self, Read};
 
+use crate::offset::Sure;
+
 const MAGIC: [u8; 9] = [0x89, b'L', b'Z', b'O', 0, 0x0d, 0x0a, 0x1a, 0x0a];
 /// lzop itself writes blocks of 256 KiB and refuses more than this.
 const MAX_BLOCK: usize = 64 << 20;
@@ -47,7 +49,7 @@ impl LzopReader {
 
     fn be(&mut self, n: usize) -> io::Result<u32> {
         let mut b = [0; 4];
-        let part = b.get_mut(4_usize.saturating_sub(n)..).unwrap_or_default();
+        let part = b.get_mut(4_usize.minus(n)..).unwrap_or_default();
         self.input.read_exact(part)?;
         Ok(u32::from_be_bytes(b))
     }
@@ -64,7 +66,7 @@ impl LzopReader {
         while let Some(rest) = magic.get_mut(n..).filter(|r| !r.is_empty()) {
             match self.input.read(rest) {
                 Ok(0) => break,
-                Ok(k) => n = n.saturating_add(k),
+                Ok(k) => n = n.plus(k),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
@@ -188,7 +190,7 @@ impl Read for LzopReader {
         if let (Some(to), Some(from)) = (buf.get_mut(..n), rest.get(..n)) {
             to.copy_from_slice(from);
         }
-        self.at = self.at.saturating_add(n);
+        self.at = self.at.plus(n);
         Ok(n)
     }
 }

@@ -25,7 +25,7 @@ pub use signature::{Answer, Signature, identify};
 
 use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
-use crate::offset::FileOffset;
+use crate::offset::{FileOffset, Sure};
 use crate::text::shown;
 use crate::wire::{FileSource, MemorySource, PipeSource, Source};
 
@@ -148,7 +148,7 @@ impl Container {
             match l {
                 Layer::Qcow2(q) => out.extend(q.remarks.iter().cloned()),
                 Layer::Libvirt(image) => {
-                    let found = self.layers.get(i.saturating_add(1)).and_then(|l| match l {
+                    let found = self.layers.get(i.plus(1)).and_then(|l| match l {
                         Layer::Compressed(c, _) => Some(*c),
                         _ => None,
                     });
@@ -215,7 +215,7 @@ pub fn unpacked(mut reader: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>
         while let Some(rest) = head.get_mut(n..).filter(|r| !r.is_empty()) {
             match reader.read(rest) {
                 Ok(0) => break,
-                Ok(k) => n = n.saturating_add(k),
+                Ok(k) => n = n.plus(k),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(failed(e)),
             }
@@ -290,11 +290,11 @@ impl Way<'_> {
         if self.offset > 0 {
             let n = std::mem::take(&mut self.offset);
             self.layers.push(Layer::Offset(n));
-            return self.seekable(file, base.saturating_add(n), in_place);
+            return self.seekable(file, base.plus(n), in_place);
         }
         if libvirt::is_libvirt(&head) {
             let image = libvirt::read(&source)?;
-            let body = base.saturating_add(image.body);
+            let body = base.plus(image.body);
             self.layers.push(Layer::Libvirt(Box::new(image)));
             return self.seekable(file, body, in_place);
         }
@@ -338,13 +338,13 @@ impl Way<'_> {
         if self.offset > 0 {
             let n = std::mem::take(&mut self.offset);
             self.layers.push(Layer::Offset(n));
-            return self.pipe(Box::new(Rest { source, at: n }), base.saturating_add(n));
+            return self.pipe(Box::new(Rest { source, at: n }), base.plus(n));
         }
         if libvirt::is_libvirt(&head) {
             let image = libvirt::read(&source)?;
             let body = image.body;
             self.layers.push(Layer::Libvirt(Box::new(image)));
-            return self.pipe(Box::new(Rest { source, at: body }), base.saturating_add(body));
+            return self.pipe(Box::new(Rest { source, at: body }), base.plus(body));
         }
         if qcow2::is_qcow2(&head) {
             return self.spool(source);
@@ -403,7 +403,7 @@ struct Rest {
 impl Read for Rest {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.source.read_at(self.at, buf)?;
-        self.at = self.at.saturating_add(n as u64);
+        self.at = self.at.plus(n as u64);
         self.source.release(self.at);
         Ok(n)
     }

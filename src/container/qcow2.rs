@@ -13,7 +13,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use self::state::State;
 use crate::error::{Error, ErrorKind, Remedy, Result, SnapshotChoice};
-use crate::offset::{FileOffset, StreamOffset};
+use crate::offset::{FileOffset, StreamOffset, Sure};
 use crate::text::Name;
 use crate::wire::{Cursor, FileSource, Source};
 
@@ -97,12 +97,12 @@ impl Geometry {
     }
 
     fn l2_bits(self) -> u32 {
-        self.cluster_bits.saturating_sub(if self.extended_l2 { 4 } else { 3 })
+        self.cluster_bits.minus(if self.extended_l2 { 4 } else { 3 })
     }
 
     /// Bytes that one L1 entry covers.
     fn l1_span(self) -> u64 {
-        1 << self.cluster_bits.saturating_add(self.l2_bits())
+        1 << self.cluster_bits.plus(self.l2_bits())
     }
 }
 
@@ -192,10 +192,10 @@ fn snapshots(file: &FileSource, at: u64, count: u32, disk: u64) -> Result<Vec<Sn
     let mut c = Cursor::new(file, StreamOffset(at));
     for _ in 0..count {
         // entries begin at multiples of 8; the file may end after the last one
-        let used = c.offset().0.saturating_sub(at);
-        c.seek(StreamOffset(at.saturating_add(used.next_multiple_of(8))));
+        let used = c.offset().0.minus(at);
+        c.seek(StreamOffset(at.plus(used.next_multiple_of(8))));
         let start = c.offset().0;
-        if start.saturating_sub(at) > MAX_TABLE {
+        if start.minus(at) > MAX_TABLE {
             return Err(corrupt(start, format!("qcow2 snapshot table: expected at most {MAX_TABLE} bytes")));
         }
         let entry = entry(&mut c, disk).map_err(|e| match e.stream_offset() {
@@ -217,7 +217,7 @@ fn entry(c: &mut Cursor<'_>, disk: u64) -> Result<Snapshot> {
     let small = u64::from(c.be32()?);
     let extra_len = u64::from(c.be32()?);
     let extra = c.take_vec(extra_len, MAX_EXTRA, "extra data")?;
-    let word = |at: usize| extra.get(at..at.saturating_add(8)).map(BigEndian::read_u64);
+    let word = |at: usize| extra.get(at..).and_then(|b| b.get(..8)).map(BigEndian::read_u64);
     let text = |b: Vec<u8>| Name::from_bytes(b.get(..b.len().min(MAX_NAME)).unwrap_or_default());
     let id = text(c.take_vec(id_len.into(), u16::MAX.into(), "id")?);
     let name = text(c.take_vec(name_len.into(), u16::MAX.into(), "name")?);
@@ -232,7 +232,7 @@ fn choose(all: &[Snapshot], wanted: Option<&str>) -> Result<usize> {
     let list = || {
         let mut out = all.iter().take(LISTED).map(show).collect::<Vec<_>>().join(", ");
         if all.len() > LISTED {
-            out += &format!(" and {} more", all.len().saturating_sub(LISTED));
+            out += &format!(" and {} more", all.len().minus(LISTED));
         }
         out
     };

@@ -1,6 +1,7 @@
 //! Identifies files by their first bytes: formats that are read, and known formats that are not.
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::offset::Sure;
 use crate::wire::Source;
 
 /// Bytes of a file that are looked at.
@@ -164,12 +165,12 @@ fn search(source: &dyn Source) -> Option<u64> {
         // a configuration section, or the first section of an older machine
         let found = have.windows(9).position(|w| w.starts_with(BEGINS) && matches!(w.last(), Some(1 | 4 | 7)));
         if let Some(i) = found {
-            return Some(at.saturating_add(i as u64));
+            return Some(at.plus(i as u64));
         }
         if n < piece.len() {
             return None;
         }
-        at = at.saturating_add(n.saturating_sub(8) as u64);
+        at = at.plus(n.minus(8) as u64);
         source.release(at);
     }
     None

@@ -1,6 +1,8 @@
 //! A minimal XML scan for a domain's name: one pass, no tree. The text comes from a file that may be hostile and of
 //! any size.
 
+use crate::offset::Sure;
+
 /// Returns the text of the first direct child of the root with this tag, if it contains only text.
 pub(super) fn child_text(xml: &str, tag: &str) -> Option<String> {
     let mut rest = xml;
@@ -17,7 +19,7 @@ pub(super) fn child_text(xml: &str, tag: &str) -> Option<String> {
         }
         let end = tag_end(rest)?;
         let inside = rest.get(1..end)?;
-        rest = rest.get(end.saturating_add(1)..)?;
+        rest = rest.get(end.plus(1)..)?;
         if inside.starts_with('/') {
             depth = depth.checked_sub(1)?;
             continue;

@@ -8,7 +8,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::{Geometry, Snapshot, corrupt};
 use crate::error::{Error, Result};
-use crate::offset::{FileOffset, StreamOffset};
+use crate::offset::{FileOffset, StreamOffset, Sure};
 use crate::wire::{Cursor, FileSource, Source};
 
 /// What QEMU itself allows.
@@ -53,7 +53,7 @@ fn invalid(what: String) -> io::Error {
 
 impl State {
     pub(super) fn open(file: FileSource, geometry: Geometry, s: &Snapshot) -> Result<Self> {
-        let bytes = u64::from(s.l1_entries).saturating_mul(8);
+        let bytes = u64::from(s.l1_entries).times(8);
         if bytes > MAX_L1_BYTES {
             return Err(corrupt(
                 s.l1_offset,
@@ -67,14 +67,14 @@ impl State {
         let after = s.vm_state_bytes.div_ceil(span);
         let room = u64::from(s.l1_entries).saturating_sub(before);
         if after > room {
-            let covered = room.saturating_mul(span);
+            let covered = room.times(span);
             let what = format!("expected {} bytes of state, the L1 table covers {covered}", s.vm_state_bytes);
             return Err(corrupt(s.l1_offset, what));
         }
         // only the entries after the disk matter
         let at = s.l1_offset.saturating_add(before.saturating_mul(8));
         let table = Cursor::new(&file, StreamOffset(at))
-            .take_vec(after.saturating_mul(8), MAX_L1_BYTES, "L1 table")
+            .take_vec(after.times(8), MAX_L1_BYTES, "L1 table")
             .map_err(|e| Error::new(e.kind(), format!("qcow2: {}", e.message())).at_file(FileOffset(at)))?;
         let l1: Vec<u64> = table.chunks_exact(8).map(BigEndian::read_u64).collect();
         Ok(Self { file, geometry, size: s.vm_state_bytes, l1, kept: Mutex::default() })
@@ -108,17 +108,17 @@ impl State {
     /// Finds a guest offset, and how many bytes from there on are in one piece.
     fn place(&self, guest: u64) -> io::Result<(Place, u64)> {
         let g = self.geometry;
-        let in_cluster = guest & g.cluster().saturating_sub(1);
-        let mut left = g.cluster().saturating_sub(in_cluster);
-        let i = usize::try_from(guest >> g.cluster_bits.saturating_add(g.l2_bits())).unwrap_or(usize::MAX);
+        let in_cluster = guest & g.cluster().minus(1);
+        let mut left = g.cluster().minus(in_cluster);
+        let i = usize::try_from(guest >> g.cluster_bits.plus(g.l2_bits())).unwrap_or(usize::MAX);
         let table = self.l1.get(i).copied().unwrap_or(0) & OFFSET_MASK;
         if table == 0 {
             return Ok((Place::Zero, left));
         }
         let table = self.l2(table)?;
-        let j = (guest >> g.cluster_bits) & (1_u64 << g.l2_bits()).saturating_sub(1);
-        let at = usize::try_from(j.saturating_mul(g.l2_entry())).unwrap_or(usize::MAX);
-        let word = |at: usize| table.get(at..at.saturating_add(8)).map_or(0, BigEndian::read_u64);
+        let j = (guest >> g.cluster_bits) & (1_u64 << g.l2_bits()).minus(1);
+        let at = usize::try_from(j.times(g.l2_entry())).unwrap_or(usize::MAX);
+        let word = |at: usize| table.get(at..).and_then(|b| b.get(..8)).map_or(0, BigEndian::read_u64);
         let entry = word(at);
         if entry & COMPRESSED != 0 {
             return Ok((Place::Packed { entry, skip: in_cluster }, left));
@@ -126,15 +126,15 @@ impl State {
         let host = entry & OFFSET_MASK;
         if g.extended_l2 {
             // 32 subclusters: the low half of the bitmap says allocated, the high half zero
-            let sub_bits = g.cluster_bits.saturating_sub(5);
+            let sub_bits = g.cluster_bits.minus(5);
             let sub = in_cluster >> sub_bits;
             let sub_bytes = 1_u64 << sub_bits;
-            left = sub_bytes.saturating_sub(in_cluster & sub_bytes.saturating_sub(1));
-            let bitmap = word(at.saturating_add(8));
+            left = sub_bytes.minus(in_cluster & sub_bytes.minus(1));
+            let bitmap = word(at.plus(8));
             let (allocated, zero) = (bitmap >> sub & 1 != 0, bitmap >> sub >> 32 & 1 != 0);
             return match (allocated, zero) {
                 (true, true) => Err(invalid(format!("qcow2 subcluster at {guest:#x} is both allocated and zero"))),
-                (true, false) => Ok((Place::At(self.aligned(host)?.saturating_add(in_cluster)), left)),
+                (true, false) => Ok((Place::At(self.aligned(host)?.plus(in_cluster)), left)),
                 (false, _) => Ok((Place::Zero, left)),
             };
         }
@@ -147,7 +147,7 @@ impl State {
         if host == 0 {
             return Ok((Place::Zero, left));
         }
-        Ok((Place::At(self.aligned(host)?.saturating_add(in_cluster)), left))
+        Ok((Place::At(self.aligned(host)?.plus(in_cluster)), left))
     }
 
     /// Counts the bytes read. A cluster normally belongs to one place in the state; tables that refer to the same one
@@ -155,7 +155,7 @@ impl State {
     /// zeros and compressed clusters.
     fn count(&self, place: &Place, n: u64) -> io::Result<()> {
         let mut kept = self.kept();
-        kept.used = kept.used.saturating_add(match place {
+        kept.used = kept.used.plus(match place {
             Place::At(_) => n,
             Place::Zero | Place::Packed { .. } => n >> 3,
         });
@@ -182,10 +182,10 @@ impl State {
             return Ok(Arc::clone(c));
         }
         let g = self.geometry;
-        let x = 62_u32.saturating_sub(g.cluster_bits.saturating_sub(8));
-        let at = entry & (1_u64 << x).saturating_sub(1);
+        let x = 62_u32.minus(g.cluster_bits.minus(8));
+        let at = entry & (1_u64 << x).minus(1);
         let sectors = (entry & !COMPRESSED & !(1 << 63)) >> x;
-        let bytes = sectors.saturating_add(1).saturating_mul(512).saturating_sub(at & 511);
+        let bytes = sectors.plus(1).times(512).minus(at & 511);
         let mut packed = vec![0; usize::try_from(bytes).unwrap_or(0)];
         let n = self.file.read_full(at, &mut packed)?;
         packed.truncate(n);
@@ -222,11 +222,9 @@ impl Source for State {
         let (place, mut n) = self.place(guest)?;
         // clusters that follow each other in the file are read at once
         while n < want {
-            match (&place, self.place(guest.saturating_add(n))?) {
-                (Place::At(host), (Place::At(next), more)) if next == host.saturating_add(n) => {
-                    n = n.saturating_add(more)
-                }
-                (Place::Zero, (Place::Zero, more)) => n = n.saturating_add(more),
+            match (&place, self.place(guest.plus(n))?) {
+                (Place::At(host), (Place::At(next), more)) if next == host.plus(n) => n = n.plus(more),
+                (Place::Zero, (Place::Zero, more)) => n = n.plus(more),
                 _ => break,
             }
         }
@@ -243,7 +241,7 @@ impl Source for State {
             Place::Packed { entry, skip } => {
                 let cluster = self.unpacked(entry)?;
                 let from = usize::try_from(skip).unwrap_or(usize::MAX);
-                let part = cluster.get(from..from.saturating_add(n)).unwrap_or_default();
+                let part = cluster.get(from..).and_then(|b| b.get(..n)).unwrap_or_default();
                 to.get_mut(..part.len()).unwrap_or_default().copy_from_slice(part);
             }
         }
