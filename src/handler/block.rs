@@ -17,6 +17,7 @@ use super::{bytes, count};
 use crate::diag::Diagnostics;
 use crate::error::{Error, Result};
 use crate::names::RecordType;
+use crate::offset::Sure;
 use crate::stream::{Fact, LiveSection};
 use crate::wire::Cursor;
 
@@ -54,10 +55,10 @@ impl Block {
     /// Counts a block whose bytes are there.
     fn seen(&mut self, name: &str, sector: u64, zero: bool) {
         let total = if zero { &mut self.zero_blocks } else { &mut self.data_blocks };
-        *total = total.saturating_add(1);
+        total.tally(1);
         if let Some(d) = self.disks.entry(name) {
             let n = if zero { &mut d.zero } else { &mut d.data };
-            *n = n.saturating_add(1);
+            n.tally(1);
             d.end_sector = d.end_sector.max(sector.saturating_add(BLOCK_SECTORS));
         }
     }
@@ -93,7 +94,7 @@ impl LiveSection for Block {
                 }
             }
         }
-        self.payloads = self.payloads.saturating_add(1);
+        self.payloads.tally(1);
         Ok(())
     }
 
@@ -102,7 +103,7 @@ impl LiveSection for Block {
             count("payloads", self.payloads),
             count("data_blocks", self.data_blocks),
             count("zero_blocks", self.zero_blocks),
-            bytes("data_bytes", self.data_blocks.saturating_mul(BLOCK)),
+            bytes("data_bytes", self.data_blocks.times(BLOCK)),
         ];
         if let Some(p) = self.progress {
             facts.push(count("progress_percent", p));

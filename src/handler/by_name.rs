@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::count;
 use crate::limits::MAX_LIVE_NAMES;
+use crate::offset::Sure;
 use crate::stream::{Fact, FactValue};
 use crate::text::Name;
 
@@ -25,7 +26,7 @@ impl<T: Default> ByName<T> {
     pub(super) fn entry(&mut self, name: &str) -> Option<&mut T> {
         if !self.map.contains_key(name) {
             if self.map.len() >= MAX_LIVE_NAMES {
-                self.refused = self.refused.saturating_add(1);
+                self.refused.tally(1);
                 return None;
             }
             self.map.insert(name.into(), T::default());

@@ -19,7 +19,7 @@ use super::{bytes, count};
 use crate::diag::Diagnostics;
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::RecordType;
-use crate::offset::StreamOffset;
+use crate::offset::{StreamOffset, Sure};
 use crate::stream::{Fact, LiveSection};
 use crate::text::Name;
 use crate::wire::Cursor;
@@ -136,7 +136,7 @@ impl DirtyBitmap {
             BITS => self.bits(c, flags & ZEROES != 0)?,
             _ => {}
         }
-        self.chunks = self.chunks.saturating_add(1);
+        self.chunks.tally(1);
         Ok(flags & EOS == 0)
     }
 
@@ -161,7 +161,7 @@ impl DirtyBitmap {
         let _first_sector = c.be64()?;
         let sectors = c.be32()?;
         if zeroes {
-            self.update(|b| b.zero_chunks = b.zero_chunks.saturating_add(1));
+            self.update(|b| b.zero_chunks.tally(1));
             return Ok(());
         }
         let at = c.offset();
@@ -169,7 +169,7 @@ impl DirtyBitmap {
         let granularity = self.current().and_then(|name| self.bitmaps.get(&name)?.granularity);
         if let Some(g) = granularity {
             // whole words of the saving host, then whole multiples of four of them
-            let bits = u64::from(sectors).saturating_mul(SECTOR).div_ceil(u64::from(g.max(1)));
+            let bits = u64::from(sectors).times(SECTOR).div_ceil(u64::from(g.max(1)));
             let (least, most) = (bits.div_ceil(8), bits.div_ceil(8).next_multiple_of(32));
             if n < least || n > most {
                 let m = format!("bits of {sectors} sectors: expected {least} to {most} bytes, found {n}");
@@ -178,8 +178,8 @@ impl DirtyBitmap {
         }
         c.skip(n)?;
         c.release_behind();
-        self.bits_bytes = self.bits_bytes.saturating_add(n);
-        self.update(|b| b.data_chunks = b.data_chunks.saturating_add(1));
+        self.bits_bytes = self.bits_bytes.plus(n);
+        self.update(|b| b.data_chunks.tally(1));
         Ok(())
     }
 }
@@ -197,7 +197,7 @@ impl LiveSection for DirtyBitmap {
                 }
             }
         }
-        self.payloads = self.payloads.saturating_add(1);
+        self.payloads.tally(1);
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use super::{bytes, count};
 use crate::diag::Diagnostics;
 use crate::error::{Error, Result};
 use crate::names::RecordType;
+use crate::offset::Sure;
 use crate::stream::{Fact, FactValue, LiveSection};
 use crate::wire::Cursor;
 
@@ -50,7 +51,7 @@ impl Htab {
         if (index, valid, invalid) == (0, 0, 0) {
             return Ok(false);
         }
-        let end = u64::from(index).saturating_add(u64::from(valid)).saturating_add(u64::from(invalid));
+        let end = u64::from(index).plus(u64::from(valid)).plus(u64::from(invalid));
         if let Some(slots) = self.table_bytes().map(|b| b / HPTE)
             && end > slots
         {
@@ -59,11 +60,11 @@ impl Htab {
                 format!("hash table chunk: entries {index} to {end}, expected at most {slots}"),
             ));
         }
-        c.skip(u64::from(valid).saturating_mul(HPTE))?;
+        c.skip(u64::from(valid).times(HPTE))?;
         c.release_behind();
-        self.chunks = self.chunks.saturating_add(1);
-        self.valid = self.valid.saturating_add(u64::from(valid));
-        self.invalid = self.invalid.saturating_add(u64::from(invalid));
+        self.chunks.tally(1);
+        self.valid = self.valid.plus(u64::from(valid));
+        self.invalid = self.invalid.plus(u64::from(invalid));
         Ok(true)
     }
 }
@@ -75,7 +76,7 @@ impl LiveSection for Htab {
         match head {
             NO_TABLE => {
                 self.shift = None;
-                self.without_table = self.without_table.saturating_add(1);
+                self.without_table.tally(1);
             }
             0 => while self.chunk(c)? {},
             shift if SHIFTS.contains(&shift) => self.shift = Some(shift),
@@ -86,7 +87,7 @@ impl LiveSection for Htab {
                 ));
             }
         }
-        self.payloads = self.payloads.saturating_add(1);
+        self.payloads.tally(1);
         Ok(())
     }
 
@@ -102,7 +103,7 @@ impl LiveSection for Htab {
             count("chunks", self.chunks),
             count("valid_hptes", self.valid),
             count("invalid_hptes", self.invalid),
-            bytes("hpte_bytes", self.valid.saturating_mul(HPTE)),
+            bytes("hpte_bytes", self.valid.times(HPTE)),
         ]
     }
 }

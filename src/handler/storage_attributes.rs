@@ -24,7 +24,7 @@ use super::{bytes, count};
 use crate::diag::{Diagnostic, Diagnostics, Level};
 use crate::error::{Error, Result};
 use crate::names::RecordType;
-use crate::offset::StreamRange;
+use crate::offset::{StreamRange, Sure};
 use crate::stream::{Fact, LiveSection};
 use crate::wire::Cursor;
 
@@ -81,12 +81,12 @@ impl LiveSection for StorageAttributes {
                     let n = c.be64()?;
                     c.skip(n)?;
                     c.release_behind();
-                    self.chunks = self.chunks.saturating_add(1);
-                    self.attribute_bytes = self.attribute_bytes.saturating_add(n);
-                    self.highest_page = self.highest_page.max((addr >> 12).saturating_add(n));
+                    self.chunks.tally(1);
+                    self.attribute_bytes = self.attribute_bytes.plus(n);
+                    self.highest_page = self.highest_page.max((addr >> 12).plus(n));
                 }
                 ERROR => {
-                    self.errors = self.errors.saturating_add(1);
+                    self.errors.tally(1);
                     let what = "the source could not read all storage attributes";
                     let record = StreamRange::with_len(at.0, 8);
                     found.push(Diagnostic::new(Level::Error, "storage-attributes-incomplete", what).at(record));
@@ -102,7 +102,7 @@ impl LiveSection for StorageAttributes {
                 _ => break,
             }
         }
-        self.payloads = self.payloads.saturating_add(1);
+        self.payloads.tally(1);
         Ok(())
     }
 

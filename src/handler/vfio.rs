@@ -36,6 +36,7 @@ use super::{bytes, count};
 use crate::diag::Diagnostics;
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::RecordType;
+use crate::offset::Sure;
 use crate::stream::{Fact, LiveSection};
 use crate::wire::Cursor;
 
@@ -91,10 +92,10 @@ fn msix_vectors(space: &[u8]) -> usize {
             break;
         }
         if byte(at) == 0x11 {
-            let control = u16::from_le_bytes([byte(at.saturating_add(2)), byte(at.saturating_add(3))]);
-            return usize::from(control & 0x7ff).saturating_add(1);
+            let control = u16::from_le_bytes([byte(at.plus(2)), byte(at.plus(3))]);
+            return usize::from(control & 0x7ff).plus(1);
         }
-        at = usize::from(byte(at.saturating_add(1)) & !3);
+        at = usize::from(byte(at.plus(1)) & !3);
     }
     0
 }
@@ -105,16 +106,16 @@ fn is_tag(b: &[u8], tag: u64) -> bool {
 
 /// Measures the PCI side, provided that its configuration space has `space` bytes.
 fn measure(c: &mut Cursor<'_>, space: usize) -> Result<Option<Config>> {
-    let fixed = VERSION_BYTES.saturating_add(space).saturating_add(IRQ_BYTES);
+    let fixed = VERSION_BYTES.plus(space).plus(IRQ_BYTES);
     let vectors = msix_vectors(c.peek(fixed)?.get(VERSION_BYTES..).unwrap_or_default());
-    let msix = vectors.saturating_mul(16).saturating_add(vectors.div_ceil(8));
-    let mut len = fixed.saturating_add(msix);
-    for display in [0, DISPLAY.len().saturating_add(DISPLAY_BYTES)] {
-        if display > 0 && !c.peek(len.saturating_add(8))?.get(len..).is_some_and(|b| DISPLAY.starts_with(b)) {
+    let msix = vectors.times(16).plus(vectors.div_ceil(8));
+    let mut len = fixed.plus(msix);
+    for display in [0, DISPLAY.len().plus(DISPLAY_BYTES)] {
+        if display > 0 && !c.peek(len.plus(8))?.get(len..).is_some_and(|b| DISPLAY.starts_with(b)) {
             break;
         }
-        len = len.saturating_add(display);
-        let end = c.peek(len.saturating_add(8))?.get(len..).unwrap_or_default();
+        len = len.plus(display);
+        let end = c.peek(len.plus(8))?.get(len..).unwrap_or_default();
         if is_tag(end, END_OF_STATE) {
             return Ok(Some(Config { len, space, msix_vectors: vectors }));
         }
@@ -165,8 +166,8 @@ impl LiveSection for Vfio {
                     let n = c.be64()?;
                     c.skip(n)?;
                     c.release_behind();
-                    self.data_chunks = self.data_chunks.saturating_add(1);
-                    self.data_bytes = self.data_bytes.saturating_add(n);
+                    self.data_chunks.tally(1);
+                    self.data_bytes = self.data_bytes.plus(n);
                 }
                 DEV_INIT_DATA_SENT => {
                     self.init_data_sent = true;
@@ -184,7 +185,7 @@ impl LiveSection for Vfio {
                 }
             }
         }
-        self.payloads = self.payloads.saturating_add(1);
+        self.payloads.tally(1);
         Ok(())
     }
 
