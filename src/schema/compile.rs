@@ -10,6 +10,7 @@ use super::salvage::{self, Piece};
 use super::{DeviceSchema, Field, Schema, Vmsd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS};
+use crate::offset::Sure;
 use crate::text::Name;
 use crate::value::FieldType;
 
@@ -110,7 +111,7 @@ impl Compiler {
     /// Adds a remark; `at` is its position among the remarks.
     fn remark(&mut self, at: usize, what: impl FnOnce() -> String) {
         if at < MAX_DIAGNOSTICS {
-            self.remarks.truncate(MAX_DIAGNOSTICS.saturating_sub(1));
+            self.remarks.truncate(MAX_DIAGNOSTICS - 1);
             self.remarks.insert(at.min(self.remarks.len()), what());
         }
     }
@@ -164,7 +165,7 @@ impl Compiler {
             r.skip()?;
         }
         let i = self.count;
-        self.count = i.saturating_add(1);
+        self.count = i.plus(1);
         let room = MAX_DIAGNOSTICS.saturating_sub(self.device_remarks.len());
         let Some(idstr) = idstr else {
             if room > 0 {
@@ -229,7 +230,7 @@ impl Compiler {
                 v.described = true;
                 v.fields = self.all(r, |c, r| c.field(r, depth))?;
             }
-            _ => v.subsections = self.all(r, |c, r| c.vmsd(r, depth.saturating_add(1)))?,
+            _ => v.subsections = self.all(r, |c, r| c.vmsd(r, depth.plus(1)))?,
         }
         Ok(())
     }
@@ -255,7 +256,7 @@ impl Compiler {
             return r.skip().map(|()| None);
         }
         let mark = self.remarks.len();
-        let deeper = depth.saturating_add(1);
+        let deeper = depth.plus(1);
         let (mut name, mut ty, mut size, mut array_len) = (None, None, None, None);
         // `vstruct`, `tmp` and the lists put the inner description in the field's own object, unless it has a
         // `struct`

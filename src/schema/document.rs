@@ -11,6 +11,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use super::reader::{Fault, Kind, Read, Reader, float, whole};
 use super::salvage::{self, Piece};
 use crate::error::{Error, ErrorKind, Result};
+use crate::offset::Sure;
 
 /// A description's text, ready to be written.
 ///
@@ -140,14 +141,13 @@ impl Survey {
                 }
             }
             if one > 1
-                && let (Some(k), Some(last)) =
-                    (own.get(from).copied(), own.get(from.saturating_add(one).saturating_sub(1)))
+                && let (Some(k), Some(last)) = (own.get(from).copied(), own.get(from.plus(one).minus(1)))
             {
                 moved.push([k.at, last.at, k.end]);
-                own.copy_within(from.saturating_add(1)..from.saturating_add(one), repeated);
-                repeated = repeated.saturating_add(one).saturating_sub(1);
+                own.copy_within(from.plus(1)..from.plus(one), repeated);
+                repeated = repeated.plus(one).minus(1);
             }
-            from = from.saturating_add(one.max(1));
+            from = from.plus(one.max(1));
         }
         let gone = own.get_mut(..repeated).unwrap_or_default();
         gone.sort_unstable_by_key(|k| k.at);

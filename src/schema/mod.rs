@@ -18,6 +18,7 @@ pub(crate) use reader::{Fault, Kind, Read, Reader};
 
 use std::collections::HashSet;
 
+use crate::offset::Sure;
 use crate::text::Name;
 use crate::value::FieldType;
 
@@ -41,7 +42,7 @@ impl Schema {
         let more = other.devices.iter().filter(|d| !known.contains(&(d.idstr.clone(), d.instance_id)));
         let before = self.devices.len();
         self.devices.extend(more.cloned());
-        let added = self.devices.len().saturating_sub(before);
+        let added = self.devices.len().minus(before);
         if added > 0 {
             self.remarks.push(format!("{added} devices are described by the external schema"));
         }

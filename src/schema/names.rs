@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 
 use crate::limits::{MAX_NAME_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_PER_BYTE};
+use crate::offset::Sure;
 use crate::text::Name;
 use crate::value::FieldType;
 
@@ -49,13 +50,13 @@ impl Eq for ByName {}
 impl Names {
     /// Creates a budget for a text of this length.
     pub(crate) fn new(text: usize) -> Self {
-        let left = text.saturating_mul(MAX_SCHEMA_PER_BYTE).saturating_add(1 << 20).min(MAX_SCHEMA_BYTES);
+        let left = text.times(MAX_SCHEMA_PER_BYTE).plus(1 << 20).min(MAX_SCHEMA_BYTES);
         Self { left, full: false, names: HashSet::new(), types: HashSet::new() }
     }
 
     /// Charges memory for a `T` and its lists; returns `false` when the memory is used up, and from then on.
     pub(crate) fn take<T>(&mut self, lists: usize) -> bool {
-        self.take_bytes(size_of::<T>().saturating_add(lists.saturating_mul(ALLOCATION)))
+        self.take_bytes(size_of::<T>().plus(lists.times(ALLOCATION)))
     }
 
     fn take_bytes(&mut self, bytes: usize) -> bool {
@@ -85,7 +86,7 @@ impl Names {
         if let Some(n) = self.names.get(&*name) {
             return n.clone();
         }
-        if !self.take_bytes(name.len().saturating_add(NAME_IN_TABLE)) {
+        if !self.take_bytes(name.len().plus(NAME_IN_TABLE)) {
             return Name::default();
         }
         let name = Name::from(&*name);
@@ -99,7 +100,7 @@ impl Names {
         if let Some(t) = self.types.get(&*name) {
             return t.0.clone();
         }
-        let fits = self.take_bytes(name.len().saturating_add(NAME_IN_TABLE));
+        let fits = self.take_bytes(name.len().plus(NAME_IN_TABLE));
         let ty = FieldType::new(if fits { &name } else { "unknown" });
         if fits {
             self.types.insert(ByName(ty.clone()));
@@ -112,7 +113,7 @@ impl Names {
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     let mut end = bytes.len().min(MAX_NAME_BYTES);
     while end < bytes.len() && end > 0 && bytes.get(end).is_some_and(|b| b & 0xc0 == 0x80) {
-        end = end.saturating_sub(1);
+        end = end.minus(1);
     }
     String::from_utf8_lossy(bytes.get(..end).unwrap_or_default())
 }

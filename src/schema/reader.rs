@@ -11,6 +11,8 @@ use std::borrow::Cow;
 
 pub(crate) use scalar::{float, whole};
 
+use crate::offset::Sure;
+
 /// Levels of arrays and objects in each other. A level of description takes two or three of them.
 const MAX_LEVELS: usize = 127;
 
@@ -25,9 +27,9 @@ impl Fault {
     /// Returns the fault in words, with its line and column.
     pub(crate) fn shown(&self, text: &[u8]) -> String {
         let before = text.get(..self.at).unwrap_or(text);
-        let line = before.iter().filter(|b| **b == b'\n').count().saturating_add(1);
-        let begins = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i.saturating_add(1));
-        let column = before.len().saturating_sub(begins).saturating_add(1);
+        let line = before.iter().filter(|b| **b == b'\n').count().plus(1);
+        let begins = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i.plus(1));
+        let column = before.len().minus(begins).plus(1);
         format!("{} at line {line} column {column}", self.what)
     }
 }
@@ -115,7 +117,7 @@ impl<'a> Reader<'a> {
     }
 
     fn step(&mut self) {
-        self.at = self.at.saturating_add(1);
+        self.at.tally(1);
     }
 
     fn space(&mut self) {
@@ -153,13 +155,13 @@ impl<'a> Reader<'a> {
         if self.levels > 0 && self.byte() == Some(b'{') && self.refuses.is_some_and(|f| f(self.text, self.at)) {
             return Err(self.fault("expected the end of an object"));
         }
-        self.levels = self.levels.saturating_add(1);
+        self.levels.tally(1);
         self.step();
         Ok(())
     }
 
     fn leave(&mut self) {
-        self.levels = self.levels.saturating_sub(1);
+        self.levels = self.levels.minus(1);
         self.step();
     }
 

@@ -1,6 +1,7 @@
 //! What can be read of a damaged description.
 
 use super::reader::{Kind, Read, Reader};
+use crate::offset::Sure;
 
 /// What a piece of a damaged description is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(super) fn pieces<'a>(text: &'a [u8], on: &mut dyn FnMut(Piece, &mut Reader<'
         let colon = find(head, 0, key).and_then(|at| find(head, at, b":"));
         if let Some(at) = colon {
             // a value that is damaged is left out
-            let _ = on(piece, &mut Reader::new(head, at.saturating_add(1)));
+            let _ = on(piece, &mut Reader::new(head, at.plus(1)));
         }
     }
     let mut next = find(text, open, b"{");
@@ -33,7 +34,7 @@ pub(super) fn pieces<'a>(text: &'a [u8], on: &mut dyn FnMut(Piece, &mut Reader<'
         let mut r = Reader::refusing(text, start, begins_device);
         next = match r.kind().and_then(|_: Kind| on(Piece::Device, &mut r)) {
             Ok(()) => find(text, r.at(), b"{"),
-            Err(e) => next_device(text, e.at.max(start.saturating_add(1))),
+            Err(e) => next_device(text, e.at.max(start.plus(1))),
         };
     }
     Some(())

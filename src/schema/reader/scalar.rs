@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Fault, Kind, Read, Reader};
+use crate::offset::Sure;
 
 impl<'a> Reader<'a> {
     /// Reads a value that is neither a list nor an object.
@@ -90,13 +91,13 @@ impl<'a> Reader<'a> {
     fn run(&mut self) -> &'a [u8] {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let n = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
-        self.at = self.at.saturating_add(n);
+        self.at = self.at.plus(n);
         rest.get(..n).unwrap_or_default()
     }
 
     /// Returns whether what follows the quote here is what follows a string.
     fn ends_string(&self) -> bool {
-        let rest = self.text.get(self.at.saturating_add(1)..).unwrap_or_default();
+        let rest = self.text.get(self.at.plus(1)..).unwrap_or_default();
         let next = rest.iter().find(|b| !matches!(b, b' ' | b'\n' | b'\r' | b'\t'));
         next.is_none_or(|b| matches!(b, b',' | b':' | b'}' | b']'))
     }
@@ -142,7 +143,7 @@ impl<'a> Reader<'a> {
 
     /// Reads an escape; returns `None`, without reading anything, if the backslash does not begin one.
     fn escape(&mut self) -> Read<Option<char>> {
-        let c = match self.text.get(self.at.saturating_add(1)) {
+        let c = match self.text.get(self.at.plus(1)) {
             Some(b @ (b'"' | b'\\' | b'/')) => char::from(*b),
             Some(b'b') => '\u{8}',
             Some(b'f') => '\u{c}',
@@ -152,24 +153,24 @@ impl<'a> Reader<'a> {
             Some(b'u') => return self.code_point().map(Some),
             _ => return Ok(None),
         };
-        self.at = self.at.saturating_add(2);
+        self.at = self.at.plus(2);
         Ok(Some(c))
     }
 
     fn code_point(&mut self) -> Read<char> {
         let high = self.code_unit()?;
         let mut n = high;
-        if (0xd800..0xdc00).contains(&high) && self.text.get(self.at..self.at.saturating_add(2)) == Some(b"\\u") {
+        if (0xd800..0xdc00).contains(&high) && self.text.get(self.at..).and_then(|b| b.get(..2)) == Some(b"\\u") {
             let low = self.code_unit()?;
             if (0xdc00..0xe000).contains(&low) {
-                n = ((high & 0x3ff) << 10 | (low & 0x3ff)).saturating_add(0x1_0000);
+                n = ((high & 0x3ff) << 10 | (low & 0x3ff)).plus(0x1_0000);
             }
         }
         char::from_u32(n).ok_or_else(|| self.fault("half of a surrogate pair"))
     }
 
     fn code_unit(&mut self) -> Read<u32> {
-        self.at = self.at.saturating_add(2);
+        self.at = self.at.plus(2);
         let mut n = 0;
         for _ in 0..4 {
             let digit = self.byte().and_then(|b| char::from(b).to_digit(16));
