@@ -14,6 +14,7 @@ use super::{known, names, rules};
 use crate::findings::sequence::{Step, align};
 use crate::findings::{Aspect, Difference, Severity, Subject};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS};
+use crate::offset::Sure;
 use crate::text::Name;
 use crate::value::Layout as TypeLayout;
 
@@ -55,7 +56,7 @@ impl<'a> Aligner<'a> {
         if self.depth >= MAX_DEPTH || self.found.len() > MAX_DIAGNOSTICS {
             return;
         }
-        self.depth = self.depth.saturating_add(1);
+        self.depth.tally(1);
         let saved_slots: Vec<&Slot> = saved.slots_of(saved.version).collect();
         let target_slots = names::without_alternatives(&saved_slots, target.slots_of(version).collect());
         let (here, there) = (names::of(&saved_slots, &target_slots), names::of(&target_slots, &saved_slots));
@@ -69,7 +70,7 @@ impl<'a> Aligner<'a> {
         for step in align(&here, &there) {
             let Step::Both(i, j) = step else { continue };
             wrong.extend(self.region(path, get(&saved_slots, left.0, i), get(&target_slots, left.1, j), sources));
-            left = (i.saturating_add(1), j.saturating_add(1));
+            left = (i.plus(1), j.plus(1));
             if let (Some(s), Some(t)) = (saved_slots.get(i), target_slots.get(j)) {
                 wrong.extend(self.slots(&join(path, &s.name), s, t));
             }
@@ -78,7 +79,7 @@ impl<'a> Aligner<'a> {
         wrong.extend(self.region(path, rest.0, rest.1, sources));
         self.settle(wrong);
         self.subsections(path, saved, target);
-        self.depth = self.depth.saturating_sub(1);
+        self.depth = self.depth.minus(1);
     }
 
     /// Reports mismatches, unless they make each other good: what is read too little here is read there.

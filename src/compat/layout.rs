@@ -6,6 +6,7 @@
 //! (`dump_vmstate_vmsf` in `migration/savevm.c`).
 
 use crate::limits::MAX_DEPTH;
+use crate::offset::Sure;
 use crate::schema::{Field, Kind, Names, Read, Reader, Vmsd};
 use crate::text::Name;
 use crate::value::{FieldType, Layout as TypeLayout};
@@ -89,7 +90,7 @@ impl Layout {
         if depth >= MAX_DEPTH || r.kind()? != Kind::Object || !names.take::<Self>(2) {
             return r.skip().map(|()| None);
         }
-        let deeper = depth.saturating_add(1);
+        let deeper = depth.plus(1);
         let mut name = None;
         let mut out = Self { source: Source::Dump, unmigratable: true, ..Self::default() };
         r.object(|r, key| {
@@ -120,7 +121,7 @@ impl Layout {
     /// of one name, of which the conditions let one be sent.
     #[must_use]
     pub fn subsection(&self, name: &str, earlier: usize) -> Option<&Layout> {
-        let mut all = self.subsections.iter().filter(|s| s.name == name).take(earlier.saturating_add(1));
+        let mut all = self.subsections.iter().filter(|s| s.name == name).take(earlier.plus(1));
         let first = all.next();
         all.last().or(first)
     }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use super::layout::Slot;
+use crate::offset::Sure;
 use crate::text::Name;
 
 /// Splits `config[1]` into the name and the number; names may have such an end of their own.
@@ -34,7 +35,7 @@ pub fn of<'s>(own: &[&'s Slot], other: &[&Slot]) -> Vec<Name> {
         }
         let n = seen.entry(s.name.exact()).or_default();
         let here = *n;
-        *n = n.saturating_add(1);
+        n.tally(1);
         if numbers.contains(s.name.exact()) { format!("{}[{here}]", s.name.exact()).into() } else { s.name.clone() }
     };
     own.iter().map(name).collect()
@@ -50,7 +51,7 @@ pub fn without_alternatives<'a>(saved: &[&Slot], target: Vec<&'a Slot>) -> Vec<&
     let mut there: HashMap<&str, usize> = HashMap::new();
     for t in &target {
         let n = there.entry(t.name.exact()).or_default();
-        *n = n.saturating_add(1);
+        n.tally(1);
     }
     let mut keep = vec![true; target.len()];
     // first those of another size, then any
@@ -61,7 +62,7 @@ pub fn without_alternatives<'a>(saved: &[&Slot], target: Vec<&'a Slot>) -> Vec<&
             let fits = same.iter().any(|s| s.width == t.width);
             if *keep && t.conditional && (any || !fits) {
                 *keep = false;
-                *n = n.saturating_sub(1);
+                *n = n.minus(1);
             }
         }
     }

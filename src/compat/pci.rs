@@ -8,6 +8,7 @@ use super::rules;
 use super::side::StreamFacts;
 use crate::decode::pci::{Capability, PciDevice, register};
 use crate::findings::{Aspect, Difference, Severity, Subject};
+use crate::offset::Sure;
 
 /// Compares the PCI devices of a stream with those that the target wrote.
 pub fn compare(saved: &StreamFacts, target: &StreamFacts, out: &mut Vec<Difference>) {
@@ -20,7 +21,7 @@ pub fn compare(saved: &StreamFacts, target: &StreamFacts, out: &mut Vec<Differen
         let key = (d.section.exact(), d.instance);
         let n = seen.entry(key).or_default();
         let t = there.get(&key).and_then(|all| all.get(*n));
-        *n = n.saturating_add(1);
+        n.tally(1);
         // another size is a matter of layouts
         let Some(t) = t.filter(|t| t.config.len() == d.config.len()) else { continue };
         out.extend(device(saved, d, target, t));
@@ -39,12 +40,12 @@ fn device(saved: &StreamFacts, d: &PciDevice, target: &StreamFacts, t: &PciDevic
     }
     let first = registers.first()?;
     let value = |config: &[u8]| {
-        let bytes = first.offset..first.offset.saturating_add(first.bytes);
+        let bytes = first.offset..first.offset.plus(first.bytes);
         let digits: Vec<String> =
             config.get(bytes).unwrap_or_default().iter().rev().map(|b| format!("{b:02x}")).collect();
         format!("0x{}", digits.concat())
     };
-    let others = match registers.len().saturating_sub(1) {
+    let others = match registers.len().minus(1) {
         0 => String::new(),
         1 => " (and another register)".to_owned(),
         n => format!(" (and {n} other registers)"),
@@ -88,7 +89,7 @@ fn bars(d: &PciDevice, mask: &mut Mask) {
         _ => 0,
     };
     let mut upper = false;
-    for at in (0..count).map(|n| n.saturating_mul(4).saturating_add(0x10)) {
+    for at in (0..count).map(|n| n.times(4).plus(0x10)) {
         let low = d.config.get(at).copied().unwrap_or(0);
         if upper {
             upper = false;
@@ -103,7 +104,7 @@ fn bars(d: &PciDevice, mask: &mut Mask) {
 
 fn capability(d: &PciDevice, c: &Capability, mask: &mut Mask) {
     let at = usize::from(c.offset);
-    let part = |n: usize| at.saturating_add(n);
+    let part = |n: usize| at.plus(n);
     let byte = |n: usize| d.config.get(part(n)).copied().unwrap_or(0);
     mask.all(at, 2);
     match c.id {
@@ -148,7 +149,7 @@ struct Mask(Vec<u8>);
 
 impl Mask {
     fn all(&mut self, at: usize, bytes: usize) {
-        (at..at.saturating_add(bytes)).for_each(|at| self.set(at, 0xff));
+        (at..at.plus(bytes)).for_each(|at| self.set(at, 0xff));
     }
 
     fn set(&mut self, at: usize, bits: u8) {

@@ -10,6 +10,7 @@ use super::{cpreg, pci, push, pvr, rules, virtio};
 use crate::findings::accepted::Version;
 use crate::findings::{Aspect, Difference, Severity, Subject};
 use crate::limits::MAX_DIFFERENCES;
+use crate::offset::Sure;
 use crate::text::Name;
 
 /// Vmsds that QEMU registers without a device class, so that no dump has them. All such names in the streams of every
@@ -53,7 +54,7 @@ pub fn of_stream(
         }
         let n = seen.entry((section.idstr.clone(), section.instance)).or_default();
         let there = target.stream.as_ref().and_then(|t| t.find(&section.idstr, section.instance, *n));
-        *n = n.saturating_add(1);
+        n.tally(1);
         labels.push(format!("{} ({})", section.idstr, section.instance));
         sections.one(section, there, out);
     }

@@ -15,7 +15,7 @@ use super::side::StreamFacts;
 use crate::decode::virtio::{Queue, VirtioDevice};
 use crate::findings::accepted::Version;
 use crate::findings::{Aspect, Difference, Severity, Subject};
-use crate::offset::StreamRange;
+use crate::offset::{StreamRange, Sure};
 
 /// The largest size of a queue (`VIRTQUEUE_MAX_SIZE` in `include/hw/virtio/virtio.h`), which QEMU 10.0 saves for all.
 const LARGEST: u32 = 1024;
@@ -78,7 +78,7 @@ fn queues(
         None => !has_stream && q.size == LARGEST && q.desc == 0,
     };
     let first = d.queues.iter().find(is_larger)?;
-    let more = d.queues.iter().filter(is_larger).count().saturating_sub(1);
+    let more = d.queues.iter().filter(is_larger).count().minus(1);
     let others = if more > 0 { format!(" ({more} more alike)") } else { String::new() };
     let known = there.is_some() && version.is_some_and(|v| v >= LOOKS_AT_SIZES);
     let message = match (known, there.is_some()) {
