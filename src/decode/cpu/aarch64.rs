@@ -2,6 +2,7 @@
 
 use super::fields::Fields;
 use super::register::{Form, Group, Number, letters, spell};
+use crate::offset::Sure;
 
 pub fn groups(f: &Fields<'_>, pstate: &Number) -> Vec<Group> {
     let mut general = Group::new("general", "General registers", Form::Grid);
@@ -116,7 +117,7 @@ fn scalable(f: &Fields<'_>) -> Group {
         let mut words = low(&v, i);
         words.extend(part(&s, "env.vfp.zregs", i, "d"));
         // zeros on top are left out: two words, then four, eight …
-        let used = words.iter().rposition(|w| *w != 0).map_or(0, |i| i.saturating_add(1));
+        let used = words.iter().rposition(|w| *w != 0).map_or(0, |i| i.plus(1));
         words.truncate(used.next_power_of_two().max(2));
         g.add(format!("Z{i:02}"), wide(words));
     }

@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use super::register::{Form, Group, Number, letters, spell};
 use super::{Decoded, Input, aarch64, coprocessor, sysregs};
+use crate::offset::Sure;
 
 /// Modes by their number, with the index of their bank.
 static MODES: &[(u64, &str)] = &[
@@ -102,7 +103,7 @@ fn banks(f: &Fields<'_>) -> Group {
         g.add(format!("LR_{bank}"), f.at("env.banked_r14", i));
     }
     for i in 0..5_usize {
-        let n = i.saturating_add(8);
+        let n = i.plus(8);
         g.add(format!("R{n}_usr"), f.at("env.usr_regs", i));
         g.add(format!("R{n}_fiq"), f.at("env.fiq_regs", i));
     }

@@ -1,6 +1,7 @@
 //! Fields of a section by name.
 
 use super::register::Number;
+use crate::offset::Sure;
 use crate::value::{Element, Iter, Node, Value};
 
 /// Elements that are looked at of an array. Real ones have 1024 registers or 4096 entries.
@@ -88,8 +89,8 @@ pub fn set_bits(words: &[Number]) -> Vec<u64> {
     let mut out = Vec::new();
     let mut base = 0_u64;
     for w in words {
-        out.extend((0..w.bits).filter(|b| w.bit(*b)).map(|b| base.saturating_add(u64::from(b))));
-        base = base.saturating_add(u64::from(w.bits));
+        out.extend((0..w.bits).filter(|b| w.bit(*b)).map(|b| base.plus(u64::from(b))));
+        base = base.plus(u64::from(w.bits));
     }
     out
 }

@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use super::register::{Form, Group, Number};
 use super::{Decoded, Input};
+use crate::offset::Sure;
 
 /// The names of the general registers as QEMU's monitor has them, those of the o32 ABI.
 static GENERAL: &[&str] = &[
@@ -133,7 +134,7 @@ fn floats(f: &Fields<'_>) -> Group {
     g.add("FCR31", fpu.number("fcr31"));
     for (i, node) in fpu.elements("fpr").enumerate() {
         let words: Vec<u64> = Fields::new(&node).numbers("d").into_iter().map(|n| n.low()).collect();
-        let bits = u32::try_from(words.len()).unwrap_or(0).saturating_mul(64);
+        let bits = u32::try_from(words.len()).unwrap_or(0).times(64);
         g.add(format!("F{i:02}"), (bits != 0).then(|| Number::wide(bits, words)));
     }
     g

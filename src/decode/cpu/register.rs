@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::offset::Sure;
+
 /// A number as wide as its register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -55,10 +57,10 @@ impl Number {
         let mut out = String::new();
         let n = self.words.len();
         for (i, w) in self.words.iter().enumerate().rev() {
-            let below = u32::try_from(i).unwrap_or(0).saturating_mul(64);
-            let here = self.bits.saturating_sub(below).min(64);
+            let below = u32::try_from(i).unwrap_or(0).times(64);
+            let here = self.bits.minus(below).min(64);
             let width = usize::try_from(here.div_ceil(4)).unwrap_or(16);
-            if i.saturating_add(1) != n {
+            if i.plus(1) != n {
                 out += between;
             }
             out += &format!("{w:0width$x}");

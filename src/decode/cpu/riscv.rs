@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use super::register::{Form, Group, Number};
 use super::{Decoded, Input, riscv_csrs};
+use crate::offset::Sure;
 
 /// The names of the ABI, for x0 to x31.
 pub static X: &[&str] = &[
@@ -49,7 +50,7 @@ fn mode(f: &Fields<'_>) -> Group {
     g.says("V", virt, |v| if v == 0 { String::new() } else { "in a virtual machine".to_owned() });
     let extensions = f.number("env.misa_ext").or_else(|| f.cut("env.misa", 26));
     g.says("extensions", extensions, |v| {
-        (0_u8..26).filter(|b| v >> b & 1 == 1).map(|b| char::from(b'A'.saturating_add(b))).collect()
+        (0_u8..26).filter(|b| v >> b & 1 == 1).map(|b| char::from(b'A'.plus(b))).collect()
     });
     g.add("load_res", f.number("env.load_res"));
     g.add("load_val", f.number("env.load_val"));
@@ -77,9 +78,9 @@ fn vectors(f: &Fields<'_>) -> Vec<Group> {
     let each = words.len() >> 5;
     if each != 0 {
         for (i, w) in words.chunks_exact(each).enumerate() {
-            let used = w.iter().rposition(|w| *w != 0).map_or(0, |i| i.saturating_add(1));
+            let used = w.iter().rposition(|w| *w != 0).map_or(0, |i| i.plus(1));
             let shown: Vec<u64> = w.iter().copied().take(used.next_power_of_two().max(2)).collect();
-            let bits = u32::try_from(shown.len()).unwrap_or(0).saturating_mul(64);
+            let bits = u32::try_from(shown.len()).unwrap_or(0).times(64);
             g.add(format!("v{i}"), Some(Number::wide(bits, shown)));
         }
     }

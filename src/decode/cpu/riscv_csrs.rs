@@ -2,6 +2,7 @@
 
 use super::fields::Fields;
 use super::register::{Form, Group, Number};
+use crate::offset::Sure;
 use crate::value::Element;
 
 /// Registers of one mode, with the subsection that holds them; the field is `env.` and the name.
@@ -112,7 +113,7 @@ impl Csrs<'_> {
         let delegated = |of: &str, by: &str, mask: u64| self.view(of, |v| v & self.low(by) & mask);
         match name {
             "misa" => {
-                let top = self.width.saturating_sub(2);
+                let top = self.width.minus(2);
                 let extensions = self.stored("misa_ext").or_else(|| self.stored("misa"))?;
                 let mxl = self.fields.u64("env.misa_mxl").checked_shl(top).unwrap_or(0);
                 Some(Number::new(extensions.low() | mxl, self.width))
@@ -156,7 +157,7 @@ impl Csrs<'_> {
     /// SD is set if FS, VS or XS is dirty.
     fn with_dirty(&self, v: u64) -> u64 {
         let dirty = [9, 13, 15].into_iter().any(|at| v >> at & 3 == 3);
-        let sd = 1_u64.checked_shl(self.width.saturating_sub(1)).unwrap_or(0);
+        let sd = 1_u64.checked_shl(self.width.minus(1)).unwrap_or(0);
         if dirty { v | sd } else { v }
     }
 }
@@ -195,7 +196,7 @@ fn protection(c: &Csrs<'_>) -> Group {
     let each = usize::try_from(c.width >> 3).unwrap_or(8);
     for (i, part) in entries.chunks(each).enumerate() {
         let n = part.iter().rev().fold(0_u64, |v, e| v << 8 | Fields::new(e).u64("cfg_reg") & 0xff);
-        let index = if each == 8 { i.saturating_mul(2) } else { i };
+        let index = if each == 8 { i.times(2) } else { i };
         g.add(format!("pmpcfg{index}"), Some(Number::new(n, c.width)));
     }
     for (i, e) in entries.iter().enumerate() {

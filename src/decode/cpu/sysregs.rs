@@ -6,6 +6,7 @@
 use super::fields::Fields;
 use super::register::{Form, Group, Number};
 use super::sysregs_table::{NAMES, NUMBERED};
+use crate::offset::Sure;
 
 /// Registers that are shown without `--all`.
 static IMPORTANT: &[&str] = &[
@@ -109,7 +110,7 @@ pub fn name(code: u64) -> String {
     for (o0, o1, n, first, last, stem, tail) in NUMBERED {
         // families that count with CRm, or with the low bits of CRm and op2
         if [op0, op1, crn] == [*o0, *o1, *n] && (*first..=*last).contains(&(crm << 3 | op2)) {
-            let i = (crm << 3 | op2).saturating_sub(*first);
+            let i = (crm << 3 | op2).minus(*first);
             return format!("{stem}{i}{tail}");
         }
     }
@@ -130,8 +131,8 @@ fn says(name: &str, v: u64) -> String {
         ),
         "ESR_EL1" | "ESR_EL2" | "ESR_EL3" if v != 0 => syndrome(v).to_owned(),
         "TCR_EL1" => {
-            let t0 = 64_u64.saturating_sub(n.field(0, 6));
-            let t1 = 64_u64.saturating_sub(n.field(16, 6));
+            let t0 = 64_u64.minus(n.field(0, 6));
+            let t1 = 64_u64.minus(n.field(16, 6));
             format!("{t0} and {t1} bits of address")
         }
         "MPIDR_EL1" => format!("affinity {}.{}.{}.{}", n.field(32, 8), n.field(16, 8), n.field(8, 8), n.field(0, 8)),

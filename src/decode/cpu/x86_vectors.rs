@@ -2,6 +2,7 @@
 
 use super::fields::{Fields, number};
 use super::register::{Form, Group, Number};
+use crate::offset::Sure;
 use crate::value::Node;
 
 /// What a bit of XCR0 enables.
@@ -83,7 +84,7 @@ pub fn vectors(f: &Fields<'_>) -> Group {
     }
     if let Some(h) = &high {
         for (i, node) in h.elements("env.xmm_regs[1]").enumerate() {
-            g.add(format!("ZMM{:02}", i.saturating_add(16)), vector(words(Some(&node))));
+            g.add(format!("ZMM{:02}", i.plus(16)), vector(words(Some(&node))));
         }
     }
     g

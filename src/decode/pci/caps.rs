@@ -1,6 +1,7 @@
 //! Capabilities: the list from the byte at 0x34, and the extended ones from 0x100.
 
 use super::super::section::Registers;
+use crate::offset::Sure;
 
 /// A capability and its offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,15 +160,15 @@ pub(super) fn list(r: Registers<'_>) -> (Vec<Capability>, Option<String>) {
         let id = r.u8(at);
         let detail = detail(r, at, id);
         out.push(Capability { offset: u16::try_from(at).unwrap_or(0), id, detail });
-        at = usize::from(r.u8(at.saturating_add(1)) & 0xfc);
+        at = usize::from(r.u8(at.plus(1)) & 0xfc);
     }
     (out, Some("the capability list has no end".to_owned()))
 }
 
 fn detail(r: Registers<'_>, at: usize, id: u8) -> Detail {
-    let u8 = |o: usize| r.u8(at.saturating_add(o));
-    let u16 = |o: usize| r.u16(at.saturating_add(o));
-    let u32 = |o: usize| r.u32(at.saturating_add(o));
+    let u8 = |o: usize| r.u8(at.plus(o));
+    let u16 = |o: usize| r.u16(at.plus(o));
+    let u32 = |o: usize| r.u32(at.plus(o));
     match id {
         0x01 => Detail::Power { version: u8(2) & 7, state: u8(4) & 3, pme_enabled: u16(4) & 0x100 != 0 },
         0x05 => {
@@ -183,8 +184,8 @@ fn detail(r: Registers<'_>, at: usize, id: u8) -> Detail {
                 vectors: count(4),
                 address: high | u64::from(u32(4)),
                 data: u16(data),
-                mask: maskable.then(|| u32(data.saturating_add(4))),
-                pending: maskable.then(|| u32(data.saturating_add(8))),
+                mask: maskable.then(|| u32(data.plus(4))),
+                pending: maskable.then(|| u32(data.plus(8))),
             }
         }
         0x09 => vendor(r, at),
@@ -212,7 +213,7 @@ fn detail(r: Registers<'_>, at: usize, id: u8) -> Detail {
             Detail::Msix {
                 enabled: control & 0x8000 != 0,
                 masked: control & 0x4000 != 0,
-                vectors: (control & 0x7ff).saturating_add(1),
+                vectors: (control & 0x7ff).plus(1),
                 table_bar: bar(u32(4)),
                 table_offset: u32(4) & !7,
                 pba_bar: bar(u32(8)),
@@ -224,17 +225,17 @@ fn detail(r: Registers<'_>, at: usize, id: u8) -> Detail {
 }
 
 fn vendor(r: Registers<'_>, at: usize) -> Detail {
-    let length = r.u8(at.saturating_add(2));
-    let kind = r.u8(at.saturating_add(3));
+    let length = r.u8(at.plus(2));
+    let kind = r.u8(at.plus(3));
     if r.u16(0) != RED_HAT || length < 16 {
         return Detail::Vendor { length };
     }
     Detail::Virtio {
         kind,
-        bar: r.u8(at.saturating_add(4)),
-        offset: r.u32(at.saturating_add(8)),
-        length: r.u32(at.saturating_add(12)),
-        multiplier: (kind == 2 && length >= 20).then(|| r.u32(at.saturating_add(16))),
+        bar: r.u8(at.plus(4)),
+        offset: r.u32(at.plus(8)),
+        length: r.u32(at.plus(12)),
+        multiplier: (kind == 2 && length >= 20).then(|| r.u32(at.plus(16))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The first 64 bytes of configuration space: identity, BARs, windows of bridges.
 
 use super::super::section::Registers;
+use crate::offset::Sure;
 
 /// What an address register asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,16 +99,16 @@ pub(super) fn bars(r: Registers<'_>, command: u16, bridge: bool) -> Vec<Bar> {
         if std::mem::take(&mut skip) {
             continue;
         }
-        let at = usize::from(index).saturating_mul(4).saturating_add(0x10);
+        let at = usize::from(index).times(4).plus(0x10);
         let low = r.u32(at);
         let bar = if low & 1 != 0 {
             let address = u64::from(low & !3);
             let enabled = command & COMMAND_IO != 0 && address != 0;
             Bar { index, kind: BarKind::Io, prefetchable: false, address, enabled }
         } else {
-            let wide = low & 6 == 4 && index.saturating_add(1) < count;
+            let wide = low & 6 == 4 && index.plus(1) < count;
             skip = wide;
-            let high = if wide { u64::from(r.u32(at.saturating_add(4))) } else { 0 };
+            let high = if wide { u64::from(r.u32(at.plus(4))) } else { 0 };
             let address = high.wrapping_shl(32) | u64::from(low & !0xf);
             let kind = if wide { BarKind::Memory64 } else { BarKind::Memory32 };
             let enabled = command & COMMAND_MEMORY != 0 && address != 0;

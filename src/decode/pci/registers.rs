@@ -2,6 +2,7 @@
 
 use super::super::section::Registers;
 use super::{caps, classes};
+use crate::offset::Sure;
 
 /// A register.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,20 +127,15 @@ pub fn register(config: &[u8], offset: usize) -> NamedRegister {
         let hit = rows.iter().find(|(at, n, _)| within.checked_sub(*at).is_some_and(|d| d < *n));
         hit.map(|(at, bytes, name)| NamedRegister {
             name: if stem.is_empty() { (*name).to_owned() } else { format!("{stem} {name}") },
-            offset: base.saturating_add(*at),
+            offset: base.plus(*at),
             bytes: *bytes,
             bits: if *name == "control" { bits } else { &[] },
         })
     };
     // unnamed space is divided into words of four bytes
     let bare = |stem: &str, base: usize| {
-        let within = offset.saturating_sub(base) & !3;
-        NamedRegister {
-            name: format!("{stem} +{within:#04x}"),
-            offset: base.saturating_add(within),
-            bytes: 4,
-            bits: &[],
-        }
+        let within = offset.minus(base) & !3;
+        NamedRegister { name: format!("{stem} +{within:#04x}"), offset: base.plus(within), bytes: 4, bits: &[] }
     };
     let plain = || bare("configuration space", 0);
     if offset < 0x40 {
@@ -164,14 +160,14 @@ pub fn register(config: &[u8], offset: usize) -> NamedRegister {
     }
     let (list, _) = caps::list(r);
     let last = list.iter().filter(|c| usize::from(c.offset) <= offset).max_by_key(|c| c.offset);
-    let Some(c) = last.filter(|c| offset.saturating_sub(usize::from(c.offset)) < LONGEST) else {
+    let Some(c) = last.filter(|c| offset.minus(usize::from(c.offset)) < LONGEST) else {
         return plain();
     };
     let base = usize::from(c.offset);
     let name = classes::capability(c.id);
     let hit = match c.id {
         0x01 => find(POWER, base, name, &[]),
-        0x05 if r.u16(base.saturating_add(2)) & 0x80 != 0 => find(MSI_64, base, name, MSI_CONTROL),
+        0x05 if r.u16(base.plus(2)) & 0x80 != 0 => find(MSI_64, base, name, MSI_CONTROL),
         0x05 => find(MSI_32, base, name, MSI_CONTROL),
         0x10 => find(EXPRESS, base, name, &[]),
         0x11 => find(MSIX, base, name, MSIX_CONTROL),

@@ -1,6 +1,7 @@
 //! Queues: where they are, and how far the device is.
 
 use super::Kind;
+use crate::offset::Sure;
 use crate::value::{Element, Elements, Node};
 
 /// A queue.
@@ -156,15 +157,15 @@ fn saved_requests(virtio: &Node) -> Vec<Option<u64>> {
 /// What a queue is for (virtio 1.3, the chapters of the kinds).
 fn name(kind: u16, index: usize, count: usize) -> String {
     let pair = |base: usize, names: [&str; 2]| {
-        let i = index.saturating_sub(base);
+        let i = index.minus(base);
         format!("{}{}", names.get(i & 1).copied().unwrap_or_default(), i.wrapping_shr(1))
     };
     let of = |names: &[&str], rest: &str| match names.get(index) {
         Some(n) => (*n).to_owned(),
-        None => format!("{rest}{}", index.saturating_sub(names.len())),
+        None => format!("{rest}{}", index.minus(names.len())),
     };
     match kind {
-        1 if count & 1 == 1 && index.saturating_add(1) == count => "control".to_owned(),
+        1 if count & 1 == 1 && index.plus(1) == count => "control".to_owned(),
         1 => pair(0, ["receive", "transmit"]),
         3 => match index {
             0 | 1 => pair(0, ["receive", "transmit"]),
@@ -177,7 +178,7 @@ fn name(kind: u16, index: usize, count: usize) -> String {
         16 => of(&["control", "cursor"], "queue"),
         18 => of(&["event", "status"], "queue"),
         19 => of(&["receive", "transmit", "event"], "queue"),
-        20 if index.saturating_add(1) == count => "control".to_owned(),
+        20 if index.plus(1) == count => "control".to_owned(),
         20 => of(&[], "data"),
         23 => of(&["request", "event"], "queue"),
         25 => of(&["control", "event", "transmit", "receive"], "queue"),

@@ -2,6 +2,7 @@
 
 use super::{EVENT_IDX, Queue, VirtioDevice};
 use crate::decode::section::Registers;
+use crate::offset::Sure;
 
 /// Guest-physical memory.
 pub trait Memory {
@@ -116,9 +117,9 @@ pub fn wanted(q: &Queue) -> Vec<(u64, u64)> {
         return Vec::new();
     }
     if q.packed.is_some() {
-        return vec![(q.desc, size.saturating_mul(DESCRIPTOR)), (q.avail, 4), (q.used, 4)];
+        return vec![(q.desc, size.times(DESCRIPTOR)), (q.avail, 4), (q.used, 4)];
     }
-    let avail = size.saturating_mul(2).saturating_add(6);
+    let avail = size.times(2).plus(6);
     let event = q.used.saturating_add(4).saturating_add(size.saturating_mul(USED_ENTRY));
     vec![(q.avail, avail), (q.used, 4), (event, 2)]
 }
@@ -161,7 +162,7 @@ fn split(d: &VirtioDevice, q: &Queue, memory: &dyn Memory) -> Result<Split, Stri
     } else {
         let entry = |i: u16| {
             let slot = u64::from(q.last_avail_idx.wrapping_add(i)).checked_rem(size).unwrap_or(0);
-            avail.u16(usize::try_from(slot.saturating_mul(2).saturating_add(4)).unwrap_or(usize::MAX))
+            avail.u16(usize::try_from(slot.times(2).plus(4)).unwrap_or(usize::MAX))
         };
         let stray = (0..pending).map(entry).find(|head| u64::from(*head) >= size);
         problems.extend(stray.map(|h| format!("a pending request begins at descriptor {h} of {size}")));
@@ -172,7 +173,7 @@ fn split(d: &VirtioDevice, q: &Queue, memory: &dyn Memory) -> Result<Split, Stri
             q.last_avail_idx
         ));
     }
-    let used_event_at = usize::try_from(size.saturating_mul(2).saturating_add(4)).unwrap_or(usize::MAX);
+    let used_event_at = usize::try_from(size.times(2).plus(4)).unwrap_or(usize::MAX);
     Ok(Split {
         avail_flags: avail.u16(0),
         avail_idx,
@@ -193,11 +194,10 @@ const USED: u16 = 1 << 15;
 fn packed(q: &Queue, memory: &dyn Memory) -> Result<PackedRing, String> {
     let Some(view) = q.packed else { return Err("not a packed ring".to_owned()) };
     let size = size(q);
-    let bytes = memory.read(q.desc, usize::try_from(size.saturating_mul(DESCRIPTOR)).unwrap_or(usize::MAX))?;
+    let bytes = memory.read(q.desc, usize::try_from(size.times(DESCRIPTOR)).unwrap_or(usize::MAX))?;
     // packed rings were added in virtio 1.1, which is little-endian
     let ring = Registers::little(&bytes);
-    let flags =
-        |i: u64| ring.u16(usize::try_from(i.saturating_mul(DESCRIPTOR).saturating_add(14)).unwrap_or(usize::MAX));
+    let flags = |i: u64| ring.u16(usize::try_from(i.times(DESCRIPTOR).plus(14)).unwrap_or(usize::MAX));
     let mut problems = Vec::new();
     for (what, at) in [("reads", u64::from(q.last_avail_idx)), ("writes", u64::from(view.used_idx))] {
         if at >= size {
@@ -212,11 +212,11 @@ fn packed(q: &Queue, memory: &dyn Memory) -> Result<PackedRing, String> {
         if !available {
             break;
         }
-        descriptors = descriptors.saturating_add(1);
+        descriptors.tally(1);
         if f & NEXT == 0 {
-            requests = requests.saturating_add(1);
+            requests.tally(1);
         }
-        at = at.saturating_add(1);
+        at.tally(1);
         if at == size {
             (at, wrap) = (0, !wrap);
         }
