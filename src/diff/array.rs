@@ -3,7 +3,7 @@
 use super::found::{Found, Joined, Raw, Side};
 use super::rules;
 use super::tree::{Comparer, other_layout, shape};
-use crate::offset::StreamRange;
+use crate::offset::{StreamRange, Sure};
 use crate::value::{Elements, Node, Value, bytes_text};
 
 /// Bytes that are alike between two ranges, up to which they are one range: a register is seldom longer.
@@ -54,7 +54,7 @@ fn packed(c: &mut Comparer<'_>, x: Elements<'_>, y: Elements<'_>, joined: &mut J
         if !leaves || !joined.count(i, (&p, repeats(x)), (&q, repeats(y))) {
             joined.add(i, c.element(i, &p, &q));
         }
-        let next = i.saturating_add(1);
+        let next = i.plus(1);
         i = x.next_difference(y, next);
         if i != next {
             joined.close();
@@ -89,19 +89,19 @@ fn list(c: &mut Comparer<'_>, a: Elements<'_>, b: Elements<'_>, out: &mut Found)
         if !same(c, p, q) {
             break;
         }
-        front = front.saturating_add(1);
+        front.tally(1);
     }
     let (ra, rb) = (a.get(front..).unwrap_or_default(), b.get(front..).unwrap_or_default());
     let back = ra.iter().rev().zip(rb.iter().rev()).take_while(|(p, q)| same(c, p, q)).count();
-    let (na, nb) = (ra.len().saturating_sub(back), rb.len().saturating_sub(back));
+    let (na, nb) = (ra.len().minus(back), rb.len().minus(back));
     let both = na.min(nb);
     for (i, (p, q)) in ra.iter().zip(rb).take(both).enumerate() {
-        let at = front.saturating_add(i);
+        let at = front.plus(i);
         joined.add(at, c.element(at, p, q));
     }
     let rest = |n: &[Node], end: usize| -> Vec<(usize, Node)> {
         let kept = n.get(both..end).unwrap_or_default();
-        kept.iter().enumerate().map(|(i, n)| (front.saturating_add(both).saturating_add(i), n.clone())).collect()
+        kept.iter().enumerate().map(|(i, n)| (front.plus(both).plus(i), n.clone())).collect()
     };
     for (i, n) in rest(ra, na) {
         let mut f = Found::default();
@@ -125,11 +125,11 @@ pub fn buffer(c: &Comparer<'_>, (a, x): (&Node, &[u8]), (b, y): (&Node, &[u8]), 
         let side = |n: &Node, all: &[u8]| {
             // the bytes of a text in the tree are its range; those of a custom layout begin elsewhere
             let whole = n.range.len() == all.len() as u64;
-            let start = if whole { n.range.start.0.saturating_add(from as u64) } else { n.range.start.0 };
-            let range = if whole { StreamRange::with_len(start, (to.saturating_sub(from)) as u64) } else { n.range };
+            let start = if whole { n.range.start.0.plus(from as u64) } else { n.range.start.0 };
+            let range = if whole { StreamRange::with_len(start, (to.minus(from)) as u64) } else { n.range };
             Some(Side::new(hex(all.get(from..to).unwrap_or_default()), range))
         };
-        let message = match (count, to.saturating_sub(from)) {
+        let message = match (count, to.minus(from)) {
             (1, 1) => "the byte differs".to_owned(),
             (n, len) if n == len => format!("{n} bytes differ"),
             (n, len) => format!("{n} of {len} bytes differ"),
@@ -157,15 +157,15 @@ fn ranges(x: &[u8], y: &[u8]) -> Vec<(usize, usize, usize)> {
     let mut out: Vec<(usize, usize, usize)> = Vec::new();
     let blocks = x.chunks(BLOCK).zip(y.chunks(BLOCK)).enumerate().filter(|(_, (p, q))| p != q);
     for (block, (p, q)) in blocks {
-        let start = block.saturating_mul(BLOCK);
+        let start = block.times(BLOCK);
         for (i, _) in p.iter().zip(q).enumerate().filter(|(_, (p, q))| p != q) {
-            let at = start.saturating_add(i);
-            let end = at.saturating_add(1);
+            let at = start.plus(i);
+            let end = at.plus(1);
             let full = out.len() >= MAX_RANGES;
             match out.last_mut() {
-                Some((_, to, n)) if full || at.saturating_sub(*to) < GAP => {
+                Some((_, to, n)) if full || at.minus(*to) < GAP => {
                     *to = end;
-                    *n = n.saturating_add(1);
+                    n.tally(1);
                 }
                 _ => out.push((at, end, 1)),
             }

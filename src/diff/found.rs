@@ -1,7 +1,7 @@
 //! Findings on their way out of a tree: each place outside of an array adds to the path, neighbours in an array are joined.
 
 use crate::findings::{Aspect, Difference, Rule, Severity, Subject};
-use crate::offset::StreamRange;
+use crate::offset::{StreamRange, Sure};
 use crate::value::Node;
 
 use super::rules;
@@ -31,19 +31,19 @@ impl Side {
     }
 
     fn count(&self) -> u64 {
-        self.runs.iter().fold(self.more, |n, (_, k)| n.saturating_add(*k))
+        self.runs.iter().fold(self.more, |n, (_, k)| n.plus(*k))
     }
 
     fn append(&mut self, other: Self) {
         for (text, n) in other.runs {
             let room = self.runs.len() < SOME_VALUES;
             match self.runs.last_mut() {
-                Some((last, k)) if *last == text && self.more == 0 => *k = k.saturating_add(n),
+                Some((last, k)) if *last == text && self.more == 0 => *k = k.plus(n),
                 _ if room => self.runs.push((text, n)),
-                _ => self.more = self.more.saturating_add(n),
+                _ => self.more = self.more.plus(n),
             }
         }
-        self.more = self.more.saturating_add(other.more);
+        self.more = self.more.plus(other.more);
         if let (Some(r), Some(o)) = (&mut self.range, other.range) {
             *r = StreamRange::new(r.start.0.min(o.start.0), r.end.0.max(o.end.0));
         }
@@ -56,8 +56,8 @@ impl Side {
 
     fn count_one(&mut self, range: StreamRange) {
         match self.runs.last_mut() {
-            Some((_, n)) if self.more == 0 => *n = n.saturating_add(1),
-            _ => self.more = self.more.saturating_add(1),
+            Some((_, n)) if self.more == 0 => n.tally(1),
+            _ => self.more.tally(1),
         }
         if let Some(r) = &mut self.range {
             *r = StreamRange::new(r.start.0.min(range.start.0), r.end.0.max(range.end.0));
@@ -160,7 +160,7 @@ impl Found {
         if self.list.len() < MAX_FOUND {
             self.list.push(raw);
         } else {
-            self.dropped = self.dropped.saturating_add(1);
+            self.dropped.tally(1);
         }
     }
 
@@ -250,7 +250,7 @@ impl<'o> Joined<'o> {
         }
         let counted = match group.list.as_mut_slice() {
             [] => true,
-            [raw] if index.saturating_sub(*first) >= SOME_ASKED => raw.count(before, after),
+            [raw] if index.minus(*first) >= SOME_ASKED => raw.count(before, after),
             _ => false,
         };
         if counted {
@@ -267,7 +267,7 @@ impl<'o> Joined<'o> {
             raw.under(&index);
             self.out.push(raw);
         }
-        self.out.dropped = self.out.dropped.saturating_add(group.dropped);
+        self.out.dropped = self.out.dropped.plus(group.dropped);
     }
 }
 

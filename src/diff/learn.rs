@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::rules;
 use crate::findings::accepted::{Accepted, Entry};
 use crate::findings::{Report, Rule, Subject};
+use crate::offset::Sure;
 
 /// Bytes to which ranges in buffers are rounded.
 const WORD: u64 = 4;
@@ -100,13 +101,13 @@ impl Baseline {
             let mut joined: Vec<(u64, u64)> = Vec::new();
             for (from, to) in ranges {
                 match joined.last_mut() {
-                    Some((_, last)) if from <= last.saturating_add(1) => *last = to.max(*last),
+                    Some((_, last)) if from <= last.plus(1) => *last = to.max(*last),
                     _ => joined.push((from, to)),
                 }
             }
             for (from, to) in joined {
-                let first = from.saturating_mul(WORD);
-                let last = to.saturating_mul(WORD).saturating_add(3);
+                let first = from.times(WORD);
+                let last = to.times(WORD).plus(3);
                 let rule = if front.starts_with("ram > ") { None } else { Some(rules::FIELD_VALUE.id) };
                 add(format!("{front}[{first:#04x}..{last:#04x}]{back}"), rule);
             }

@@ -10,6 +10,7 @@ use super::stream::differs;
 use crate::error::Result;
 use crate::findings::{Aspect, Difference, Report, Rule, Subject};
 use crate::memory::{BlockHashes, PageHash, PageHashes};
+use crate::offset::Sure;
 
 /// Ranges of one block that are listed; further ones are counted.
 const MAX_RANGES: usize = 64;
@@ -70,12 +71,12 @@ impl Counts {
             Fate::OnlyAfter => &mut self.after,
             Fate::Unknown => &mut self.unknown,
         };
-        *n = n.saturating_add(1);
+        n.tally(1);
     }
 
     fn text(&self, pages: u64) -> String {
         let not_equal = [self.changed, self.zeroed, self.before, self.after, self.unknown];
-        let equal = not_equal.iter().fold(pages, |n, k| n.saturating_sub(*k));
+        let equal = not_equal.iter().fold(pages, |n, k| n.minus(*k));
         let mut parts = vec![format!("{equal} of {pages} pages are equal")];
         let named = [
             (self.changed, "changed"),
@@ -147,11 +148,11 @@ fn one(a: &BlockHashes, b: &BlockHashes, page: u64, report: &mut Report) -> Resu
     let mut close = |range: Option<Range>, more: &mut u64| match range {
         Some((Fate::Equal | Fate::Unknown, ..)) | None => {}
         Some(r) if ranges.len() < MAX_RANGES => ranges.push(r),
-        Some(_) => *more = more.saturating_add(1),
+        Some(_) => more.tally(1),
     };
     for chunk in chunks {
-        let first = chunk.saturating_mul(BlockHashes::CHUNK);
-        for n in first..first.saturating_add(BlockHashes::CHUNK).min(end) {
+        let first = chunk.times(BlockHashes::CHUNK);
+        for n in first..first.plus(BlockHashes::CHUNK).min(end) {
             let fate = Fate::of(a.page(n)?, b.page(n)?);
             counts.add(fate);
             match &mut open {
@@ -175,9 +176,9 @@ fn listed(name: &str, ranges: &[Range], more: u64, page: u64, counts: &str) -> V
     let mut out = Vec::new();
     for (fate, first, last) in ranges {
         let Some((rule, word)) = fate.words() else { continue };
-        let n = last.saturating_sub(*first).saturating_add(1);
-        let start = first.saturating_mul(page);
-        let end = last.saturating_add(1).saturating_mul(page).saturating_sub(1);
+        let n = last.minus(*first).plus(1);
+        let start = first.times(page);
+        let end = last.plus(1).times(page).minus(1);
         let pages = if n == 1 { "1 page".to_owned() } else { format!("{n} pages") };
         let whole = if out.is_empty() { format!("; of {name}, {counts}") } else { String::new() };
         let subject = Subject::part("ram", format!("{name}[{start:#x}..{end:#x}]"));

@@ -13,7 +13,7 @@ use crate::findings::{Aspect, Difference, Report, Subject};
 use crate::image::{Device, SaveImage};
 use crate::limits::{MAX_DIAGNOSTICS, MAX_DIFFERENCES};
 use crate::names::RecordType;
-use crate::offset::StreamRange;
+use crate::offset::{StreamRange, Sure};
 use crate::stream::Section;
 use crate::text::{Name, list};
 use crate::value::{Blob, FieldType, Node, Value};
@@ -101,7 +101,7 @@ fn pairs<'a>(a: Vec<&'a Section>, b: Vec<&'a Section>) -> Vec<Pair<'a>> {
     let mut left_a: HashMap<&str, usize> = HashMap::new();
     for (s, _) in a.iter().zip(&hits).filter(|(_, h)| h.is_none()) {
         let n = left_a.entry(s.header.idstr.exact()).or_default();
-        *n = n.saturating_add(1);
+        n.tally(1);
     }
     left_b.retain(|name, places| left_a.get(name) == Some(&places.len()));
     for (s, hit) in a.iter().zip(&mut hits).filter(|(_, h)| h.is_none()) {
@@ -141,7 +141,7 @@ fn in_order<'a>(a: &[&'a Section], b: &[&'a Section], hits: &[Option<(usize, boo
             Some((i, _)) => last = i,
             None => {
                 let pair = Pair { before: None, after: Some(s), other_instance: false, moved: None };
-                keyed.push(((last, j.saturating_add(1)), pair));
+                keyed.push(((last, j.plus(1)), pair));
             }
         }
     }

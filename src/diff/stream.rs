@@ -9,7 +9,7 @@ use crate::findings::{Aspect, Difference, Report, Rule, Severity, Subject};
 use crate::image::SaveImage;
 use crate::limits::MAX_DIFFERENCES;
 use crate::names::{Command, RecordType};
-use crate::offset::StreamRange;
+use crate::offset::{StreamRange, Sure};
 use crate::ram::RamBlock;
 use crate::stream::CommandRecord;
 use crate::value::bytes_text;
@@ -134,7 +134,7 @@ fn commands(a: &SaveImage, b: &SaveImage, report: &mut Report) {
         let Some(command) = before.or(after).map(|c| c.command) else { continue };
         let n = nth.entry(command).or_default();
         let field = if *n == 0 { command.to_string() } else { format!("{command}[{n}]") };
-        *n = n.saturating_add(1);
+        n.tally(1);
         let subject = Subject::part("commands", field);
         // which package, and which pages: those follow from the memory
         let says = !matches!(command, Command::PACKAGED | Command::POSTCOPY_RAM_DISCARD);

@@ -7,6 +7,7 @@ use super::found::{Found, Raw, Side};
 use super::meaning::{Change, Meaning};
 use super::rules;
 use crate::findings::sequence::{Step, align};
+use crate::offset::Sure;
 use crate::text::Name;
 use crate::value::{Node, Record, Value};
 
@@ -136,7 +137,7 @@ impl<'m> Comparer<'m> {
             for added in left.get(..at).unwrap_or_default() {
                 self.added(added, out);
             }
-            left = left.get(at.saturating_add(1)..).unwrap_or_default();
+            left = left.get(at.plus(1)..).unwrap_or_default();
             let side = |n: &Node, name: Option<String>| {
                 let mut s = Side::new(n.name.to_string(), n.range);
                 s.name = name;

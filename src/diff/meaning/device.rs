@@ -2,6 +2,7 @@
 
 use super::{Change, Meaning, bits, seconds};
 use crate::decode::virtio;
+use crate::offset::Sure;
 use crate::value::Value;
 
 /// Status, features and queues of a virtio device.
@@ -11,7 +12,7 @@ pub fn virtio(m: &Meaning<'_>, c: &Change<'_>) -> Option<Vec<String>> {
     let path = c.path;
     let own = |name: &str| path == name || path.ends_with(&format!(".{name}"));
     let features = |shift: u32| {
-        let name = move |bit: u32| virtio::feature_name(kind.id, bit.saturating_add(shift));
+        let name = move |bit: u32| virtio::feature_name(kind.id, bit.plus(shift));
         vec![format!("features: {}", bits(before, after, &name))]
     };
     if own("guest_features_ex[1]") {
@@ -23,7 +24,7 @@ pub fn virtio(m: &Meaning<'_>, c: &Change<'_>) -> Option<Vec<String>> {
     if own("virtio.status") || path == "status" {
         return Some(vec![format!("status: {}", bits(before, after, &virtio::status_name))]);
     }
-    let queue = path.rfind("vq[").and_then(|i| path.get(i.saturating_add(3)..)).and_then(|p| p.split_once(']'));
+    let queue = path.rfind("vq[").and_then(|i| path.get(i.plus(3)..)).and_then(|p| p.split_once(']'));
     let (number, field) = queue?;
     let what = match field.trim_start_matches('.') {
         "last_avail_idx" => "next request to read",
