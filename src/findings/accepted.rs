@@ -16,6 +16,7 @@ use toml::value::{Date, Datetime};
 
 use super::Rule;
 use crate::error::{Error, ErrorKind, Result};
+use crate::offset::Sure;
 
 pub use apply::{Conditions, Fate, ignore};
 pub use versions::{Requirement, Version};
@@ -116,7 +117,7 @@ impl Accepted {
         let begins = text::begins(text, &headers);
         let mut out = Self { entries: Vec::new(), head: text::head(text, begins.first().copied()) };
         for (i, raw) in raw.accept.into_iter().enumerate() {
-            let (begin, end) = (begins.get(i), begins.get(i.saturating_add(1)));
+            let (begin, end) = (begins.get(i), begins.get(i.plus(1)));
             let verbatim = text.get(begin.copied().unwrap_or(0)..end.copied().unwrap_or(text.len()));
             let place = Place {
                 file: file.to_owned(),
@@ -192,7 +193,7 @@ fn wrong(text: &str, file: &str, span: Option<Range<usize>>, what: &str) -> Erro
 /// Returns the number of the line that a byte is in, from 1.
 fn line(text: &str, at: usize) -> usize {
     let before = text.as_bytes().get(..at).unwrap_or_default();
-    before.iter().filter(|b| **b == b'\n').count().saturating_add(1)
+    before.iter().filter(|b| **b == b'\n').count().plus(1)
 }
 
 #[cfg(test)]

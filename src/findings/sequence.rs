@@ -5,6 +5,8 @@ use std::hash::Hash;
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
+use crate::offset::Sure;
+
 /// One step through two sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -28,9 +30,9 @@ pub fn align<K: Eq + Hash + Ord + Copy>(a: &[K], b: &[K]) -> Vec<Step> {
     let front = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let (ra, rb) = (a.get(front..).unwrap_or_default(), b.get(front..).unwrap_or_default());
     let back = ra.iter().rev().zip(rb.iter().rev()).take_while(|(x, y)| x == y).count();
-    let ra = ra.get(..ra.len().saturating_sub(back)).unwrap_or_default();
-    let rb = rb.get(..rb.len().saturating_sub(back)).unwrap_or_default();
-    let pairs = if ra.len().saturating_mul(rb.len()) <= MAX_CELLS {
+    let ra = ra.get(..ra.len().minus(back)).unwrap_or_default();
+    let rb = rb.get(..rb.len().minus(back)).unwrap_or_default();
+    let pairs = if ra.len().times(rb.len()) <= MAX_CELLS {
         let common = common(ra, rb);
         with_moved(ra, rb, common)
     } else {
@@ -38,8 +40,8 @@ pub fn align<K: Eq + Hash + Ord + Copy>(a: &[K], b: &[K]) -> Vec<Step> {
     };
     let mut out: Vec<Step> = (0..front).map(|i| Step::Both(i, i)).collect();
     merge(ra.len(), rb.len(), &pairs, front, &mut out);
-    let (ea, eb) = (front.saturating_add(ra.len()), front.saturating_add(rb.len()));
-    out.extend((0..back).map(|i| Step::Both(ea.saturating_add(i), eb.saturating_add(i))));
+    let (ea, eb) = (front.plus(ra.len()), front.plus(rb.len()));
+    out.extend((0..back).map(|i| Step::Both(ea.plus(i), eb.plus(i))));
     out
 }
 
@@ -60,19 +62,19 @@ fn merge(na: usize, nb: usize, pairs: &[Pair], base: usize, out: &mut Vec<Step>)
     let mut up_to = |j: usize, out: &mut Vec<Step>| {
         while next < j {
             if taken.get(next) == Some(&false) {
-                out.push(Step::After(base.saturating_add(next)));
+                out.push(Step::After(base.plus(next)));
             }
-            next = next.saturating_add(1);
+            next.tally(1);
         }
     };
     for (i, pair) in of_a.iter().enumerate() {
-        let at = base.saturating_add(i);
+        let at = base.plus(i);
         match pair {
             None => out.push(Step::Before(at)),
-            Some((j, true)) => out.push(Step::Moved(at, base.saturating_add(*j))),
+            Some((j, true)) => out.push(Step::Moved(at, base.plus(*j))),
             Some((j, false)) => {
                 up_to(*j, out);
-                out.push(Step::Both(at, base.saturating_add(*j)));
+                out.push(Step::Both(at, base.plus(*j)));
             }
         }
     }
@@ -86,7 +88,7 @@ fn common<K: Eq + Hash + Ord>(a: &[K], b: &[K]) -> Vec<(usize, usize)> {
         DiffOp::Equal { old_index, new_index, len } => Some((old_index, new_index, len)),
         _ => None,
     });
-    equal.flat_map(|(i, j, n)| (0..n).map(move |k| (i.saturating_add(k), j.saturating_add(k)))).collect()
+    equal.flat_map(|(i, j, n)| (0..n).map(move |k| (i.plus(k), j.plus(k)))).collect()
 }
 
 /// Adds the pairs outside of the common order: the same name, left over on both sides.

@@ -4,6 +4,7 @@ use toml::value::Date;
 
 use super::{ACCEPTED_EXPIRED, ACCEPTED_UNUSED, ACCEPTED_VERSION_UNKNOWN, Accepted, Entry, Requirement, Version};
 use crate::findings::{Aspect, Difference, Report, Rule, Severity, Subject};
+use crate::offset::Sure;
 
 /// What entries are judged by, apart from the differences.
 #[derive(Clone, Copy, Debug)]
@@ -137,8 +138,8 @@ impl Entry {
 pub fn ignore(report: &mut Report, patterns: &[String]) {
     let before = report.differences.len();
     report.differences.retain(|d| !patterns.iter().any(|p| may_match(p, &d.subject) && d.subject.matches(p)));
-    let gone = before.saturating_sub(report.differences.len());
-    report.ignored = report.ignored.saturating_add(u64::try_from(gone).unwrap_or(u64::MAX));
+    let gone = before.minus(report.differences.len());
+    report.ignored = report.ignored.plus(u64::try_from(gone).unwrap_or(u64::MAX));
 }
 
 /// A quick test on the text before the first wildcard: thousands of learned entries are compared with thousands of

@@ -7,6 +7,7 @@ use toml::Value;
 
 use super::{Accepted, Entry, Fate};
 use crate::findings::{Difference, Report, Subject, accepted};
+use crate::offset::Sure;
 
 impl Accepted {
     /// Creates an entry for everything that counts in a report, with a reason that is still to be given.
@@ -106,7 +107,7 @@ fn exact(s: &Subject) -> String {
 
 /// Returns where the line of `[[accept]]` begins, from a place in the entry's header.
 pub(super) fn header(text: &str, at: usize) -> usize {
-    text.get(..at).and_then(|t| t.rfind('\n')).map_or(0, |n| n.saturating_add(1))
+    text.get(..at).and_then(|t| t.rfind('\n')).map_or(0, |n| n.plus(1))
 }
 
 /// Returns where each entry begins, including the comments directly above its header.
@@ -120,7 +121,7 @@ fn above(text: &str, header: usize) -> usize {
         if !line.trim_start().starts_with('#') {
             break;
         }
-        begin = begin.saturating_sub(line.len());
+        begin = begin.minus(line.len());
     }
     begin
 }

@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::offset::Sure;
+
 /// A version of QEMU: `7.2`, `10.0.3`. What is not said is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version([u32; 3]);
@@ -16,7 +18,7 @@ fn numbers(text: &str) -> Result<(Version, usize), String> {
     for part in text.trim().split('.') {
         let digits = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         *out.get_mut(given).ok_or_else(fault)? = part.parse().ok().filter(|_| digits).ok_or_else(fault)?;
-        given = given.saturating_add(1);
+        given.tally(1);
     }
     Ok((Version(out), given))
 }
