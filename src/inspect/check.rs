@@ -6,7 +6,7 @@ use crate::diag::{Diagnostic, Diagnostics, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Device, SaveImage};
 use crate::memory::GuestMemory;
-use crate::offset::StreamRange;
+use crate::offset::{StreamRange, Sure};
 use crate::ram::PageStats;
 use crate::stream::EndFound;
 use crate::text::Name;
@@ -119,13 +119,13 @@ pub fn check(image: &SaveImage, stats: &PageStats) -> Result<Check> {
 impl Check {
     fn device(&mut self, image: &SaveImage, d: &Device<'_>) {
         let header = &d.section.header;
-        self.device_sections = self.device_sections.saturating_add(1);
-        self.device_bytes = self.device_bytes.saturating_add(d.section.payload.len());
+        self.device_sections.tally(1);
+        self.device_bytes = self.device_bytes.plus(d.section.payload.len());
         let mut covered = d.section.payload.len();
         if d.section.device.is_some() {
-            self.described_sections = self.described_sections.saturating_add(1);
+            self.described_sections.tally(1);
             for u in uncovered(d.root()) {
-                covered = covered.saturating_sub(u.range.len());
+                covered = covered.minus(u.range.len());
                 self.undecoded.push(UndecodedBytes {
                     section: header.idstr.clone(),
                     instance_id: header.instance_id,
@@ -140,8 +140,8 @@ impl Check {
             self.findings.push(found.at(header.range).within(header.label()));
         }
         // without a description the section is one value, its bytes: covered, though not understood
-        self.covered_device_bytes = self.covered_device_bytes.saturating_add(covered);
-        self.values = self.values.saturating_add(leaves(d.root()));
+        self.covered_device_bytes = self.covered_device_bytes.plus(covered);
+        self.values = self.values.plus(leaves(d.root()));
         self.quirks.extend(d.decoded.quirk.map(|quirk| QuirkFound {
             section: header.idstr.clone(),
             instance_id: header.instance_id,
@@ -185,7 +185,7 @@ impl Check {
 fn leaves(root: &Node) -> u64 {
     let mut n = 0_u64;
     root.walk(&mut |_, node| {
-        n = n.saturating_add(match &node.value {
+        n = n.plus(match &node.value {
             Value::Struct(_) | Value::Array(_) => 0,
             Value::Packed(p) => p.values(),
             _ => 1,

@@ -4,6 +4,7 @@ use crate::decode::cpu;
 use crate::error::Result;
 use crate::image::SaveImage;
 use crate::machine::{self, FIRMWARE};
+use crate::offset::Sure;
 use crate::ram::PageStats;
 use crate::text::Name;
 use crate::value::Node;
@@ -63,7 +64,7 @@ impl Overview {
                     if out.cpus == 0 {
                         out.architecture = cpu::architecture(image.decode(section)?.root());
                     }
-                    out.cpus = out.cpus.saturating_add(1);
+                    out.cpus.tally(1);
                 }
                 "globalstate" => {
                     let device = image.decode(section)?;
@@ -117,7 +118,7 @@ fn cmos_time(cmos: &[u8]) -> Option<String> {
         let (tens, ones) = (b >> 4, b & 0xf);
         match mode & BINARY != 0 {
             true => Some(u32::from(b)),
-            false => (tens < 10 && ones < 10).then(|| u32::from(tens).saturating_mul(10).saturating_add(ones.into())),
+            false => (tens < 10 && ones < 10).then(|| u32::from(tens).times(10).plus(ones.into())),
         }
     };
     let afternoon = mode & HOURS_24 == 0 && cmos.get(4)? & 0x80 != 0;
@@ -125,12 +126,12 @@ fn cmos_time(cmos: &[u8]) -> Option<String> {
         true => number(4)?,
         false => {
             let h = u32::from(cmos.get(4)? & 0x7f);
-            let h = if mode & BINARY != 0 { h } else { (h >> 4).saturating_mul(10).saturating_add(h & 0xf) };
-            (h % 12).saturating_add(if afternoon { 12 } else { 0 })
+            let h = if mode & BINARY != 0 { h } else { (h >> 4).times(10).plus(h & 0xf) };
+            (h % 12).plus(if afternoon { 12 } else { 0 })
         }
     };
     let (second, minute, day, month) = (number(0)?, number(2)?, number(7)?, number(8)?);
-    let year = number(0x32)?.saturating_mul(100).saturating_add(number(9)?);
+    let year = number(0x32)?.times(100).plus(number(9)?);
     let sound = second < 60 && minute < 60 && hour < 24 && (1..=31).contains(&day) && (1..=12).contains(&month);
     (sound && year >= 1970).then(|| format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"))
 }
