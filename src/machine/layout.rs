@@ -3,7 +3,7 @@
 use super::model::{FIRMWARE, MapFacts, MemoryMap, Region, Span};
 use super::{boards, pc};
 use crate::error::{Error, ErrorKind, Remedy, Result};
-use crate::offset::{Gpa, RamOffset};
+use crate::offset::{Gpa, RamOffset, Sure};
 use crate::ram::RamBlock;
 use crate::text::{Name, list};
 
@@ -123,10 +123,10 @@ fn place_main(out: &mut MemoryMap, main: &[usize], blocks: &[RamBlock], spans: &
             let to = s.offset.saturating_add(s.bytes).min(end);
             if from < to {
                 out.regions.push(Region {
-                    gpa: Gpa(s.gpa.saturating_add(from.saturating_sub(s.offset))),
-                    bytes: to.saturating_sub(from),
+                    gpa: Gpa(s.gpa.saturating_add(from.minus(s.offset))),
+                    bytes: to.minus(from),
                     block: *i,
-                    block_offset: RamOffset(from.saturating_sub(base)),
+                    block_offset: RamOffset(from.minus(base)),
                     why: s.why,
                 });
             }
@@ -180,7 +180,7 @@ fn nodes_only(main: &mut Vec<usize>, blocks: &[RamBlock], said: Option<u64>) {
     for (n, i) in main.iter().enumerate() {
         sum = sum.saturating_add(blocks.get(*i).map_or(0, |b| b.len));
         if Some(sum) == said {
-            main.truncate(n.saturating_add(1));
+            main.truncate(n.plus(1));
             return;
         }
     }

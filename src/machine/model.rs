@@ -1,6 +1,6 @@
 //! What a map of guest-physical memory is made of.
 
-use crate::offset::{Gpa, RamOffset};
+use crate::offset::{Gpa, RamOffset, Sure};
 
 /// A piece of a block at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl MemoryMap {
     pub fn find(&self, address: Gpa) -> Option<(usize, RamOffset, u64)> {
         self.regions.iter().find_map(|r| {
             let within = address.0.checked_sub(r.gpa.0).filter(|n| *n < r.bytes)?;
-            Some((r.block, r.block_offset.plus(within), r.bytes.saturating_sub(within)))
+            Some((r.block, r.block_offset.plus(within), r.bytes.minus(within)))
         })
     }
 }

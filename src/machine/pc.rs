@@ -2,6 +2,7 @@
 
 use super::model::{MapFacts, Span};
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::offset::Sure;
 use crate::ram::RamBlock;
 
 /// The boards that differ.
@@ -114,11 +115,7 @@ fn sizes(c: &[u8]) -> Option<(u64, u64)> {
     let byte = |i: usize| c.get(i).copied().map(u64::from);
     let word = |lo: usize, hi: usize| Some(byte(lo)? | byte(hi)? << 8);
     let above16 = word(0x34, 0x35)?;
-    let below = if above16 > 0 {
-        16_u64.saturating_mul(MIB).saturating_add(above16 << 16)
-    } else {
-        MIB.saturating_add(word(0x17, 0x18)? << 10)
-    };
+    let below = if above16 > 0 { 16_u64.times(MIB).plus(above16 << 16) } else { MIB.plus(word(0x17, 0x18)? << 10) };
     Some((below, (word(0x5b, 0x5c)? | byte(0x5d)? << 16) << 16))
 }
 
