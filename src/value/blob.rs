@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::offset::Sure;
+
 /// A piece of a section that is in memory; cloning it copies no bytes.
 #[derive(Clone, Default)]
 pub struct Blob {
@@ -22,7 +24,7 @@ impl Blob {
     /// Returns the bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
-        self.data.get(self.start..self.start.saturating_add(self.len)).unwrap_or_default()
+        self.data.get(self.start..).and_then(|b| b.get(..self.len)).unwrap_or_default()
     }
 
     /// Returns the number of bytes.
@@ -49,7 +51,7 @@ impl Blob {
     pub fn slice(&self, start: usize, len: usize) -> Self {
         let start = start.min(self.len);
         let len = len.min(self.len.saturating_sub(start));
-        Self { data: Arc::clone(&self.data), start: self.start.saturating_add(start), len }
+        Self { data: Arc::clone(&self.data), start: self.start.plus(start), len }
     }
 }
 

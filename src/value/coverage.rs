@@ -1,7 +1,7 @@
 //! Checks that a tree covers its bytes: children are adjacent, and every leaf is decoded.
 
 use super::{Layout, Node, Value};
-use crate::offset::StreamRange;
+use crate::offset::{StreamRange, Sure};
 
 /// Bytes of a section that no leaf of its tree explains.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +26,11 @@ pub fn uncovered(root: &Node) -> Vec<Uncovered> {
 fn check(node: &Node, out: &mut Vec<Uncovered>) {
     let start = node.range.start.0;
     match &node.value {
-        Value::Struct(r) => side_by_side(node, start.saturating_add(r.header_bytes), &mut r.children(), out),
+        Value::Struct(r) => side_by_side(node, start.plus(r.header_bytes), &mut r.children(), out),
         // a list ends with a one-byte mark; a tree begins with a four-byte count
         Value::Array(a) => match node.ty.layout() {
             Some(Layout::List) => side_by_side(&cut(node, 0), start, &mut a.iter(), out),
-            Some(Layout::Tree) => side_by_side(&cut(node, 4), start.saturating_add(4), &mut a.iter(), out),
+            Some(Layout::Tree) => side_by_side(&cut(node, 4), start.plus(4), &mut a.iter(), out),
             _ => side_by_side(node, start, &mut a.iter(), out),
         },
         Value::Opaque(_) => out.push(Uncovered {
@@ -44,8 +44,8 @@ fn check(node: &Node, out: &mut Vec<Uncovered>) {
 
 /// Returns a bare node without the `front` bytes of framing before the elements and the mark after them.
 fn cut(node: &Node, front: u64) -> Node {
-    let start = node.range.start.0.saturating_add(front);
-    let range = StreamRange::new(start, node.range.end.0.saturating_sub(1));
+    let start = node.range.start.0.plus(front);
+    let range = StreamRange::new(start, node.range.end.0.minus(1));
     Node::new(node.name.clone(), node.ty.clone(), range, Value::Null)
 }
 

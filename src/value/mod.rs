@@ -19,7 +19,7 @@ pub(crate) use packed::{int, timer, uint};
 pub use path::{FieldPath, matches_glob};
 pub use text::{bytes_pieces, bytes_text};
 
-use crate::offset::StreamRange;
+use crate::offset::{StreamRange, Sure};
 use crate::text::Name;
 
 /// A decoded item with its range in the stream.
@@ -163,7 +163,7 @@ impl Node {
         if !f(depth, self) {
             return;
         }
-        let deeper = depth.saturating_add(1);
+        let deeper = depth.plus(1);
         match &self.value {
             Value::Struct(r) => r.children().for_each(|n| n.walk_at(deeper, f)),
             Value::Array(a) => a.iter().for_each(|n| n.walk_at(deeper, f)),

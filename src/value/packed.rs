@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Blob, Layout, Node, Record, Value};
-use crate::offset::StreamRange;
+use crate::offset::{StreamRange, Sure};
 
 /// Types whose layout depends only on their size.
 const FIXED: [&str; 6] = ["avr", "fpr", "pci irq state", "slbe", "tlb entry", "tlb_entry"];
@@ -56,7 +56,7 @@ impl Packed {
     pub fn nodes_of_one(&self) -> usize {
         let mut n = 0_usize;
         self.layout.walk(&mut |_, _| {
-            n = n.saturating_add(1);
+            n.tally(1);
             true
         });
         n
@@ -72,7 +72,7 @@ impl Packed {
     /// Creates an element of an array that begins at `base` of the stream.
     pub(super) fn make(&self, i: usize, base: u64) -> Option<Node> {
         let at = i.checked_mul(self.width).filter(|_| i < self.len())?;
-        Some(make(&self.layout, &self.blob, at, base.saturating_add(at as u64)))
+        Some(make(&self.layout, &self.blob, at, base.plus(at as u64)))
     }
 
     /// Returns the first index not below `from` at which the bytes of two arrays of one layout differ, or the length
@@ -80,15 +80,15 @@ impl Packed {
     pub(super) fn next_difference(&self, other: &Self, from: usize) -> usize {
         const BLOCK: usize = 4096;
         let end = self.len().min(other.len());
-        let start = from.saturating_mul(self.width);
-        let stop = end.saturating_mul(self.width);
+        let start = from.times(self.width);
+        let stop = end.times(self.width);
         let (x, y) = (self.blob.as_slice().get(start..stop), other.blob.as_slice().get(start..stop));
         let (Some(x), Some(y)) = (x, y) else { return from.max(end) };
-        let skipped = x.chunks(BLOCK).zip(y.chunks(BLOCK)).take_while(|(a, b)| a == b).count().saturating_mul(BLOCK);
+        let skipped = x.chunks(BLOCK).zip(y.chunks(BLOCK)).take_while(|(a, b)| a == b).count().times(BLOCK);
         let rest = x.get(skipped..).unwrap_or_default().iter().zip(y.get(skipped..).unwrap_or_default());
         match rest.enumerate().find(|(_, (a, b))| a != b) {
             Some((i, _)) => {
-                let at = start.saturating_add(skipped).saturating_add(i);
+                let at = start.plus(skipped).plus(i);
                 at.checked_div(self.width).unwrap_or(end)
             }
             None => end,
@@ -96,8 +96,8 @@ impl Packed {
     }
 
     fn bytes(&self, i: usize) -> &[u8] {
-        let at = i.saturating_mul(self.width);
-        self.blob.as_slice().get(at..at.saturating_add(self.width)).unwrap_or_default()
+        let at = i.times(self.width);
+        self.blob.as_slice().get(at..).and_then(|b| b.get(..self.width)).unwrap_or_default()
     }
 
     /// Appends the elements of another array if it has the same layout and its bytes follow these.
@@ -177,8 +177,8 @@ fn layout_of(n: &Node, start: u64, loose: &mut bool) -> Option<Node> {
 /// Creates a node of a layout; the element begins at `at` of the bytes and at `base` of the stream.
 fn make(layout: &Node, blob: &Blob, at: usize, base: u64) -> Node {
     let n = usize::try_from(layout.range.len()).unwrap_or_default();
-    let from = at.saturating_add(usize::try_from(layout.range.start.0).unwrap_or(usize::MAX));
-    let bytes = blob.as_slice().get(from..from.saturating_add(n)).unwrap_or_default();
+    let from = at.plus(usize::try_from(layout.range.start.0).unwrap_or(usize::MAX));
+    let bytes = blob.as_slice().get(from..).and_then(|b| b.get(..n)).unwrap_or_default();
     let all = |a: &[Node]| a.iter().map(|n| make(n, blob, at, base)).collect();
     let value = match &layout.value {
         Value::Bool(_) => Value::Bool(uint(bytes) != 0),
@@ -197,7 +197,7 @@ fn make(layout: &Node, blob: &Blob, at: usize, base: u64) -> Node {
         Value::Packed(p) => Value::Packed(Packed { blob: blob.slice(from, n), ..p.clone() }),
         other => other.clone(),
     };
-    let range = StreamRange::with_len(base.saturating_add(layout.range.start.0), layout.range.len());
+    let range = StreamRange::with_len(base.plus(layout.range.start.0), layout.range.len());
     Node { name: layout.name.clone(), ty: layout.ty.clone(), range, value, problem: None }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::{Elements, Node, Value};
+use crate::offset::Sure;
 
 /// A pattern for nodes below a device, such as `env.regs[3]`, `parent_obj.config[0]` or `cpu/*.env.*`.
 ///
@@ -72,7 +73,7 @@ impl FieldPath {
             Some(rest) => {
                 let index = rest.strip_prefix('[').and_then(|r| r.split_once(']')).and_then(|(i, _)| i.parse().ok());
                 match index {
-                    Some(i) if i < elements.len() => i..i.saturating_add(1),
+                    Some(i) if i < elements.len() => i..i.plus(1),
                     Some(_) => 0..0,
                     None => 0..elements.len(),
                 }
@@ -101,17 +102,17 @@ pub fn matches_glob(pattern: &str, text: &str) -> bool {
         match p.get(pi) {
             Some('*') => {
                 back = Some((pi, ti));
-                pi = pi.saturating_add(1);
+                pi.tally(1);
             }
             Some(q) if *q == '?' || q == c => {
-                pi = pi.saturating_add(1);
-                ti = ti.saturating_add(1);
+                pi.tally(1);
+                ti.tally(1);
             }
             _ => match back {
                 Some((star, from)) => {
-                    let from = from.saturating_add(1);
+                    let from = from.plus(1);
                     back = Some((star, from));
-                    pi = star.saturating_add(1);
+                    pi = star.plus(1);
                     ti = from;
                 }
                 None => return false,

@@ -1,6 +1,7 @@
 //! Values in readable form, on one line.
 
 use super::{Node, Value};
+use crate::offset::Sure;
 use crate::text::quoted;
 
 /// Number of bytes of a buffer that are printed, unless all are requested.
@@ -13,7 +14,7 @@ impl Node {
     /// Returns the value as text, with numbers as wide as their fields; empty for structures and arrays.
     #[must_use]
     pub fn text(&self, all: bool) -> String {
-        let width = usize::try_from(self.range.len().saturating_mul(2)).unwrap_or(16).min(16);
+        let width = usize::try_from(self.range.len().times(2)).unwrap_or(16).min(16);
         match &self.value {
             Value::Bool(b) => b.to_string(),
             Value::Int(v) if *v < 0 => format!("{v}"),
@@ -72,7 +73,7 @@ pub fn bytes_pieces<E>(b: &[u8], all: bool, f: &mut dyn FnMut(&str) -> Result<()
 fn spaced(b: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |n: u8| char::from(DIGITS.get(usize::from(n & 15)).copied().unwrap_or_default());
-    let mut out = String::with_capacity(b.len().saturating_mul(3));
+    let mut out = String::with_capacity(b.len().times(3));
     for (i, c) in b.iter().enumerate() {
         if i > 0 {
             out.push(' ');
