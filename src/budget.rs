@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, ErrorKind, Remedy, Result};
+use crate::offset::Sure;
 
 /// What any input may use: enough for the page sets of a dense 1 TiB guest, or the device state of a large machine.
 const BASE: u64 = 96 << 20;
@@ -104,7 +105,7 @@ impl Charge {
         let limit = self.budget.limit();
         let (old, what) = (self.bytes, self.what);
         let change = |used: u64| {
-            let next = used.saturating_sub(old).saturating_add(bytes);
+            let next = used.minus(old).saturating_add(bytes);
             (next <= limit || bytes <= old).then_some(next)
         };
         match self.budget.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change) {
@@ -116,7 +117,7 @@ impl Charge {
                 ErrorKind::LimitExceeded,
                 format!(
                     "{what} need {} of memory, but the limit for this input is {}",
-                    mib(used.saturating_sub(old).saturating_add(bytes)),
+                    mib(used.minus(old).saturating_add(bytes)),
                     mib(limit)
                 ),
             )
@@ -141,7 +142,7 @@ impl Clone for Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         let bytes = self.bytes;
-        let give_back = |used: u64| Some(used.saturating_sub(bytes));
+        let give_back = |used: u64| Some(used.minus(bytes));
         let _ = self.budget.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, give_back);
     }
 }

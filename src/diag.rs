@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::limits::MAX_DIAGNOSTICS;
-use crate::offset::StreamRange;
+use crate::offset::{StreamRange, Sure};
 
 /// The severity of a [`Diagnostic`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,12 +76,12 @@ impl Diagnostics {
     /// Adds a finding.
     pub fn push(&mut self, d: Diagnostic) {
         if d.level == Level::Error {
-            self.errors = self.errors.saturating_add(1);
+            self.errors.tally(1);
         }
         if self.list.len() < MAX_DIAGNOSTICS {
             self.list.push(d);
         } else {
-            self.dropped = self.dropped.saturating_add(1);
+            self.dropped.tally(1);
         }
     }
 

@@ -266,7 +266,7 @@ fn escape(text: &str, backslashes: bool) -> Cow<'_, str> {
         obeyed || !is_visible(c)
     };
     let Some(first) = text.char_indices().position(|(i, c)| odd(i, c)) else { return text.into() };
-    let mut out = String::with_capacity(text.len().saturating_add(16));
+    let mut out = String::with_capacity(text.len());
     out.extend(text.chars().take(first));
     for (n, (i, c)) in text.char_indices().enumerate().skip(first) {
         if n == first || odd(i, c) {
@@ -294,8 +294,8 @@ pub fn is_visible(c: char) -> bool {
     // tested after a letter, since a combining mark is escaped only when it has nothing to combine with
     let mut room = [b'a', 0, 0, 0, 0];
     let (_, tail) = room.split_at_mut(1);
-    let end = c.encode_utf8(tail).len().saturating_add(1);
-    let text = room.get(..end).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default();
+    let after = c.encode_utf8(tail).len();
+    let text = room.get(..=after).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default();
     !ignorable && text.escape_debug().nth(1) == Some(c)
 }
 

@@ -5,7 +5,7 @@ use crate::budget::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interp::{self, Decoded};
 use crate::limits::MAX_SECTION_BYTES;
-use crate::offset::StreamRange;
+use crate::offset::{StreamOffset, StreamRange};
 use crate::stream::Section;
 use crate::text::{Name, list, quoted};
 use crate::value::{Blob, FieldPath, FieldType, Node, Value};
@@ -126,10 +126,9 @@ impl Device<'_> {
     /// Returns the raw bytes of a node of this device.
     #[must_use]
     pub fn bytes_of(&self, node: &Node) -> &[u8] {
-        let base = self.section.payload.start.0;
-        let start = usize::try_from(node.range.start.0.saturating_sub(base)).unwrap_or(usize::MAX);
-        let end = usize::try_from(node.range.end.0.saturating_sub(base)).unwrap_or(usize::MAX);
-        self.payload.as_slice().get(start..end).unwrap_or_default()
+        let within = |at: StreamOffset| usize::try_from(at.checked_since(self.section.payload.start)?).ok();
+        let range = within(node.range.start).zip(within(node.range.end));
+        range.and_then(|(start, end)| self.payload.as_slice().get(start..end)).unwrap_or_default()
     }
 
     /// Returns the name of the section, such as `0000:00:02.0/virtio-net`.

@@ -105,7 +105,7 @@ impl SaveImage {
     pub fn description(&self) -> Result<Option<Document>> {
         let Some(range) = self.walk.description.as_ref().map(|d| d.text) else { return Ok(None) };
         let mut c = Cursor::new(self.container.source.as_ref(), range.start);
-        let text = c.take_vec(range.len(), MAX_VMDESC_BYTES.saturating_mul(2), "description")?;
+        let text = c.take_vec(range.len(), MAX_VMDESC_BYTES * 2, "description")?;
         Document::new(text).map(Some).map_err(|e| e.at(range.start))
     }
 
