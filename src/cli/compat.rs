@@ -98,7 +98,7 @@ fn read(file: &Path, source: &SourceArgs, side: &mut Side) -> Result<(), Failure
     let is_dump = input.fill_buf().map_err(|e| cannot("read", e))?.trim_ascii_start().starts_with(b"{");
     if is_dump {
         let mut text = Vec::new();
-        input.take(MAX_DUMP_BYTES.saturating_add(1)).read_to_end(&mut text).map_err(|e| cannot("read", e))?;
+        input.take(MAX_DUMP_BYTES + 1).read_to_end(&mut text).map_err(|e| cannot("read", e))?;
         if text.len() as u64 > MAX_DUMP_BYTES {
             let what = format!("{shown} has more than {MAX_DUMP_BYTES} bytes of JSON");
             return Err(Error::new(ErrorKind::LimitExceeded, what).into());

@@ -138,7 +138,7 @@ fn external_schema(file: Option<&Path>) -> Result<Option<Arc<Schema>>, Error> {
         let cannot = |e| Error::io(format!("cannot read {shown}"), e);
         let mut text = Vec::new();
         let opened = std::fs::File::open(file).map_err(cannot)?;
-        opened.take(MAX_VMDESC_BYTES.saturating_add(1)).read_to_end(&mut text).map_err(cannot)?;
+        opened.take(MAX_VMDESC_BYTES + 1).read_to_end(&mut text).map_err(cannot)?;
         if text.len() as u64 > MAX_VMDESC_BYTES {
             let what = format!("{shown} has more than {MAX_VMDESC_BYTES} bytes of JSON");
             return Err(Error::new(ErrorKind::LimitExceeded, what));

@@ -1,5 +1,11 @@
 //! Numbers as people read them.
 
+/// Returns the blanks that bring a text to a width. (The width of a format string is at most 65535, and names of the input
+/// can be longer.)
+pub(crate) fn padding(text: &str, width: usize) -> String {
+    " ".repeat(width.saturating_sub(text.chars().count()))
+}
+
 /// Returns a size: the exact number, and the largest unit that fits.
 #[must_use]
 pub fn size(bytes: u64) -> String {

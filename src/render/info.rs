@@ -94,7 +94,7 @@ fn head(out: &mut dyn Write, image: &SaveImage, v: &Overview, o: &InfoOptions<'_
         details(image, &mut rows);
     }
     let width = rows.iter().map(|(k, _)| k.len()).max().unwrap_or(0);
-    let indent = width.saturating_add(2);
+    let indent = width + 2;
     for (k, v) in rows {
         let text = super::table::wrapped(&v, o.width.saturating_sub(indent)).join(&format!("\n{}", " ".repeat(indent)));
         writeln!(out, "{}{}  {text}", (o.paint)(Role::Name, k), " ".repeat(width - k.len()))?;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::human::padding;
 use super::tree::{Paint, Role};
 
 /// Names are not made shorter than this.
@@ -82,7 +83,7 @@ impl Table {
         let last = row.len().saturating_sub(1);
         let mut text = String::new();
         for (i, cell) in row.iter().enumerate() {
-            let pad = " ".repeat(widths.get(i).copied().unwrap_or(0).saturating_sub(cell.chars().count()));
+            let pad = padding(cell, widths.get(i).copied().unwrap_or(0));
             text += &match (self.right.contains(&i), i == last) {
                 (true, _) => pad + cell,
                 (false, true) => cell.clone(),

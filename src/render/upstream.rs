@@ -152,7 +152,7 @@ struct List<'a> {
 
 impl Serialize for List<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let n = self.nodes.iter().fold(0, |n: usize, e| n.saturating_add(e.len()));
+        let n = self.nodes.iter().map(|e| e.len()).sum::<usize>();
         let mut seq = s.serialize_seq(Some(n))?;
         for node in self.nodes.iter().copied().flatten() {
             seq.serialize_element(&Item { node: &node, device: self.device })?;

@@ -35,7 +35,7 @@ pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
     }
     let mut rest: Vec<&str> = Vec::new();
     // one notice is kept for the last
-    for (command, shown) in [("error", SHOWN), ("warning", SHOWN), ("notice", SHOWN.saturating_sub(1))] {
+    for (command, shown) in [("error", SHOWN), ("warning", SHOWN), ("notice", SHOWN - 1)] {
         for (i, (_, title, text)) in all.iter().filter(|(c, ..)| *c == command).enumerate() {
             if i < shown {
                 writeln!(out, "::{command} title={}::{}", property(title), data(text))?;

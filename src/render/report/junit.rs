@@ -8,6 +8,7 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use super::{label, plain, sentence, summary};
 use crate::findings::{Difference, Report};
+use crate::offset::Sure;
 use crate::render::human::plural;
 
 /// What is to be said of one section.
@@ -38,7 +39,7 @@ pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
     let failures = cases.values().filter(|c| c.fails()).count().to_string();
     let skipped = cases.values().filter(|c| c.skipped()).count().to_string();
     let errors = usize::from(!r.faults.is_empty());
-    let tests = names.len().saturating_add(errors).to_string();
+    let tests = names.len().plus(errors).to_string();
     let errors = errors.to_string();
     let numbers = [("tests", &*tests), ("failures", &failures), ("errors", &errors), ("time", "0")];
     let suite = format!("savevm-analyze {}", r.question.name());
@@ -77,7 +78,7 @@ fn cases(r: &Report) -> (Vec<String>, BTreeMap<String, Case<'_>>) {
     }
     for d in &r.differences {
         let case = cases.entry(label(&d.subject)).or_default();
-        case.failing = case.failing.saturating_add(usize::from(r.fails_for(d)));
+        case.failing = case.failing.plus(usize::from(r.fails_for(d)));
         case.counting.push(d);
     }
     for (d, reason) in &r.accepted {
@@ -125,7 +126,7 @@ fn case<W: Write>(w: &mut Writer<W>, r: &Report, name: &str, c: &Case<'_>) -> io
         } else if let Some((_, reason)) = c.accepted.first() {
             let more = match c.accepted.len() {
                 1 => String::new(),
-                n => format!(" (and {} more)", n.saturating_sub(1)),
+                n => format!(" (and {} more)", n.minus(1)),
             };
             let message = format!("accepted: {}{more}", attribute(reason));
             w.create_element("skipped").with_attribute(("message", &*message)).write_empty()?;

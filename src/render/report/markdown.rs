@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::{plain, summary, verdict};
 use crate::findings::{Aspect, Difference, Report};
+use crate::offset::Sure;
 use crate::render::human::plural;
 
 /// What the text may take; a comment holds 65,536 characters on GitHub.
@@ -23,7 +24,7 @@ pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
     let [before, after] = &r.inputs;
     let mut text = format!("### savevm-analyze {}: {}\n\n", r.question.name(), verdict(r));
     text = format!("{text}{} → {}\n\n{}\n", code(&before.to_string()), code(&after.to_string()), words(&summary(r)));
-    let mut room = CAP.saturating_sub(RESERVE).saturating_sub(text.len());
+    let mut room = (CAP - RESERVE).saturating_sub(text.len());
 
     let head = "| severity | where | what | before | after |\n|---|---|---|---|---|\n";
     text += &table(head, r.differences.iter().map(row), "difference", &mut room);
@@ -45,13 +46,13 @@ fn table(head: &str, rows: impl Iterator<Item = String>, noun: &str, room: &mut 
     let mut left_out = 0_u64;
     for row in rows {
         let begin = if out.is_empty() { format!("\n{head}") } else { String::new() };
-        match room.checked_sub(row.len().saturating_add(begin.len())) {
+        match room.checked_sub(row.len().plus(begin.len())) {
             // the first that does not fit ends the table: what is shown is a beginning
             Some(rest) if left_out == 0 => {
                 *room = rest;
                 out = out + &begin + &row;
             }
-            _ => left_out = left_out.saturating_add(1),
+            _ => left_out.tally(1),
         }
     }
     match left_out {

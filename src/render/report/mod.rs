@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 
 use super::human::{count, plural};
 use crate::findings::{Difference, Question, Report, Severity, Subject};
+use crate::offset::Sure;
 use crate::text::line as plain;
 
 /// Returns the answer in one word, such as `same` or `may-break`.
@@ -38,7 +39,7 @@ pub fn verdict(r: &Report) -> &'static str {
 #[must_use]
 pub fn summary(r: &Report) -> String {
     let n = |severity: Severity| r.differences.iter().filter(|d| d.severity == severity).count() as u64;
-    let (heavy, light) = (n(Severity::Breaks).saturating_add(n(Severity::Differs)), n(Severity::MayBreak));
+    let (heavy, light) = (n(Severity::Breaks).plus(n(Severity::Differs)), n(Severity::MayBreak));
     let mut out = match (r.question, verdict(r)) {
         (Question::Diff, "same") => format!("no differences{}", among(r, false)),
         (Question::Diff, _) => format!("{}{}", plural(heavy, "difference"), among(r, true)),
@@ -82,7 +83,7 @@ fn among(r: &Report, some: bool) -> String {
     }
     let hit: BTreeSet<String> = r.differences.iter().filter(|d| !is_remark(d)).map(|d| label(&d.subject)).collect();
     let beside = hit.iter().filter(|l| !compared.contains(l.as_str())).count();
-    let all = plural(compared.len().saturating_add(beside) as u64, "section");
+    let all = plural(compared.len().plus(beside) as u64, "section");
     if some && !hit.is_empty() { format!(" in {} of {all}", count(hit.len() as u64)) } else { format!(" in {all}") }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{is_remark, sentence};
 use crate::findings::{Aspect, Difference, Question, Report, Rule, Severity};
+use crate::offset::Sure;
 use crate::text::Name;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -180,7 +181,7 @@ fn finding(
     let path = d.subject.to_string();
     let mut key = format!("{}:{path}", d.rule.id);
     let n = seen.entry(key.clone()).or_insert(0);
-    *n = n.saturating_add(1);
+    n.tally(1);
     if *n > 1 {
         key = format!("{key}#{n}");
     }

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use super::{label, plain, summary};
 use crate::findings::{Aspect, Report};
+use crate::offset::Sure;
+use crate::render::human::padding;
 use crate::render::table::wrapped;
 use crate::render::tree::{Paint, Role};
 
@@ -17,7 +19,7 @@ const GAP: &str = " | ";
 /// # Errors
 /// Those of the writer.
 pub fn print(out: &mut dyn Write, r: &Report, width: usize, paint: Paint<'_>) -> io::Result<()> {
-    let room = width.saturating_sub(GAP.len().saturating_mul(2));
+    let room = width.saturating_sub(GAP.len().times(2));
     let side = room.saturating_mul(7).checked_div(20).unwrap_or(20);
     let field = room.saturating_sub(side.saturating_mul(2));
     let widths = [field, side, side];
@@ -41,7 +43,7 @@ fn row(out: &mut dyn Write, widths: [usize; 3], cells: [String; 3], paint: &dyn 
     for i in 0..lines {
         let cell = |(column, width): (&Vec<String>, usize)| {
             let text = column.get(i).map_or("", String::as_str);
-            format!("{text}{}", " ".repeat(width.saturating_sub(text.chars().count())))
+            format!("{text}{}", padding(text, width))
         };
         let line: Vec<String> = columns.iter().zip(widths).map(cell).collect();
         writeln!(out, "{}", paint(line.join(GAP).trim_end()))?;

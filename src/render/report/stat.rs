@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use super::{label, summary};
 use crate::findings::Report;
+use crate::offset::Sure;
+use crate::render::human::padding;
 use crate::text::line;
 
 /// The longest bar.
@@ -23,16 +25,16 @@ pub fn print(out: &mut dyn Write, r: &Report, width: usize) -> io::Result<()> {
             order.push(name.clone());
         }
         let n = counts.entry(name).or_default();
-        *n = n.saturating_add(1);
+        n.tally(1);
     }
     let names = order.iter().map(|n| n.chars().count()).max().unwrap_or(0);
     let most = counts.values().copied().max().unwrap_or(0).max(1);
     let digits = most.to_string().len();
-    let room = width.saturating_sub(names.saturating_add(digits).saturating_add(5)).clamp(1, BAR);
+    let room = width.saturating_sub(names.plus(digits).plus(5)).clamp(1, BAR);
     for name in &order {
         let n = counts.get(name).copied().unwrap_or(0);
-        let bar = n.saturating_mul(room.min(most)).div_ceil(most);
-        let pad = " ".repeat(names.saturating_sub(name.chars().count()));
+        let bar = n.times(room.min(most)).div_ceil(most);
+        let pad = padding(name, names);
         writeln!(out, " {name}{pad} | {n:>digits$} {}", "+".repeat(bar))?;
     }
     writeln!(out, "{}", summary(r))

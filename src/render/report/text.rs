@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use super::{change, is_remark, label, plain, summary, verdict};
 use crate::findings::{Difference, Question, Report, Severity};
+use crate::offset::Sure;
 use crate::render::tree::{Paint, Role};
 
 /// Columns that a line takes at most: longer ones are hard to read.
@@ -82,10 +83,10 @@ fn sections<'a, 'd>(all: &'a [&'d Difference], brief: bool) -> Vec<(String, &'a 
     };
     let joined = |titles: Vec<String>| match titles.as_slice() {
         [first, _, _, _, _, ..] if instances(&titles) => {
-            format!("{first} and {} more instances", titles.len().saturating_sub(1))
+            format!("{first} and {} more instances", titles.len().minus(1))
         }
         [a, b, c, _, _, ..] if brief => {
-            format!("{a}, {b}, {c} and {} more", titles.len().saturating_sub(3))
+            format!("{a}, {b}, {c} and {} more", titles.len().minus(3))
         }
         _ => titles.join(", "),
     };
@@ -169,7 +170,7 @@ fn difference(out: &mut dyn Write, d: &Difference, style: &Style<'_>) -> io::Res
     if beside.is_none() {
         for (sign, side) in [("- ", &d.before), ("+ ", &d.after)] {
             if let Some(s) = side {
-                let text = wrapped(&plain(&s.text), indent.len().saturating_add(sign.len()));
+                let text = wrapped(&plain(&s.text), indent.len().plus(sign.len()));
                 writeln!(out, "{indent}{}{}", paint(Role::Dim, sign), text.join(&format!("\n{indent}  ")))?;
             }
         }
@@ -178,7 +179,7 @@ fn difference(out: &mut dyn Write, d: &Difference, style: &Style<'_>) -> io::Res
         writeln!(out, "{indent}{}", paint(Role::Dim, &format!("there: {}", plain(path))))?;
     }
     for line in &d.meaning {
-        let deeper = indent.len().saturating_add(2);
+        let deeper = indent.len().plus(2);
         writeln!(out, "{indent}{}", wrapped(&plain(line), deeper).join(&format!("\n{indent}  ")))?;
     }
     Ok(())
