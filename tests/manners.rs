@@ -347,6 +347,42 @@ fn a_quiet_check_answers_with_its_exit_status() {
 }
 
 #[test]
+fn a_quiet_command_prints_errors_only() {
+    let file = "pc-i440fx-2.2-5.2.mig";
+    for command in ["info", "state", "cpu", "pci", "virtio"] {
+        let (status, printed, said) = run(&[command, file]);
+        assert!(said.starts_with("warning: ") || said.starts_with("note: "), "{command}: {said}");
+        assert_eq!(run(&[command, "-q", file]), (status, printed, String::new()), "{command}");
+        let (status, _, said) = run(&[command, "-q", "README.md"]);
+        assert!(status == 2 && said.starts_with("error: "), "{command}: {said}");
+    }
+    let out = scratch("quiet").join("vm.mig");
+    assert_eq!(run(&["unwrap", "-q", "pc-11.1.mig", "-o", path(&out)]), (0, String::new(), String::new()));
+}
+
+#[test]
+fn verbose_is_more_or_is_refused() {
+    for (command, file) in [
+        ("info", "pc-11.1.mig"),
+        ("state", "pc-11.1.mig"),
+        ("cpu", "pc-11.1.mig"),
+        ("pci", "q35-11.1.mig"),
+        ("virtio", "driven/driven-11.1.mig.zst"),
+    ] {
+        let (little, much) = (run(&[command, file]), run(&[command, "-v", file]));
+        assert!(little.0 == 0 && much.0 == 0 && much.1.len() > little.1.len(), "{command}: {} {}", little.2, much.2);
+    }
+    for command in ["info", "check", "pci", "virtio"] {
+        let (status, _, said) = run(&[command, "-v", "--json", "pc-11.1.mig"]);
+        assert!(status == 2 && said.contains("cannot be used with '--json'"), "{command}: {said}");
+    }
+    for args in [&["diff", "-v"][..], &["compat", "-v"], &["extract", "-v"], &["unwrap", "-v"], &["schema", "-q"]] {
+        let (status, _, said) = run(args);
+        assert!(status == 2 && said.contains("unexpected argument"), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn progress_of_a_packed_file_has_a_total() {
     let dir = scratch("packed-progress");
     let file = testdata().join("arm-virt-11.1.mig.zst");

@@ -36,7 +36,7 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub input: InputsArgs,
     /// Print every rule for each of several files, and not one line per file.
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "json")]
     pub verbose: bool,
     /// Print nothing but errors; the exit status is the answer.
     #[arg(short, long, conflicts_with_all = ["verbose", "json"])]
@@ -97,7 +97,7 @@ struct Quirk {
 
 /// Runs `check`.
 pub fn run(a: &CheckArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    each(&a.input.files, a.verbose && !a.json, out, &mut |file, answer| match one(a, file, answer) {
+    each(&a.input.files, a.verbose, out, &mut |file, answer| match one(a, file, answer) {
         Err(Failure::Library(e)) if !a.json && !a.verbose && !a.quiet && answer.of_several.is_some() => {
             let what = if e.kind() == ErrorKind::Io { "no verdict" } else { "not a saved state" };
             writeln!(answer.out, "{}: {}: {e}", shown(file), style::paint(Role::Problem, what))?;

@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 
 use super::exit::{Failure, Outcome, say};
 use super::many::{Answer, InputsArgs, each};
+use super::shared::QuietArgs;
 use super::{open, style};
 use crate::decode::cpu::{Cpu, Group};
 use crate::image::Device;
@@ -28,6 +29,8 @@ Examples:
 pub struct CpuArgs {
     #[command(flatten)]
     pub input: InputsArgs,
+    #[command(flatten)]
+    pub warnings: QuietArgs,
     /// Only this processor, and nothing about the machine. Can be repeated.
     #[arg(long, value_name = "N")]
     pub cpu: Vec<u32>,
@@ -35,7 +38,7 @@ pub struct CpuArgs {
     #[arg(short, long, conflicts_with_all = ["all", "json"])]
     pub brief: bool,
     /// Print floating point, vector and debug registers and all system registers too.
-    #[arg(short, long)]
+    #[arg(short, long, visible_short_alias = 'v', visible_alias = "verbose")]
     pub all: bool,
     /// Print JSON (savevm-analyze schema cpu).
     #[arg(long)]

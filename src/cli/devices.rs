@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 
 use super::exit::{Failure, Outcome, say};
 use super::many::{Answer, InputsArgs, each};
+use super::shared::QuietArgs;
 use super::{open, style};
 use crate::decode::virtio::rings;
 use crate::decode::{pci, virtio};
@@ -34,8 +35,10 @@ Examples:
 pub struct PciArgs {
     #[command(flatten)]
     pub input: InputsArgs,
+    #[command(flatten)]
+    pub warnings: QuietArgs,
     /// Print registers and capabilities; if given twice, MSI-X tables and extended capabilities too.
-    #[arg(short, long, action = clap::ArgAction::Count)]
+    #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "json")]
     pub verbose: u8,
     /// Print the tree of buses.
     #[arg(short, long, conflicts_with_all = ["json", "verbose", "device", "numbers", "hex", "slot"])]
@@ -67,8 +70,10 @@ Examples:
 pub struct VirtioArgs {
     #[command(flatten)]
     pub input: InputsArgs,
+    #[command(flatten)]
+    pub warnings: QuietArgs,
     /// Print all of the configuration, addresses of the queues, and queues that are not set up.
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "json")]
     pub verbose: bool,
     /// Read the rings in guest memory: pending requests, and inconsistent indices.
     #[arg(long)]

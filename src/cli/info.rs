@@ -8,6 +8,7 @@ use clap::Args as ClapArgs;
 
 use super::exit::{Failure, Outcome};
 use super::many::{Answer, InputsArgs, each};
+use super::shared::QuietArgs;
 use super::{open, style, width};
 use crate::error::{Remedy, SnapshotChoice};
 use crate::inspect::Overview;
@@ -29,6 +30,8 @@ Examples:
 pub struct InfoArgs {
     #[command(flatten)]
     pub input: InputsArgs,
+    #[command(flatten)]
+    pub warnings: QuietArgs,
     /// Print the memory map, the commands and every section too.
     #[arg(short, long)]
     pub verbose: bool,
@@ -88,7 +91,7 @@ fn snapshots(file: &Path, all: &[SnapshotChoice], out: &mut dyn Write) -> Result
     for s in all {
         let state = if s.state_bytes == 0 { "disk only".to_owned() } else { human::size(s.state_bytes) };
         let name = s.name.to_string();
-        let pad = " ".repeat(width.saturating_sub(name.chars().count()));
+        let pad = human::padding(&name, width);
         writeln!(out, "  {:>4}  {name}{pad}  {state:>10}  {}", s.id.to_string(), date(s))?;
     }
     let path = text::shown(file);

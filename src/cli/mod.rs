@@ -55,6 +55,9 @@ pub fn main() -> ExitCode {
         }
     };
     style::init(args.color, (say::stdout_is_terminal(), say::stderr_is_terminal()));
+    if args.is_quiet() {
+        say::only_errors();
+    }
     let mut out = say::output();
     let result = run(args, &mut out);
     // what was said before a failure is output too

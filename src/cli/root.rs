@@ -70,6 +70,25 @@ impl Args {
     }
 }
 
+impl Args {
+    /// Returns whether only errors are to be printed to standard error.
+    pub fn is_quiet(&self) -> bool {
+        match &self.command {
+            Some(Command::Info(a)) => a.warnings.quiet,
+            Some(Command::State(a)) => a.warnings.quiet,
+            Some(Command::Cpu(a)) => a.warnings.quiet,
+            Some(Command::Pci(a)) => a.warnings.quiet,
+            Some(Command::Virtio(a)) => a.warnings.quiet,
+            Some(Command::Check(a)) => a.quiet,
+            Some(Command::Extract(a)) => a.quiet,
+            Some(Command::Diff(a)) => a.report.quiet,
+            Some(Command::Compat(a)) => a.report.quiet,
+            Some(Command::Unwrap(a)) => a.quiet,
+            Some(Command::Completions(_) | Command::Man(_) | Command::Schema(_)) | None => false,
+        }
+    }
+}
+
 /// Returns the first word of the command line and the command that it resembles, if it is no command and no file.
 pub fn mistyped(line: impl IntoIterator<Item = OsString>) -> Option<(String, String)> {
     let word = line.into_iter().nth(1)?.into_string().ok()?;

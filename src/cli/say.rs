@@ -5,14 +5,26 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{remedy, style};
 use crate::error::Error;
 use crate::render::tree::Role;
 use crate::text;
 
+/// Whether warnings and notes are left out.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Prints only errors from now on.
+pub fn only_errors() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
 /// Prints a remark to standard error.
 pub fn say(role: Role, what: &str, message: &str) {
+    if matches!(what, "warning" | "note") && QUIET.load(Ordering::Relaxed) {
+        return;
+    }
     line(&format!("{}: {}", style::paint_stderr(role, what), text::line(message)));
 }
 

@@ -61,6 +61,14 @@ pub struct InputArgs {
     pub source: SourceArgs,
 }
 
+/// Whether warnings are printed.
+#[derive(Clone, Copy, Debug, Default, ClapArgs)]
+pub struct QuietArgs {
+    /// Print no warnings and notes, only errors.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProgressHow {

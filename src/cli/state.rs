@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use super::exit::{Failure, Outcome};
 use super::near::did_you_mean;
-use super::shared::InputArgs;
+use super::shared::{InputArgs, QuietArgs};
 use super::{open, style};
 use crate::image::{Device, SaveImage};
 use crate::inspect::Devices;
@@ -39,6 +39,8 @@ Examples:
 pub struct StateArgs {
     #[command(flatten)]
     pub input: InputArgs,
+    #[command(flatten)]
+    pub warnings: QuietArgs,
     /// Only devices that match by section name or vmsd name, such as cpu, 'cpu (1)' or '*/virtio-net'. Can be repeated.
     #[arg(short, long, value_name = "GLOB")]
     pub device: Vec<String>,
@@ -46,7 +48,7 @@ pub struct StateArgs {
     #[arg(long, value_name = "PATH")]
     pub field: Vec<String>,
     /// Print the stream offset of each value.
-    #[arg(long)]
+    #[arg(short = 'v', long, visible_alias = "verbose")]
     pub offsets: bool,
     /// Print long arrays and buffers in full.
     #[arg(short, long)]

@@ -32,6 +32,9 @@ pub struct UnwrapArgs {
     /// New file to write, or `-` for standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Print errors only, and not the length of the file.
+    #[arg(short, long)]
+    pub quiet: bool,
     /// Keep the bytes after the stream.
     #[arg(long)]
     pub trailing: bool,
@@ -74,7 +77,9 @@ pub fn run(a: &UnwrapArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     } else {
         drop(bare);
         for f in files.finish(if whole { Whole::Yes } else { Whole::No })? {
-            writeln!(out, "{length}  {}", shown(&f.now))?;
+            if !a.quiet {
+                writeln!(out, "{length}  {}", shown(&f.now))?;
+            }
         }
     }
     out.flush()?;
@@ -118,7 +123,7 @@ fn copy(from: &Container, end: Option<u64>, to: &mut std::fs::File) -> Result<u6
         let piece = buf.get_mut(..n).unwrap_or_default();
         let got = from.source.read_full(at, piece).map_err(|e| Error::io("cannot read the stream", e))?;
         to.write_all(piece.get(..got).unwrap_or_default()).map_err(|e| Error::io("cannot write the stream", e))?;
-        at = at.saturating_add(got as u64);
+        at += got as u64;
         from.source.release(at);
         if got < n || n == 0 {
             return Ok(at);
