@@ -14,6 +14,7 @@ use crate::diag::Level;
 use crate::error::ErrorKind;
 use crate::image::SaveImage;
 use crate::inspect::{self, Check};
+use crate::offset::Sure;
 use crate::ram::PageStats;
 use crate::render::human;
 use crate::render::state_json::{FindingJson, RangeJson, SCHEMA_VERSION};
@@ -160,7 +161,7 @@ impl Report {
         Self {
             schema_version: SCHEMA_VERSION,
             ok: c.sound,
-            stream_bytes: image.size().saturating_sub(trailing),
+            stream_bytes: image.size().minus(trailing),
             accounted_bytes: walk.accounted,
             trailing_bytes: trailing,
             unaccounted: walk.gaps.iter().map(|g| Unaccounted { range: g.range.into(), why: g.why.clone() }).collect(),
@@ -215,7 +216,7 @@ fn print(r: &Check, image: &SaveImage, stats: &PageStats, out: &mut dyn Write) -
     };
     line(r.undecoded.is_empty(), &covered)?;
     let trailing = walk.trailing.map_or(0, |t| t.len());
-    let bytes = image.size().saturating_sub(trailing);
+    let bytes = image.size().minus(trailing);
     line(
         walk.gaps.is_empty() && walk.accounted == bytes,
         &format!("{} of {} of the stream accounted for", human::count(walk.accounted), human::plural(bytes, "byte")),

@@ -113,7 +113,7 @@ impl PageSink for Ordered<'_> {
 
     fn mapped(&mut self, run: MappedRun, source: &dyn Source) -> Result<()> {
         if let Some((_, runs)) = self.in_file.iter_mut().find(|(b, _)| *b == run.block) {
-            runs.push((run.offset.0, run.offset.0.saturating_add(run.bytes)));
+            runs.push((run.offset.0, run.offset.0 + run.bytes));
         }
         self.images.mapped(run, source)
     }

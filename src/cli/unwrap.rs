@@ -11,6 +11,7 @@ use super::{extract, interrupt, open, say};
 use crate::container::Container;
 use crate::error::{Error, ErrorKind};
 use crate::image::{OpenOptions, SaveImage};
+use crate::offset::Sure;
 use crate::sink::{FileRules, ImageFiles, Whole};
 use crate::text::shown;
 
@@ -68,7 +69,7 @@ pub fn run(a: &UnwrapArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let image = OpenOptions::new().full(end.is_none()).container(reopened(&bare)?)?;
     let whole = image.fault().is_none() && first.source.trouble().is_none() && first.faults().is_empty();
     let length = match image.walk().trailing {
-        Some(t) if !a.trailing => copied.saturating_sub(t.len()),
+        Some(t) if !a.trailing => copied.minus(t.len()),
         _ => copied,
     };
     bare.set_len(length).map_err(|e| Error::io("cannot cut the copy", e))?;
@@ -99,7 +100,7 @@ fn stream(a: &UnwrapArgs) -> Result<(Container, Option<u64>), Failure> {
     let image = OpenOptions::new().container(container.clone())?;
     refuse_mapped(&image)?;
     let trailing = image.walk().trailing.filter(|_| !a.trailing).map_or(0, |t| t.len());
-    Ok((container, Some(image.size().saturating_sub(trailing))))
+    Ok((container, Some(image.size().minus(trailing))))
 }
 
 /// The headers of a mapped-ram stream hold offsets in its file: the stream alone is of use only at the same offset.
@@ -118,7 +119,7 @@ fn copy(from: &Container, end: Option<u64>, to: &mut std::fs::File) -> Result<u6
     let mut buf = vec![0; PIECE];
     let mut at = 0_u64;
     loop {
-        let left = end.map_or(PIECE as u64, |e| e.saturating_sub(at));
+        let left = end.map_or(PIECE as u64, |e| e.minus(at));
         let n = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
         let piece = buf.get_mut(..n).unwrap_or_default();
         let got = from.source.read_full(at, piece).map_err(|e| Error::io("cannot read the stream", e))?;

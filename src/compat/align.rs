@@ -14,7 +14,7 @@ use super::{known, names, rules};
 use crate::findings::sequence::{Step, align};
 use crate::findings::{Aspect, Difference, Severity, Subject};
 use crate::limits::{MAX_DEPTH, MAX_DIAGNOSTICS};
-use crate::offset::Sure;
+use crate::offset::{Sure, total};
 use crate::text::Name;
 use crate::value::Layout as TypeLayout;
 
@@ -84,7 +84,7 @@ impl<'a> Aligner<'a> {
 
     /// Reports mismatches, unless they make each other good: what is read too little here is read there.
     fn settle(&mut self, wrong: Vec<Mismatch>) {
-        let sum = |f: fn(&Mismatch) -> u64| wrong.iter().map(f).fold(0_u64, u64::saturating_add);
+        let sum = |f: fn(&Mismatch) -> u64| total(wrong.iter().map(f));
         let even = wrong.len() > 1 && sum(|m| m.saved) == sum(|m| m.target);
         for m in wrong {
             if even {

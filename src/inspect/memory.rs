@@ -38,7 +38,7 @@ pub(super) fn judge(image: &SaveImage, stats: &PageStats, findings: &mut Diagnos
     }
     let missing = || {
         let blocks = ram.blocks().iter().enumerate().filter(|(_, b)| b.mapped.is_none());
-        blocks.map(|(i, b)| (b, b.len.saturating_sub(stats.distinct(i).saturating_mul(ram.context().target_page))))
+        blocks.map(|(i, b)| (b, b.without(stats.distinct(i), ram.context().target_page)))
     };
     let shared = ram.context().ignore_shared;
     if ram.counts().multifd_flushes > 0 && !shared {
@@ -46,7 +46,7 @@ pub(super) fn judge(image: &SaveImage, stats: &PageStats, findings: &mut Diagnos
             error("ram-multifd", format!("{}: {bytes} of {} bytes went through multifd channels", b.name, b.len));
         }
     }
-    never_ends(image, missing().map(|(_, n)| n).fold(0, u64::saturating_add), shared, &mut error);
+    never_ends(image, missing().map(|(_, n)| n).sum(), shared, &mut error);
 }
 
 fn blocks(blocks: &[RamBlock], page: u64, error: &mut dyn FnMut(&'static str, String)) {

@@ -87,7 +87,7 @@ impl Overview {
 fn main_memory(image: &SaveImage) -> Option<u64> {
     let map = machine::layout(image.machine(), image.ram_blocks(), &image.map_facts()).ok()?;
     let main = map.regions.iter().filter(|r| r.why != FIRMWARE);
-    Some(main.map(|r| r.bytes).fold(0, u64::saturating_add))
+    Some(main.map(|r| r.bytes).sum())
 }
 
 fn extent(image: &SaveImage, stats: &PageStats) -> Extent {
@@ -98,10 +98,10 @@ fn extent(image: &SaveImage, stats: &PageStats) -> Extent {
     let page = ram.context().target_page;
     let (mut all, mut missing) = (0_u64, 0_u64);
     for (i, b) in ram.blocks().iter().enumerate().filter(|(_, b)| b.mapped.is_none()) {
-        all = all.saturating_add(b.len);
-        missing = missing.saturating_add(b.len.saturating_sub(stats.distinct(i).saturating_mul(page)));
+        all = all.plus(b.len);
+        missing = missing.plus(b.without(stats.distinct(i), page));
     }
-    let received = all.saturating_sub(missing).saturating_mul(100).checked_div(all);
+    let received = all.minus(missing).saturating_mul(100).checked_div(all);
     match received {
         Some(percent) if missing > 0 => Extent::CutInMemory(percent),
         _ => Extent::CutInDevices,

@@ -84,7 +84,7 @@ fn field(b: &mut Builder<'_>, f: &Field) -> Result<()> {
     if !varies && f.total() > b.remaining() as u64 && size > 0 {
         // as many as there are; the first that fails reports the error
         let whole = (b.remaining() as u64).checked_div(size).unwrap_or_default();
-        count = usize::try_from(whole.saturating_add(1)).unwrap_or(usize::MAX);
+        count = usize::try_from(whole.plus(1)).unwrap_or(usize::MAX);
     }
     b.array_of(f.name.exact(), &f.ty, count, |b| element(b, f))
 }

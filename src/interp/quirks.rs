@@ -15,7 +15,7 @@
 use std::ops::Range;
 
 use crate::names::NULL_POINTER;
-use crate::offset::Sure;
+use crate::offset::{Sure, total as sum};
 use crate::schema::{Field, Vmsd};
 use crate::text::Name;
 use crate::value::{FieldType, Layout};
@@ -34,9 +34,9 @@ pub(super) fn mend(vmsd: &Vmsd, payload: &[u8]) -> Option<(Vmsd, &'static str)> 
     while let Some(first) = vmsd.fields.get(start) {
         let run = vmsd.fields.get(start..)?.iter().take_while(|f| f.name == first.name).count();
         let end = start.plus(run);
-        let here = vmsd.fields.get(start..end)?.iter().fold(0_u64, |n, f| n.saturating_add(f.total()));
-        let after = total.checked_sub(before.saturating_add(here));
-        if let Some(stop) = after.and_then(|a| len.checked_sub(a))
+        let here = sum(vmsd.fields.get(start..end)?.iter().map(Field::total));
+        let after = total.checked_sub(before)?.checked_sub(here)?;
+        if let Some(stop) = len.checked_sub(after)
             && let Some(fields) = reread(vmsd, start..end, before..stop, payload, &mut work)
         {
             let mut all = vmsd.fields.get(..start)?.to_vec();
@@ -47,7 +47,7 @@ pub(super) fn mend(vmsd: &Vmsd, payload: &[u8]) -> Option<(Vmsd, &'static str)> 
                 return Some((mended, "null-pointers"));
             }
         }
-        before = before.saturating_add(here);
+        before = before.plus(here);
         start = end;
     }
     None

@@ -34,7 +34,7 @@ pub fn layout(machine: Option<&Name>, blocks: &[RamBlock], facts: &MapFacts) -> 
         ));
     }
     if !main.is_empty() {
-        let total = main.iter().filter_map(|i| blocks.get(*i)).fold(0_u64, |n, b| n.saturating_add(b.len));
+        let total = main.iter().filter_map(|i| blocks.get(*i)).map(|b| b.len).sum();
         let spans = match pc::family(machine, blocks) {
             Some(family) => pc::spans(family, machine, total, facts, &mut out.remarks)?,
             None => boards::spans(machine, total, blocks)?,
@@ -87,7 +87,7 @@ fn place_dimm(out: &mut MemoryMap, blocks: &[RamBlock]) {
         .collect();
     let [only] = free.as_slice() else { return };
     let Some(block) = out.unplaced.get(*only).map(|(i, _)| *i) else { return };
-    let end = out.regions.iter().map(|r| r.gpa.0.saturating_add(r.bytes)).fold(1 << 32, u64::max);
+    let end = out.regions.iter().map(|r| r.end().0).fold(1 << 32, u64::max);
     let (Some(b), Some(gpa)) = (blocks.get(block), end.checked_next_multiple_of(1 << 30)) else { return };
     out.unplaced.remove(*only);
     out.remarks.push(format!(
@@ -101,8 +101,8 @@ fn place_dimm(out: &mut MemoryMap, blocks: &[RamBlock]) {
 fn drop_overlaps(out: &mut MemoryMap, blocks: &[RamBlock]) {
     let mut kept: Vec<Region> = Vec::new();
     for r in std::mem::take(&mut out.regions) {
-        let end = kept.last().map_or(0, |k| k.gpa.0.saturating_add(k.bytes));
-        if r.gpa.0 < end {
+        let end = kept.last().map_or(Gpa(0), Region::end);
+        if r.gpa < end {
             let name = blocks.get(r.block).map_or("", |b| b.name.exact());
             out.remarks.push(format!("{name} would overlap other memory at {} and is left out", r.gpa));
             out.unplaced.push((r.block, "overlaps other memory"));
@@ -117,7 +117,7 @@ fn place_main(out: &mut MemoryMap, main: &[usize], blocks: &[RamBlock], spans: &
     let mut base = 0_u64;
     for i in main {
         let len = blocks.get(*i).map_or(0, |b| b.len);
-        let end = base.saturating_add(len);
+        let end = base.plus(len);
         for s in spans {
             let from = s.offset.max(base);
             let to = s.offset.saturating_add(s.bytes).min(end);
@@ -178,7 +178,7 @@ fn main_memory(machine: &str, blocks: &[RamBlock], given: &dyn Fn(usize) -> bool
 fn nodes_only(main: &mut Vec<usize>, blocks: &[RamBlock], said: Option<u64>) {
     let mut sum = 0_u64;
     for (n, i) in main.iter().enumerate() {
-        sum = sum.saturating_add(blocks.get(*i).map_or(0, |b| b.len));
+        sum = sum.plus(blocks.get(*i).map_or(0, |b| b.len));
         if Some(sum) == said {
             main.truncate(n.plus(1));
             return;

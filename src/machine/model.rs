@@ -18,6 +18,14 @@ pub struct Region {
     pub why: &'static str,
 }
 
+impl Region {
+    /// Returns the address after its last byte; the last address, if a hostile length leads beyond it.
+    #[must_use]
+    pub fn end(&self) -> Gpa {
+        self.gpa.plus(self.bytes)
+    }
+}
+
 /// Facts about the memory map from the device sections.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]

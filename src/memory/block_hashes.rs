@@ -214,7 +214,7 @@ impl BlockHashes {
             return;
         }
         let numbers: Vec<u64> =
-            self.groups.range(first >> GROUP_SHIFT..=end.saturating_sub(1) >> GROUP_SHIFT).map(|(n, _)| *n).collect();
+            self.groups.range(first >> GROUP_SHIFT..=end.minus(1) >> GROUP_SHIFT).map(|(n, _)| *n).collect();
         for n in numbers {
             let start = n << GROUP_SHIFT;
             let stop = start.plus(Self::CHUNK);

@@ -215,7 +215,7 @@ impl super::PhysicalMemory for GuestMemory {
     fn ranges(&self) -> Vec<Range<u64>> {
         let mut out: Vec<Range<u64>> = Vec::new();
         for r in self.map.iter().flat_map(|m| &m.regions) {
-            let end = r.gpa.0.saturating_add(r.bytes);
+            let end = r.end().0;
             match out.last_mut().filter(|last| last.end == r.gpa.0) {
                 Some(last) => last.end = end,
                 None => out.push(r.gpa.0..end),

@@ -25,6 +25,14 @@ pub struct RamBlock {
     pub entry: StreamRange,
 }
 
+impl RamBlock {
+    /// Returns how many bytes are left without so many pages; 0 without all pages, of which the last may be a part.
+    #[must_use]
+    pub fn without(&self, pages: u64, page_size: u64) -> u64 {
+        self.len.saturating_sub(pages.saturating_mul(page_size))
+    }
+}
+
 /// Where the pages of a block lie in a mapped-ram file (`MappedRamHeader` in `migration/ram.c`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

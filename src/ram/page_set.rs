@@ -114,7 +114,7 @@ impl Chunk {
     fn len(&self) -> u64 {
         match self {
             Self::Few { len, .. } => u64::from(*len),
-            Self::Bits(b) => b.iter().map(|w| u64::from(w.count_ones())).fold(0, u64::saturating_add),
+            Self::Bits(b) => b.iter().map(|w| u64::from(w.count_ones())).sum(),
         }
     }
 }
@@ -185,7 +185,7 @@ impl PageSet {
         }
         let before = self.len;
         let numbers: Vec<u64> =
-            self.chunks.range(first >> CHUNK_SHIFT..=end.saturating_sub(1) >> CHUNK_SHIFT).map(|(n, _)| *n).collect();
+            self.chunks.range(first >> CHUNK_SHIFT..=end.minus(1) >> CHUNK_SHIFT).map(|(n, _)| *n).collect();
         for n in numbers {
             let start = n << CHUNK_SHIFT;
             let stop = start.plus(1 << CHUNK_SHIFT);

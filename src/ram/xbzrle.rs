@@ -4,6 +4,8 @@
 //! unsigned LEB128 of two bytes at most. A last run of bytes that stay is left out. `xbzrle_decode_buffer` in
 //! `migration/xbzrle.c` and `uleb128_decode_small` in `util/cutils.c`.
 
+use crate::offset::Sure;
+
 /// Applies a difference to the page's last content.
 ///
 /// # Errors
@@ -18,12 +20,12 @@ pub fn apply(difference: &[u8], page: &mut [u8]) -> Result<(), String> {
             return Err("XBZRLE: expected unchanged bytes between two runs of changed bytes, found none".to_owned());
         }
         first = false;
-        at = at.saturating_add(same);
+        at = at.plus(same);
         let new = number(&mut rest).ok_or("XBZRLE: a run length is truncated or too long")?;
         if new == 0 {
             return Err("XBZRLE: expected changed bytes, found an empty run".to_owned());
         }
-        let end = at.saturating_add(new);
+        let end = at.plus(new);
         match (page.get_mut(at..end), rest.get(..new)) {
             (Some(to), Some(from)) => to.copy_from_slice(from),
             (None, _) => return Err(format!("XBZRLE: a run ends {end} bytes into a page of {}", page.len())),

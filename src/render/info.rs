@@ -70,7 +70,7 @@ fn head(out: &mut dyn Write, image: &SaveImage, v: &Overview, o: &InfoOptions<'_
         Some(n) => rows.push(("memory", size(n))),
         None if blocks.is_empty() => {}
         None => {
-            let all = blocks.iter().map(|b| b.len).fold(0, u64::saturating_add);
+            let all = blocks.iter().map(|b| b.len).sum::<u64>();
             rows.push(("memory", format!("{} in {}", size(all), plural(blocks.len() as u64, "RAM block"))));
         }
     }

@@ -18,7 +18,7 @@ pub(crate) use reader::{Fault, Kind, Read, Reader};
 
 use std::collections::HashSet;
 
-use crate::offset::Sure;
+use crate::offset::{Sure, total};
 use crate::text::Name;
 use crate::value::FieldType;
 
@@ -108,21 +108,20 @@ impl Vmsd {
     /// Returns the bytes of fields and subsections by their sizes in the description.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let fields = self.fields.iter().fold(0_u64, |n, f| n.saturating_add(f.total()));
-        self.subsections.iter().fold(fields, |n, s| n.saturating_add(s.framed_total()))
+        total(self.fields.iter().map(Field::total).chain(self.subsections.iter().map(Self::framed_total)))
     }
 
     /// Returns the number of fields and subsections in it, at all levels.
     #[must_use]
     pub fn size(&self) -> usize {
         let inner = self.fields.iter().flat_map(|f| f.inner.iter()).chain(&self.subsections);
-        inner.fold(self.fields.len(), |n, v| n.saturating_add(v.size()).saturating_add(1))
+        inner.fold(self.fields.len(), |n, v| n.plus(v.size()).plus(1))
     }
 
     /// Returns the bytes of a subsection with its framing: type, name length, name, version.
     #[must_use]
     pub fn framed_total(&self) -> u64 {
-        self.total().saturating_add(6).saturating_add(self.name.len() as u64)
+        total([self.total(), 6, self.name.len() as u64])
     }
 }
 

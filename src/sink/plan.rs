@@ -47,7 +47,7 @@ impl Plan {
         let mut at = 0_u64;
         let mut piece = |b: &RamBlock| {
             let output_start = at;
-            at = at.saturating_add(b.len);
+            at = at.plus(b.len);
             vec![Segment { block_start: 0, bytes: b.len, output: 0, output_start }]
         };
         let blocks = blocks.iter().map(&mut piece).collect();
@@ -61,7 +61,7 @@ impl Plan {
         let mut plan = Self { outputs: vec![0], blocks: vec![Vec::new(); blocks.len()] };
         for r in regions {
             let from = r.gpa.0.max(begin);
-            let to = r.gpa.0.saturating_add(r.bytes).min(end);
+            let to = r.end().0.min(end);
             let Some(pieces) = plan.blocks.get_mut(r.block) else { continue };
             if from >= to {
                 continue;

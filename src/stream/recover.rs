@@ -167,7 +167,7 @@ impl Walker<'_> {
             return Ok(true);
         }
         let back = self.c.offset();
-        self.c.seek(StreamOffset(at.0.saturating_sub(FOOTER_LEN)));
+        self.c.seek(at.back(FOOTER_LEN, StreamOffset(0)));
         let (mark, id) = (self.c.u8()?, self.c.be32()?);
         self.c.seek(back);
         Ok(mark == RecordType::FOOTER.0 && self.live_ids.contains(&id))

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Blob, Layout, Node, Record, Value};
-use crate::offset::{StreamRange, Sure};
+use crate::offset::{StreamRange, Sure, total};
 
 /// Types whose layout depends only on their size.
 const FIXED: [&str; 6] = ["avr", "fpr", "pci irq state", "slbe", "tlb entry", "tlb_entry"];
@@ -203,8 +203,8 @@ fn make(layout: &Node, blob: &Blob, at: usize, base: u64) -> Node {
 
 fn values_of(layout: &Node) -> u64 {
     match &layout.value {
-        Value::Struct(r) => r.fields.iter().map(values_of).fold(0, u64::saturating_add),
-        Value::Array(a) => a.iter().map(values_of).fold(0, u64::saturating_add),
+        Value::Struct(r) => total(r.fields.iter().map(values_of)),
+        Value::Array(a) => total(a.iter().map(values_of)),
         Value::Packed(p) => {
             let n = layout.range.len().checked_div(p.width as u64).unwrap_or_default();
             values_of(&p.layout).saturating_mul(n)

@@ -140,7 +140,7 @@ impl<'a> Cursor<'a> {
         let mut out = Vec::new();
         let mut left = usize::try_from(n).unwrap_or(usize::MAX);
         if let Some(size) = self.source.size() {
-            if size.saturating_sub(self.pos) < n {
+            if size.checked_sub(self.pos).is_none_or(|left| left < n) {
                 return Err(self.truncated(&format!("{what} of {n} bytes")));
             }
             out.reserve_exact(left);

@@ -64,10 +64,10 @@ fn modified(file: &File) -> Option<SystemTime> {
 
 impl Source for FileSource {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let n = left.min(buf.len());
+        let Some(left) = self.size.checked_sub(offset) else { return Ok(0) };
+        let n = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
         let Some(buf) = buf.get_mut(..n).filter(|b| !b.is_empty()) else { return Ok(0) };
-        let at = self.base.saturating_add(offset);
+        let at = self.base.plus(offset);
         loop {
             match positioned_read(&self.file, buf, at) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

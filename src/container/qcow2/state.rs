@@ -212,13 +212,12 @@ impl State {
 
 impl Source for State {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let end = self.size.min(offset.saturating_add(buf.len() as u64));
-        if offset >= end {
+        let want = self.size.saturating_sub(offset).min(buf.len() as u64);
+        if want == 0 {
             return Ok(0);
         }
         // the state begins at an L1 entry, so offsets within clusters and tables are those of the guest
         let guest = offset;
-        let want = end.saturating_sub(offset);
         let (place, mut n) = self.place(guest)?;
         // clusters that follow each other in the file are read at once
         while n < want {

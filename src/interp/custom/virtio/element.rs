@@ -10,6 +10,7 @@
 
 use crate::error::{Error, Result};
 use crate::interp::custom::Builder;
+use crate::offset::Sure;
 
 /// Buffers that an element has room for (`VIRTQUEUE_MAX_SIZE`).
 const MAX_BUFFERS: u64 = 1024;
@@ -68,7 +69,7 @@ fn table(
     mut entry: impl FnMut(&mut Builder<'_>) -> Result<()>,
 ) -> Result<()> {
     b.array(name, |b| (0..count).try_for_each(|_| entry(b)))?;
-    let unused = MAX_BUFFERS.saturating_sub(count).saturating_mul(width);
+    let unused = MAX_BUFFERS.minus(count).times(width);
     b.bytes(&format!("{name}.unused"), usize::try_from(unused).unwrap_or(usize::MAX)).map(drop)
 }
 
