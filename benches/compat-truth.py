@@ -209,7 +209,7 @@ def machines(root, arch):
 
 
 def at_once(jobs, work, items):
-    """work(*item) for each, `jobs` at a time; one that raises is told and does not stop the rest."""
+    """work(*item) for each, `jobs` at a time; one that raises is reported and does not stop the rest."""
     def guarded(item):
         try:
             work(*item)
@@ -224,7 +224,7 @@ def at_once(jobs, work, items):
 
 
 def plain_name(machine):
-    """What -machine is told: a configuration's name is ours."""
+    """The argument of -machine; a configuration's name is ours."""
     return machine.split("+")[0]
 
 
@@ -463,7 +463,7 @@ def ask_tool(binary, target, files, version):
     except ValueError:
         return "no answer", f"status {r.returncode}: {r.stderr.strip()[:300]}"
     worst = [f for f in document["findings"] if f["verdict"] != "harmless"]
-    worst.sort(key=lambda f: f["verdict"])  # what breaks stands first
+    worst.sort(key=lambda f: f["verdict"])  # what breaks is listed first
     text = " | ".join(f"{f['verdict']} {f['rule']} {f['path']}: {f['message']}" for f in worst)
     verdict = document["verdict"]
     if (r.returncode == 1) != (verdict == "incompatible"):

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Whole-process times and memory of savevm-analyze beside the tools it stands next to, in turn, in one run.
+"""Whole-process times and memory of savevm-analyze and of comparable tools, in turn, in one run.
 
 usage: peers.py [--runs N] [--script analyze-migration.py] BINARY STREAM [MAPPED-RAM-FILE]
 
 Prints a table of medians: cat, cp --sparse=always, savevm-analyze and, where given, QEMU's script, on the same file. The
-outputs go to a directory beside the stream and are removed before every run. Use a quiet machine and a stream that fits
+outputs go to a directory next to the stream and are removed before every run. Use a quiet machine and a stream that fits
 into the page cache: the first run of each command, which warms it, is not counted."""
 import argparse, os, resource, shutil, statistics, subprocess, sys, time
 

@@ -14,7 +14,7 @@ fn main() {
     divan::main();
 }
 
-/// A stream of `mib` MiB of pages that are not zero, behind the head of a real one.
+/// A stream of `mib` MiB of pages that are not zero, after the head of a real one.
 fn stream(mib: usize) -> Vec<u8> {
     let mut s = b"QEVM\0\0\0\x03\x07\0\0\0\x02pc".to_vec();
     let bytes = (mib as u64) << 20;

@@ -145,7 +145,7 @@ fn a_damaged_description_is_found_in_a_file_and_in_a_pipe() {
     from_file_and_pipe("damaged-description", &fs::read(&file).unwrap());
 }
 
-/// After a fault that nothing can be found behind, the rest of a pipe is accounted for as that of a file is.
+/// After a fault that no section can be found after, the rest of a pipe is accounted for as that of a file is.
 #[test]
 fn the_rest_after_a_fault_is_a_gap_from_a_pipe_too() {
     let bytes = unpacked(&case("chk-another-stream-early.mig.zst"));

@@ -129,7 +129,7 @@ fn on(name: &str, content: &[u8], args: &[&str]) -> String {
     told(&all, &out, Some(&scratch))
 }
 
-/// The same complaint comes from every command; one of them stands for all.
+/// The same complaint comes from every command; one of them represents all.
 macro_rules! refused {
     ($($name:ident: $content:expr;)+) => {
         $(#[test]
@@ -288,5 +288,5 @@ fn obstacles_of_the_script() {
         plain.replace("\"flash\"", "\"flüsh\"")
     );
     assert_eq!(document(&replaced(&stream, b"\x08\0\x0b\0\0", b"\x08\0\x7c\0\0")), plain, "an unknown command");
-    assert_eq!(document(&[&stream[..], &[0; 4096]].concat()), plain, "bytes behind the stream");
+    assert_eq!(document(&[&stream[..], &[0; 4096]].concat()), plain, "bytes after the stream");
 }

@@ -1,4 +1,4 @@
-//! `compat`: every kind of change, planted in one side of a small machine, is found and named; and what is told of real
+//! `compat`: every kind of change, planted in one side of a small machine, is found and named; and what is reported for real
 //! streams is what QEMU did with them.
 
 #![cfg(feature = "cli")]
@@ -115,7 +115,7 @@ fn findings(report: &Value) -> Vec<String> {
     all.iter().map(|f| format!("{} {} {}", text(f, "verdict"), text(f, "rule"), text(f, "path"))).collect()
 }
 
-/// What a dump alone never tells.
+/// What a dump alone does not contain.
 const UNCHECKED: &str = "may-break unchecked stream";
 
 /// Plants a change, and compares what is found with the target's stream, with its dump, and with both.
@@ -441,7 +441,7 @@ fn features_of_virtio() {
     let state = common::savevm_analyze().args(args).output().unwrap().stdout;
     let state = String::from_utf8(state).unwrap();
     assert!(state.contains("\"64bit_features\"") || state.contains("64bit_features"), "the fixture has changed");
-    // bit 5, a MAC address of the device's own, stands in two places
+    // bit 5, a MAC address of the device's own, is in two places
     let old = [0, 0, 0, 5, 0, 1, 0, 0x20];
     let at: Vec<usize> = (0..stream.len() - 8).filter(|i| stream[*i..*i + 8] == old).collect();
     assert_eq!(at.len(), 1, "the features stand in one place as 64 bits");
@@ -456,7 +456,10 @@ fn features_of_virtio() {
         "{found:?}"
     );
     assert_eq!(report["findings"][0]["meaning"], serde_json::json!(["only in the stream: MAC"]));
-    assert!(run.findings(&["target.mig", "saved.mig"]).is_empty(), "less than the target's guest is no matter");
+    assert!(
+        run.findings(&["target.mig", "saved.mig"]).is_empty(),
+        "fewer features than the target's guest are harmless"
+    );
 }
 
 #[test]
@@ -590,7 +593,7 @@ fn a_stream_fits_itself() {
         let file = file.to_str().unwrap();
         let out = common::savevm_analyze().args(["compat", file, file, "--json"]).output().unwrap();
         let report: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{file}: {e}"));
-        // without a description, nothing is told of what is in the sections
+        // without a description, the content of the sections is not compared
         let found: Vec<String> = findings(&report).into_iter().filter(|f| f != UNCHECKED).collect();
         assert_eq!((out.status.code(), found), (Some(0), Vec::new()), "{file}: {report:#}");
     }

@@ -1,4 +1,4 @@
-//! A stream with a wrong byte: what stands before it stays, what stands behind it comes where it can be found.
+//! A stream with a wrong byte: everything before it is kept, and what follows is read where it can be found.
 
 mod hard;
 
@@ -71,7 +71,7 @@ fn every_byte_of_the_framing() {
                         assert_eq!(image.decode(got).unwrap().root(), &trees[&s.payload.start.0], "{what}");
                     }
                 }
-                // with a description, those behind a fault in the device part are found again, but for one or two
+                // with a description, those after a fault in the device part are found again, but for one or two
                 let devices = sound.device_sections().count();
                 if sound.schema().is_some() && sound.walk().footers == Some(true) {
                     let got = image.device_sections().count();

@@ -1,4 +1,4 @@
-//! `pci` and `virtio` against QEMU's own answers, which stand beside the streams in `testdata/driven/` and `testdata/booted/`.
+//! `pci` and `virtio` against QEMU's own answers, which are stored next to the streams in `testdata/driven/` and `testdata/booted/`.
 
 #![cfg(feature = "cli")]
 
@@ -34,7 +34,7 @@ fn address(text: &Value) -> u64 {
     u64::from_str_radix(text.as_str().unwrap().strip_prefix("0x").unwrap(), 16).unwrap()
 }
 
-/// Lists the devices of a bus and of those behind it.
+/// Lists the devices of a bus and of those below it.
 fn flat<'a>(devices: &'a Value, out: &mut Vec<&'a Value>) {
     for d in devices.as_array().unwrap() {
         out.push(d);
@@ -110,7 +110,7 @@ fn bridge(ours: &Value, q: &Value, at: &str) {
     }
 }
 
-/// QEMU's `VIRTIO_NET_F_MAC: text` and `VIRTIO_CONFIG_S_DRIVER: text` without what stands around the name.
+/// QEMU's `VIRTIO_NET_F_MAC: text` and `VIRTIO_CONFIG_S_DRIVER: text` without the text around the name.
 fn bare(list: &Value) -> BTreeSet<String> {
     let one = |v: &Value| {
         let name = v.as_str().unwrap().split(':').next().unwrap().to_owned();
@@ -165,7 +165,7 @@ fn status(d: &Value, s: &Value, at: &str) {
     assert_eq!(features, theirs, "{at}");
 }
 
-/// Compares a queue; tells whether it was set up.
+/// Compares a queue; returns whether it was set up.
 fn queue(ours: &Value, v: &Value, at: &str) -> bool {
     assert_eq!(ours["size"], v["vring-num"], "{at}");
     assert_eq!(address(&ours["desc"]), v["vring-desc"], "{at}");

@@ -1,4 +1,4 @@
-//! `diff`, end to end: nothing where nothing changed, and every planted change by its name.
+//! `diff`, end to end: no findings where nothing changed, and every planted change by its name.
 
 #![cfg(feature = "cli")]
 
@@ -86,7 +86,7 @@ fn status(name: &str, more: &[&str]) -> i32 {
     if name.starts_with("xbzrle") && !more.is_empty() { 3 } else { 0 }
 }
 
-/// What differs between two versions for one machine type is known and explained, and nothing of the explanations is stale.
+/// What differs between two versions for one machine type is known and explained, and no explanation is stale.
 #[test]
 fn every_difference_between_versions_has_a_reason() {
     for (machine, before, after) in

@@ -18,7 +18,7 @@ fn open(bytes: Vec<u8>, full: bool, pass_over: Option<u64>) -> SaveImage {
     pass_over.map_or(options, |n| OpenOptions::new().full(full).pass_over(n)).container(container).unwrap()
 }
 
-/// All that commands show of devices, and what they say beside it.
+/// All that commands show of devices, and what they print to standard error.
 fn shown(image: &SaveImage) -> String {
     let devices: Vec<_> = image.device_sections().map(|s| (&s.header, s.payload, s.device, s.end)).collect();
     let document = serde_json::to_string_pretty(&StateDocument::new(image, None)).unwrap();
@@ -108,7 +108,7 @@ fn a_volume_that_was_used_before() {
     }
 }
 
-/// Guest memory is passed over only where nothing speaks against it.
+/// Guest memory is skipped only if no evidence is against it.
 #[test]
 fn passing_over_memory() {
     for name in ["avr-uno-5.2", "avr-uno-11.1", "microvm-11.1", "pc-11.1", "s390x-7.2", "q35-11.1"] {

@@ -45,7 +45,7 @@ fn between(fields: &str, payload: &[u8]) -> Stream {
     s
 }
 
-fn neighbours_stand(image: &SaveImage) {
+fn neighbours_are_intact(image: &SaveImage) {
     for (name, v) in [("before", 7), ("after", 9)] {
         let s = image.device_sections().find(|s| s.header.idstr == name).unwrap_or_else(|| panic!("{name} is gone"));
         let d = image.decode(s).unwrap();
@@ -62,7 +62,7 @@ fn arrays_of_millions_of_numbers_are_decoded() {
     let mut payload = vec![0; count * 8];
     payload[count * 8 - 1] = 7;
     let image = look("table", &between(&table, &payload));
-    neighbours_stand(&image);
+    neighbours_are_intact(&image);
     let section = image.device_sections().nth(1).unwrap();
     let device = image.decode(section).unwrap();
     assert!(device.decoded.errors.is_empty(), "{:?}", device.decoded.errors);
@@ -80,7 +80,7 @@ fn arrays_of_several_layouts_are_not_unpacked_without_end() {
         field("y", "uint8", 1, ""),
     ];
     let image = look("mixed", &between(&fields.join(","), &vec![5; (8 << 20) + 9]));
-    neighbours_stand(&image);
+    neighbours_are_intact(&image);
     assert!(nodes(&image, 1) < 10);
     let device = image.decode(image.device_sections().nth(1).unwrap()).unwrap();
     assert!(device.decoded.errors.is_empty(), "{:?}", device.decoded.errors);
@@ -95,7 +95,7 @@ fn arrays_that_are_longer_than_the_section() {
                 if ty == "struct" { r#""struct": {"vmsd_name": "x", "version": 1, "fields": []},"# } else { "" };
             let s = between(&field("a", ty, size, &format!("{inner} \"array_len\": {count},")), &[1, 2, 3]);
             let image = look(&format!("{count} of {size} bytes of {ty}"), &s);
-            neighbours_stand(&image);
+            neighbours_are_intact(&image);
             assert!(nodes(&image, 1) < 10_000);
             let sick = image.device_sections().nth(1).unwrap();
             assert!(!image.decode(sick).unwrap().decoded.errors.is_empty(), "{ty}, {size}");
@@ -108,11 +108,11 @@ fn sizes_near_the_end_of_numbers() {
     for size in [1 << 31, 1 << 32, (1 << 63) - 1, 1 << 63, u64::MAX] {
         for ty in ["uint64", "buffer", "struct", "qtailq", "gtree", "virtio", "timer"] {
             let image = look("size", &between(&field("a", ty, size, "\"array_len\": 3,"), &[1, 2, 3]));
-            neighbours_stand(&image);
+            neighbours_are_intact(&image);
         }
     }
     let image = look("negative", &between(r#"{"name": "a", "type": "uint8", "size": -1, "array_len": -5}"#, &[1]));
-    neighbours_stand(&image);
+    neighbours_are_intact(&image);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn nesting_without_end() {
     }
     // deeper than the parser of JSON goes: the description is read without this device
     let image = look("structs", &between(&inner, &[1]));
-    neighbours_stand(&image);
+    neighbours_are_intact(&image);
     for bomb in ["[".repeat(1 << 17), "{\"a\":".repeat(1 << 17)] {
         let mut s = Stream::new("pc");
         s.full(1, "d", 0, &[1]).described(&format!("{{\"devices\": {bomb}}}"));
@@ -186,7 +186,7 @@ fn lists_without_an_end() {
     ] {
         let s = between(&field("l", ty, payload.len() as u64, element), payload);
         let image = look(ty, &s);
-        neighbours_stand(&image);
+        neighbours_are_intact(&image);
         let d = image.device_sections().nth(1).unwrap();
         assert!(!image.decode(d).unwrap().decoded.errors.is_empty(), "{ty} {payload:?}");
     }
@@ -326,10 +326,10 @@ fn arrays_of_null_pointers_that_are_costly_to_read_anew() {
     let s = format!(r#""struct": {{"vmsd_name": "e", "version": 1, "fields": [{inner}]}},"#);
     let fields = format!("{},{}", field("p", "struct", 1, &s), field("p", "nullptr", 1, "\"array_len\": 7,"));
     let payload: Vec<u8> = (0..200_000).map(|i| if i % 2 == 0 { 0x30 } else { 1 }).collect();
-    neighbours_stand(&look("null pointers", &between(&fields, &payload)));
+    neighbours_are_intact(&look("null pointers", &between(&fields, &payload)));
     // many runs
     let runs: Vec<String> = (0..5000).map(|i| field(&format!("r{i}"), "struct", 1, &format!("\"array_len\": 2, {}", r#""struct": {"vmsd_name": "e", "version": 1, "fields": [{"name": "x", "type": "uint8", "size": 1}]},"#))).collect();
-    neighbours_stand(&look("runs", &between(&runs.join(","), &[1; 9_999])));
+    neighbours_are_intact(&look("runs", &between(&runs.join(","), &[1; 9_999])));
 }
 
 #[test]

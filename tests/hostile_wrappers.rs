@@ -89,7 +89,7 @@ fn cut_at_many_bytes() {
 }
 
 #[test]
-fn random_bytes_behind_each_magic() {
+fn random_bytes_after_each_magic() {
     let mut n = 1_u64;
     let mut noise = |len: usize| -> Vec<u8> {
         (0..len)
@@ -357,7 +357,7 @@ fn a_qcow2_image_that_never_ends() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn nothing_is_left_behind_by_a_signal() {
+fn a_signal_leaves_no_files() {
     let dir = common::scratch("signal");
     let mut child = Command::new(env!("CARGO_BIN_EXE_savevm-analyze"))
         .args(["info", "-", "--tmpdir"])

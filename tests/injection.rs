@@ -1,6 +1,6 @@
 //! Nothing from an input reaches a terminal, a log or a CI runner as anything but visible text.
 //!
-//! Hostile names stand wherever a format has a name; every command prints them in every form, and what comes out holds no control
+//! Hostile names are put wherever a format has a name; every command prints them in every form, and the output holds no control
 //! or format character but line ends and our own colours, no line that a runner takes for a command, and no line that a name made.
 
 mod common;
@@ -132,7 +132,7 @@ fn without_colours(text: &str) -> String {
     out
 }
 
-/// Fails unless output holds nothing that a terminal or a runner obeys.
+/// Fails if output holds anything that a terminal or a runner would execute.
 fn look(what: &str, output: &[u8], coloured: bool) {
     let text = std::str::from_utf8(output).unwrap_or_else(|e| panic!("{what}: not UTF-8: {e}"));
     let text = if coloured { without_colours(text) } else { text.to_owned() };

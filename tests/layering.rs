@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms by level. A room may import all that stand above it in this table, and none of its own line or below.
+/// The rooms by level. A room may import all rooms above it in this table, and none of its own line or below.
 static LEVELS: &[&[&str]] = &[
     &["offset", "limits", "text"],
     // an error has a place

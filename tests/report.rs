@@ -132,7 +132,7 @@ fn a_comment_has_a_limit() {
     }
 }
 
-/// Returns what a test needs, or tells that the test is skipped; fails where it must not be skipped.
+/// Returns what a test needs, or reports that the test is skipped; fails where it must not be skipped.
 fn or_skip<T>(what: Option<T>, missing: &str) -> Option<T> {
     let required = std::env::var_os("SAVEVM_ANALYZE_REQUIRE_VALIDATORS").is_some_and(|v| v == "1");
     assert!(what.is_some() || !required, "{missing}, and SAVEVM_ANALYZE_REQUIRE_VALIDATORS=1");

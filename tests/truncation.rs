@@ -1,4 +1,4 @@
-//! A stream that is cut gives all that stands before the cut, and says where it is cut.
+//! A stream that is cut gives everything before the truncation, and its offset.
 
 mod hard;
 
@@ -37,7 +37,7 @@ impl Sound {
         // a sound stream without a description may end at its EOF byte
         let whole = self.image.walk().eof.map_or(usize::MAX, |e| e.0 as usize + 1);
         let stopped = image.walk().stopped.as_ref();
-        // without footers and description the last byte of a cut stream, if it is 0, cannot be told from the EOF byte
+        // without footers and description the last byte of a cut stream, if it is 0, cannot be distinguished from the EOF byte
         let guessed = self.image.walk().footers == Some(false) && image.walk().eof.is_some();
         if !guessed && (cut < whole || self.image.walk().description.is_some() && cut > whole) {
             let e = stopped.unwrap_or_else(|| panic!("{what}: no error"));

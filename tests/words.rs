@@ -27,6 +27,20 @@ static BANNED: &[&str] = &[
     "nothing for what",
     "the machine type is another",
     "stands at another place",
+    "what stands",
+    "stands beside",
+    "stand beside",
+    "one behind the other",
+    "behind each other",
+    "bytes behind the",
+    "nothing speaks against",
+    "is told from",
+    "the limit is told",
+    "never tells",
+    "only a dump tells",
+    "is no break",
+    "no matter",
+    "mended",
 ];
 
 /// Files not corrected yet. Remove a file from this list when it is.
@@ -67,13 +81,16 @@ fn banned(text: &str) -> Vec<(usize, &'static str)> {
 fn no_file_has_a_banned_phrase() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut all = Vec::new();
-    for part in ["src", "docs", "README.md"] {
+    for part in ["src", "tests", "benches", "examples", "docs", "README.md"] {
         files(&root.join(part), &mut all);
     }
     assert!(all.len() > 100, "only {} files were found", all.len());
     let mut wrong = Vec::new();
     for file in &all {
         let path = file.strip_prefix(root).unwrap().display().to_string();
+        if path == "tests/words.rs" {
+            continue;
+        }
         let found = banned(&fs::read_to_string(file).unwrap());
         if NOT_YET.contains(&path.as_str()) {
             assert!(!found.is_empty(), "{path} is correct now: remove it from NOT_YET");

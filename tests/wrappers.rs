@@ -87,7 +87,7 @@ fn codecs_around_a_stream() {
 }
 
 #[test]
-fn rubbish_behind_a_packed_stream_takes_nothing_away() {
+fn rubbish_after_a_packed_stream_does_no_harm() {
     for (codec, _) in CODECS {
         for rubbish in [&[0xaa; 5000][..], &[0; 5000], &[0x1f], &[0x28, 0xb5, 0x2f, 0xfd, 0xff, 0xff]] {
             same(&format!("{codec} and rubbish"), &[pack(codec, &stream()), rubbish.to_vec()].concat(), &[]);

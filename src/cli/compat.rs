@@ -111,7 +111,7 @@ fn read(file: &Path, source: &SourceArgs, side: &mut Side) -> Result<(), Failure
         }
         return Ok(());
     }
-    // commands stand between the pages, so that the walk must be a full one
+    // commands are between the pages, so that the walk must be a full one
     let options = open::options(source)?.full(true);
     let image = if open::is_file(file) { options.open(file) } else { options.from_reader(input) };
     let image = image.map_err(|e| e.within(shown.to_string()))?;

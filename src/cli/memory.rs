@@ -1,5 +1,5 @@
 //! The pages of `--dump state --memory`, as the script means to print them: one entry per page, in the order in which the
-//! pages first came, with what came last.
+//! pages first came, with what was received last.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -205,7 +205,7 @@ fn print(
     Ok(())
 }
 
-/// Returns the day, in UTC; SOURCE_DATE_EPOCH stands for the clock where results are to be reproduced.
+/// Returns the day, in UTC; SOURCE_DATE_EPOCH replaces the clock where results are to be reproduced.
 fn today() -> Result<Date, Failure> {
     let now = match std::env::var("SOURCE_DATE_EPOCH") {
         Err(_) => Some(SystemTime::now()),
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!((outcome, &*text), (Outcome::No, "cpu (0)\n  b  1 -> 2\n\n1 difference; 1 accepted\n"));
         assert!(refused(&["--write-accepted", name]).contains("give it with --accepted too"));
 
-        // what stands there stays as it is written, and what it lacks is added
+        // existing text stays as it is written, and what it lacks is added
         fs::write(
             &file,
             format!("# why\n\n{}", fs::read_to_string(&file).unwrap().replace("to be explained", "known")),

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_for_all_commands_stand_on_either_side() {
+    fn flags_for_all_commands_are_accepted_on_either_side() {
         let parse = |line: &str| Args::parse_line(line.split(' ').map(OsString::from));
         for line in ["x --color always info f", "x info f --color always", "x info --color=always f"] {
             let a = parse(line).unwrap();

@@ -23,7 +23,7 @@ pub struct Aligner<'a> {
     /// The section that the findings are about.
     pub subject: &'a Subject,
     /// The numbers among the values of the saved section and of the target's, when these are streams: an array or buffer
-    /// whose length is among them has a length that the stream tells.
+    /// whose length is among them has a length that the stream contains.
     pub lengths: [HashSet<u64>; 2],
     /// Whether neither machine has run yet, so that what differs is no work of the guest.
     pub at_reset: bool,
@@ -51,7 +51,7 @@ impl<'a> Aligner<'a> {
         Self { subject, lengths: Default::default(), at_reset: false, uncounted: false, depth: 0, found: Vec::new() }
     }
 
-    /// Compares what is written with what is read; `version` is the one that the target's loader is told.
+    /// Compares what is written with what is read; `version` is the one that the target's loader gets.
     pub fn layouts(&mut self, path: &str, saved: &Layout, target: &Layout, version: Option<u32>) {
         if self.depth >= MAX_DEPTH || self.found.len() > MAX_DIAGNOSTICS {
             return;
@@ -62,7 +62,7 @@ impl<'a> Aligner<'a> {
         let (here, there) = (names::of(&saved_slots, &target_slots), names::of(&target_slots, &saved_slots));
         let (here, there): (Vec<&str>, Vec<&str>) =
             (here.iter().map(|n| n.exact()).collect(), there.iter().map(|n| n.exact()).collect());
-        // a target that reads an older version than it writes may have conditions on the version that only a dump tells
+        // a target that reads an older version than it writes may have conditions on the version that only a dump shows
         let newer = target.source == Source::Stream && saved.version < target.version;
         let sources = Sources { saved: saved.source, target: target.source, newer };
         let mut wrong = Vec::new();
@@ -199,7 +199,7 @@ impl<'a> Aligner<'a> {
         }
     }
 
-    /// Returns what another number of elements or bytes leads to; nothing when both streams tell their own number.
+    /// Returns the severity of a different number of elements or bytes; `None` if both streams contain their own number.
     fn severity_of_length(&self, target: &Slot, s: u64, t: u64) -> Option<Severity> {
         if target.ty.is_none() {
             return Some(Severity::Breaks);

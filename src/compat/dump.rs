@@ -35,7 +35,7 @@ pub struct Class {
     pub layout: Layout,
 }
 
-/// The key under which the machine's name stands.
+/// The key of the machine's name.
 const MACHINE: &[u8] = b"vmschkmachine";
 
 impl Dump {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn other_json_is_told_from_a_dump() {
+    fn other_json_is_not_taken_for_a_dump() {
         assert_eq!(Dump::read(b"{\"devices\":[]}").unwrap_err().kind(), ErrorKind::NotASaveImage);
         assert_eq!(Dump::read(b"nonsense").unwrap_err().kind(), ErrorKind::Corrupt);
     }

@@ -1,4 +1,4 @@
-//! What is known of QEMU's releases beside what the inputs tell: subsections that all of them have, and marks of a version.
+//! What is known of QEMU's releases in addition to the inputs: subsections that all of them have, and marks of a version.
 
 use super::side::{Side, StreamFacts};
 use crate::findings::accepted::Version;

@@ -31,7 +31,7 @@ pub struct Layout {
     pub name: Name,
     /// The version that is written, or the newest that is read.
     pub version: Option<u32>,
-    /// The oldest version that is read; only a dump tells.
+    /// The oldest version that is read; only a dump contains it.
     pub minimum: Option<u32>,
     /// The fields, in the order of the wire.
     pub slots: Vec<Slot>,
@@ -51,7 +51,7 @@ pub struct Slot {
     pub ty: Option<FieldType>,
     /// Bytes of one element on the wire, where they are known.
     pub width: Option<u64>,
-    /// The number of elements; nothing when the side decides at run time.
+    /// The number of elements; `None` if the side decides at run time.
     pub count: Option<u64>,
     /// The first version of the vmsd that has it.
     pub since: u32,
@@ -85,7 +85,7 @@ impl Layout {
         }
     }
 
-    /// Reads it from a dump; nothing when it is no vmsd.
+    /// Reads it from a dump; `None` if it is not a vmsd.
     pub(super) fn of_dump(r: &mut Reader<'_>, names: &mut Names, depth: usize) -> Read<Option<Self>> {
         if depth >= MAX_DEPTH || r.kind()? != Kind::Object || !names.take::<Self>(2) {
             return r.skip().map(|()| None);
@@ -328,7 +328,7 @@ impl Slot {
         one.checked_mul(self.count.unwrap_or(1))
     }
 
-    /// Returns what stands there, in words: `uint32`, `4 bytes`, `8 x uint64`.
+    /// Describes the slot: `uint32`, `4 bytes`, `8 x uint64`.
     #[must_use]
     pub fn text(&self) -> String {
         let one = match (&self.ty, self.width, self.inner.first()) {

@@ -1,8 +1,8 @@
 //! `compat`: will a target load what a saved side wrote?
 //!
-//! A side is what a stream tells, what a `-dump-vmstate` file tells, or both. What is compared is the wire: sections and
+//! A side is a stream, a `-dump-vmstate` file, or both. What is compared is the wire: sections and
 //! instances, versions, subsections, the bytes of the fields, RAM blocks, configuration, commands, and the values that a
-//! loader checks. Names and nesting help to find what answers to what, and are otherwise no matter.
+//! loader checks. Names and nesting help to find what answers to what, and do not matter otherwise.
 
 mod align;
 mod cpreg;
@@ -28,7 +28,7 @@ pub use side::{Side, StreamFacts};
 use crate::findings::accepted::Version;
 use crate::findings::{Aspect, Difference, Question, Report, Subject};
 
-/// What the user knows of the target and the inputs do not tell.
+/// What the user knows about the target and the inputs do not contain.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Known {
     /// The target's QEMU version.

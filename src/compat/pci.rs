@@ -81,7 +81,7 @@ fn fixed(d: &PciDevice) -> Vec<u8> {
     mask.0
 }
 
-/// The kind of a base address register; one that is 0 is not told from none.
+/// The kind of a base address register; one that is 0 looks like none.
 fn bars(d: &PciDevice, mask: &mut Mask) {
     let count = match d.header {
         0 => 6_usize,

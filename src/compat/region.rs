@@ -6,7 +6,7 @@ use super::{known, rules};
 use crate::findings::Severity;
 
 /// What is said of a field that agrees only if a condition of the target does.
-const CONDITION: &str = "the fields agree if the target's condition does, which the dump does not tell";
+const CONDITION: &str = "the fields agree if the target's condition holds, which the dump does not contain";
 
 /// Where the layouts of a region come from.
 #[derive(Clone, Copy)]
@@ -15,7 +15,7 @@ pub(super) struct Sources {
     pub saved: Source,
     /// The target.
     pub target: Source,
-    /// Whether a target that reads an older version than it writes may have conditions on the version that nothing tells.
+    /// Whether a target that reads an older version than it writes may have conditions on the version that no input shows.
     pub newer: bool,
 }
 
@@ -34,7 +34,7 @@ impl Aligner<'_> {
         let must = |slots: &[&Slot]| slots.iter().filter(|s| !s.conditional).map(|s| (*s).clone()).collect::<Vec<_>>();
         let (written, needed) = (must(saved), must(target));
         let maybe: Vec<Option<u64>> = saved.iter().chain(target).filter(|s| s.conditional).map(|s| s.bytes()).collect();
-        // a description does not mention an array that is empty, and a dump does not tell it from a single field
+        // a description does not mention an array that is empty, and a dump does not distinguish it from a single field
         let dump_only = match (sources.saved, sources.target) {
             (Source::Stream, Source::Dump) if saved.is_empty() => target,
             (Source::Dump, Source::Stream) if target.is_empty() => saved,
@@ -88,14 +88,14 @@ impl Aligner<'_> {
             (true, false) => format!("the target reads {reads} bytes here that the stream does not have"),
             _ => format!("the stream has {has} bytes here, the target reads {reads}"),
         };
-        // how long an array of the saved side is, its dump never tells
+        // how long an array of the saved side is, its dump does not contain
         let open = sources.saved == Source::Dump
             && sources.target == Source::Stream
             && saved.iter().any(|s| s.has_unknown_count());
         let (severity, unless) = if maybe_empty {
             (Severity::MayBreak, ", unless this is an array that is empty")
         } else if open || (self.uncounted && has > reads && target.iter().any(|t| t.has_unknown_count())) {
-            (Severity::MayBreak, ", unless a field is an array, which the dump does not tell")
+            (Severity::MayBreak, ", unless a field is an array, which the dump does not show")
         } else if sources.newer && saved.is_empty() {
             (Severity::MayBreak, ", unless it does so for newer versions only")
         } else {

@@ -165,7 +165,7 @@ impl Sections<'_> {
     }
 }
 
-/// Takes what a dump tells together with what the target wrote itself: the latter settles a doubt of the former, and tells
+/// Combines the findings from a dump with those from what the target wrote itself: the latter settles a doubt of the former, and gives
 /// the lengths of arrays where the dump has none.
 fn joined(known: Vec<Difference>, written: Vec<Difference>, has_counts: bool) -> Vec<Difference> {
     let breaks = |d: &Difference| d.severity == Severity::Breaks && d.rule == &rules::LAYOUT;
@@ -190,7 +190,7 @@ fn joined(known: Vec<Difference>, written: Vec<Difference>, has_counts: bool) ->
     out
 }
 
-/// Compares with the classes of a dump; nothing when it does not say how the section is read.
+/// Compares with the classes of a dump; `None` if it does not describe how the section is read.
 fn by_dump(subject: &Subject, saved: &Layout, dump: &Dump, exists: bool) -> Option<Vec<Difference>> {
     let classes = dump.with_vmsd(saved.name.exact()).filter(|c| may_be_of(&subject.section, c));
     let best = classes.map(|c| against(subject, saved, c, !dump.has_counts)).min_by_key(|found| worst(found));

@@ -1,4 +1,4 @@
-//! A side of the comparison: what a stream, a dump, or both tell of one QEMU.
+//! A side of the comparison: what a stream, a dump, or both contain about one QEMU.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ pub struct Side {
     pub machine: Option<Name>,
 }
 
-/// What a stream tells.
+/// The facts of a stream.
 #[derive(Debug, Default)]
 pub struct StreamFacts {
     /// The configuration section.

@@ -1,7 +1,7 @@
 //! What a guest and a virtio device agreed on, and the sizes of queues.
 //!
 //! `virtio_set_features_nocheck` in `hw/virtio/virtio.c` refuses a feature that the target's device does not offer. A stream
-//! tells what was agreed and not what is offered, so that a difference is a hint and no proof, and only where the target's
+//! contains what was agreed and not what is offered, so that a difference is a hint and no proof, and only where the target's
 //! guest has a driver too.
 //!
 //! `virtio_load` of QEMU 11.1 refuses a queue that is larger than the target's device has room for. QEMU 10.0 saves 1024 as

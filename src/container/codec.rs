@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_data_gives_what_stands_before_the_cut() {
+    fn truncated_data_gives_everything_before_the_truncation() {
         let data = plain();
         for (codec, _) in Codec::ALL {
             let mut cut = packed(codec, &data);

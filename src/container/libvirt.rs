@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_behind_the_end_is_the_same_error_from_a_pipe() {
+    fn a_length_beyond_the_end_is_the_same_error_from_a_pipe() {
         let mut b = image(false, 2, 0, "<domain/>", "");
         for len in [200, 1 << 18, u32::MAX] {
             b[20..24].copy_from_slice(&len.to_le_bytes());

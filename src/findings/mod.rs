@@ -152,7 +152,7 @@ impl fmt::Display for Subject {
 /// What one of the two inputs has at the place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Aspect {
-    /// The path there, where it is another than the subject's.
+    /// The path there, if it differs from the subject's.
     pub path: Option<String>,
     /// Its content: a value, a version, a layout, as text on one line.
     pub text: String,

@@ -104,7 +104,7 @@ fn lists_of_capabilities_end() {
 }
 
 #[test]
-fn what_is_no_tag_is_refused_where_it_stands() {
+fn what_is_not_a_tag_is_refused_at_its_offset() {
     let payload = data(Bytes::default(), 4).be64(0x7e00_0000_0100_0000).0;
     assert_eq!(fault(&mut Vfio::default(), RecordType::PART, &payload), (ErrorKind::Corrupt, 20));
     let payload = data(Bytes::default(), 4).be64(TAG | 0x77).0;

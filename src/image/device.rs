@@ -62,7 +62,7 @@ impl SaveImage {
         self.decode_beside(section, None)
     }
 
-    /// Same as [`SaveImage::decode`], beside the bytes of a section of another state: if it holds the same, they are in memory
+    /// Same as [`SaveImage::decode`], next to the bytes of a section of another state: if it holds the same, they are in memory
     /// once.
     ///
     /// # Errors

@@ -51,12 +51,12 @@ pub fn decode_vmsd(idstr: &str, vmsd: &Vmsd, payload: &Blob, base: StreamOffset)
 }
 
 fn decode_within(idstr: &str, vmsd: &Vmsd, payload: &Blob, base: StreamOffset, nodes: usize) -> Decoded {
-    let mended;
+    let repaired;
     let mut quirk = None;
     let mut vmsd = vmsd;
-    if let Some((m, which)) = quirks::mend(vmsd, payload.as_slice()) {
-        mended = m;
-        vmsd = &mended;
+    if let Some((m, which)) = quirks::repair(vmsd, payload.as_slice()) {
+        repaired = m;
+        vmsd = &repaired;
         quirk = Some(which);
     }
     let context = builder::Shared::new(idstr, vmsd, payload.as_slice().len(), nodes);

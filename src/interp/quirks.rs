@@ -22,7 +22,7 @@ use crate::value::{FieldType, Layout};
 
 /// Returns the vmsd that fits the payload, and the name of the mistake, when the sizes of the given one do not add up or
 /// are not known, and reading its arrays of pointers anew makes them fit.
-pub(super) fn mend(vmsd: &Vmsd, payload: &[u8]) -> Option<(Vmsd, &'static str)> {
+pub(super) fn repair(vmsd: &Vmsd, payload: &[u8]) -> Option<(Vmsd, &'static str)> {
     let len = payload.len() as u64;
     let suspicious = vmsd.fields.iter().any(is_undescribed);
     if vmsd.total() == len && !suspicious {
@@ -42,9 +42,9 @@ pub(super) fn mend(vmsd: &Vmsd, payload: &[u8]) -> Option<(Vmsd, &'static str)> 
             let mut all = vmsd.fields.get(..start)?.to_vec();
             all.extend(fields);
             all.extend_from_slice(vmsd.fields.get(end..)?);
-            let mended = Vmsd { fields: all.into(), ..vmsd.clone() };
-            if mended.total() == len {
-                return Some((mended, "null-pointers"));
+            let repaired = Vmsd { fields: all.into(), ..vmsd.clone() };
+            if repaired.total() == len {
+                return Some((repaired, "null-pointers"));
             }
         }
         before = before.plus(here);
@@ -110,7 +110,7 @@ fn reread(
         }
         at = at.plus(step);
     }
-    // each of these mistakes involves a NULL; without one the mistake is another, and no array fits by chance
+    // each of these mistakes involves a NULL; without one it is a different mistake, and no array fits by chance
     (at == stop && out.iter().any(is_marker)).then_some(out)
 }
 

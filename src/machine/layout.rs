@@ -10,7 +10,7 @@ use crate::text::{Name, list};
 /// Finds the map of a machine.
 ///
 /// # Errors
-/// `Unsupported` when the machine type is not known, or its main memory cannot be told from the other blocks.
+/// `Unsupported` when the machine type is not known, or its main memory cannot be distinguished from the other blocks.
 pub fn layout(machine: Option<&Name>, blocks: &[RamBlock], facts: &MapFacts) -> Result<MemoryMap> {
     let machine = machine.map_or("", Name::exact);
     let mut out = MemoryMap::default();

@@ -46,7 +46,7 @@ pub struct MappedBitmap {
 }
 
 impl MappedBitmap {
-    /// Finds the bitmap of a block, and looks at it to tell its byte order.
+    /// Finds the bitmap of a block, and determines its byte order.
     ///
     /// # Errors
     /// `Corrupt` when its header points before the stream; those of reading.

@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_named_where_it_stands() {
+    fn nonsense_is_reported_at_its_offset() {
         let bad: [(Vec<u8>, &str); 6] = [
             (0x28_u64.to_be_bytes().to_vec(), "found no block before it"),
             (0x18_u64.to_be_bytes().to_vec(), "expected one known flag"),

@@ -95,7 +95,7 @@ fn label(r: &Register, fill: usize, o: &CpuOptions<'_>) -> String {
     format!("{}=", (o.paint)(Role::Name, &format!("{:<fill$}", r.name)))
 }
 
-/// Returns a number with its colour; what is 0 stands back.
+/// Returns a number with its colour; 0 is dimmed.
 fn colour(v: &Number, text: &str, o: &CpuOptions<'_>) -> String {
     let role = if v.words.iter().all(|w| *w == 0) { Role::Dim } else { Role::Number };
     (o.paint)(role, text)
@@ -152,7 +152,7 @@ fn rows(out: &mut dyn Write, g: &Group, o: &CpuOptions<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Breaks words into lines behind an indentation.
+/// Breaks words into lines after an indentation.
 fn wrapped(text: &str, indent: usize) -> String {
     let mut out = String::new();
     let mut at = indent;

@@ -7,7 +7,7 @@ use serde::ser::{Serialize, Serializer};
 /// Bytes that are written at once.
 const PIECE: usize = 4096;
 
-/// The digits of every byte, and a space behind them.
+/// The digits of every byte, and a space after them.
 static DIGITS: [[u8; 3]; 256] = digits();
 
 const fn digits() -> [[u8; 3]; 256] {
@@ -53,7 +53,7 @@ impl fmt::Display for Hex<'_> {
                 to.copy_from_slice(&DIGITS[usize::from(*b)][..each]);
             }
             left -= piece.len();
-            // no space behind the last one
+            // no space after the last one
             let end = piece.len() * each - usize::from(self.spaces && left == 0);
             f.write_str(std::str::from_utf8(&buffer[..end]).map_err(|_| fmt::Error)?)?;
         }

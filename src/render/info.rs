@@ -102,7 +102,7 @@ fn head(out: &mut dyn Write, image: &SaveImage, v: &Overview, o: &InfoOptions<'_
     Ok(())
 }
 
-/// Returns what the file is, with its size, and that of the stream where it is another.
+/// Returns what the file is, with its size, and that of the stream if it differs.
 fn file(image: &SaveImage, o: &InfoOptions<'_>) -> String {
     let (name, stream) = (image.container().name(), image.size());
     match o.file_bytes.filter(|n| *n != stream) {
@@ -271,7 +271,7 @@ fn lists(out: &mut dyn Write, image: &SaveImage, paint: Paint<'_>) -> io::Result
     Ok(())
 }
 
-/// A column of the memory table, left out where all blocks have nothing to say in it.
+/// A column of the memory table, left out if it is empty for all blocks.
 struct Column {
     head: &'static str,
     always: bool,

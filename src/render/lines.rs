@@ -27,7 +27,7 @@ impl<'o, 'p> Lines<'o, 'p> {
         self.words_by(label, &words, ", ", "")
     }
 
-    /// Prints a row of words, or what stands for none.
+    /// Prints a row of words, or the text for none.
     pub(super) fn words(&mut self, label: &str, words: &[&str], none: &str) -> io::Result<()> {
         self.words_by(label, words, " ", none)
     }

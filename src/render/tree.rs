@@ -38,10 +38,10 @@ pub struct TreeOptions<'p> {
 /// Elements that are printed of long arrays without `all`.
 const SOME_ELEMENTS: usize = 16;
 
-/// Columns that the values of an array may take beside its name; more are broken into lines below it.
+/// Columns that the values of an array may take next to its name; more are broken into lines below it.
 const LINE: usize = 80;
 
-/// Prints a node and all below it; `label` stands for its name.
+/// Prints a node and all below it; `label` replaces its name.
 ///
 /// # Errors
 /// Those of the writer.

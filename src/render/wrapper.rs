@@ -1,4 +1,4 @@
-//! What a wrapper says beside the stream: the rows of `info` and their JSON.
+//! What a wrapper holds in addition to the stream: the rows of `info` and their JSON.
 
 use std::time::{Duration, UNIX_EPOCH};
 

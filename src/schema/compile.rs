@@ -25,11 +25,11 @@ pub fn read(text: &[u8]) -> Result<Schema> {
         return Err(Error::new(ErrorKind::Corrupt, format!("description: not valid JSON: {}", e.shown(text))));
     }
     let mut schema = c.finish()?;
-    schema.remarks.extend(mended(text, r.mended()));
+    schema.remarks.extend(repaired(text, r.repaired()));
     Ok(schema)
 }
 
-fn mended(text: &[u8], first: Option<Fault>) -> Option<String> {
+fn repaired(text: &[u8], first: Option<Fault>) -> Option<String> {
     first.map(|f| format!("the description is not valid JSON ({}); unescaped text was repaired", f.shown(text)))
 }
 
@@ -46,14 +46,14 @@ pub fn read_damaged(text: &[u8]) -> Option<Schema> {
             Piece::Configuration => c.configuration(r),
             Piece::Device => c.device(r),
         };
-        first = first.or(r.mended());
+        first = first.or(r.repaired());
         result
     })?;
     let mut schema = c.finish().ok()?;
     schema
         .remarks
         .push(format!("the description is damaged; only {} of the devices could be read", schema.devices.len()));
-    schema.remarks.extend(mended(text, first));
+    schema.remarks.extend(repaired(text, first));
     Some(schema)
 }
 
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_struct_without_fields_is_told_from_one_with_none() {
+    fn a_struct_without_fields_differs_from_one_with_an_empty_list() {
         let s = schema(
             r#"{"devices":[{"name":"d","instance_id":0,"vmsd_name":"d","version":1,"fields":[
                 {"name":"css","array_len":256,"type":"struct","struct":{},"size":1},

@@ -55,14 +55,14 @@ pub(crate) struct Reader<'a> {
     at: usize,
     levels: usize,
     string_at: usize,
-    mended: Option<Fault>,
+    repaired: Option<Fault>,
     refuses: Option<fn(&[u8], usize) -> bool>,
 }
 
 impl<'a> Reader<'a> {
     /// Begins at an offset.
     pub(crate) fn new(text: &'a [u8], at: usize) -> Self {
-        Self { text, at, levels: 0, string_at: at, mended: None, refuses: None }
+        Self { text, at, levels: 0, string_at: at, repaired: None, refuses: None }
     }
 
     /// Same as [`Reader::new`], but an object that begins in such a way inside the value, or inside a string of it, is a fault.
@@ -96,9 +96,9 @@ impl<'a> Reader<'a> {
         between.iter().all(|b| matches!(b, b',' | b' ' | b'\n' | b'\r' | b'\t'))
     }
 
-    /// Returns the first thing that was mended.
-    pub(crate) fn mended(&self) -> Option<Fault> {
-        self.mended
+    /// Returns the first thing that was repaired.
+    pub(crate) fn repaired(&self) -> Option<Fault> {
+        self.repaired
     }
 
     fn fault(&self, what: &'static str) -> Fault {
@@ -108,8 +108,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn mend(&mut self, at: usize, what: &'static str) {
-        self.mended.get_or_insert(Fault { at, what });
+    fn repair(&mut self, at: usize, what: &'static str) {
+        self.repaired.get_or_insert(Fault { at, what });
     }
 
     fn byte(&self) -> Option<u8> {
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn unescaped_text_is_mended() {
+    fn unescaped_text_is_repaired() {
         let text = b"{\"name\" : \"a\"b\\q\x01\xff\", \"n\":-1}";
         let mut r = Reader::new(text, 0);
         let mut seen = Vec::new();
@@ -349,7 +349,7 @@ mod tests {
         })
         .unwrap();
         assert_eq!(seen, [(b"name".to_vec(), Some(b"a\"b\\q\x01\xff".to_vec())), (b"n".to_vec(), None)]);
-        assert_eq!(r.mended().unwrap().shown(text), "a quote inside a string at line 1 column 13");
+        assert_eq!(r.repaired().unwrap().shown(text), "a quote inside a string at line 1 column 13");
     }
 
     #[test]

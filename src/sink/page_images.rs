@@ -104,7 +104,7 @@ impl<'p> PageImages<'p> {
     /// that there is nowhere to write.
     pub fn finish(&mut self) -> Result<ImageReport> {
         let flushed = self.flush();
-        // the writer is waited for after an error too, so that a partial image holds all that came before the error
+        // the writer is waited for after an error too, so that a partial image holds everything before the error
         let done = match &mut self.writer {
             Some(w) => w.finish(),
             None => Ok(super::writer::Done::default()),

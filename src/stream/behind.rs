@@ -125,7 +125,7 @@ impl Walker<'_> {
                         format!("description: expected {len} bytes, found {there} before the end"),
                     ),
                 };
-                // a wrong length is mended with what there is, up to the end
+                // a wrong length is replaced by what there is, up to the end
                 let mut rest = text;
                 if there == len {
                     rest.extend(self.c.take_up_to(MAX_VMDESC_BYTES)?);

@@ -20,7 +20,7 @@ impl Walker<'_> {
     /// Jumps to the device sections at the end of a file, skipping guest memory. Returns `false` if they may not
     /// belong to this stream, or if so little lies between that reading it is as fast.
     ///
-    /// No proof is possible without reading what lies between, so everything else that can be told apart is compared: the
+    /// No proof is possible without reading what lies between, so everything else that differs between streams is compared: the
     /// file ends with the description; its sections lie side by side up to its EOF byte; the first follows the footer of
     /// one of this stream's live sections; their ids are not those of other sections; the device sections that were saved
     /// before the memory are described; the configuration section has the described length; and no other stream begins or

@@ -194,7 +194,7 @@ mod tests {
     /// pc-i440fx and pseries 2.2 and older have neither footers nor a description, and their payloads may contain any
     /// bytes.
     #[test]
-    fn a_brace_behind_0_and_6_is_no_description() {
+    fn a_brace_after_0_and_6_is_not_a_description() {
         let b = b"\0\x06\x40\0\0\0{\x01\x02\x03\x04\0\0\0\x06\x05timer\0\0\0\0\0\0\0\x02";
         assert_eq!(end(b, None), Some(10));
     }

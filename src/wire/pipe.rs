@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_fails_once_gives_what_came_before_and_then_fails() {
+    fn a_pipe_that_fails_once_gives_the_bytes_before_and_then_fails() {
         struct Once(u8);
         impl Read for Once {
             fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {

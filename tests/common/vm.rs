@@ -39,7 +39,7 @@ pub struct Section {
     pub idstr: &'static str,
     pub instance: u32,
     pub vmsd: Vmsd,
-    /// The device class; nothing for what no dump has.
+    /// The device class; `None` for what no dump has.
     pub class: Option<&'static str>,
 }
 
@@ -127,7 +127,7 @@ impl Vmsd {
         self.fields.iter_mut().find(|f| f.name == name).unwrap()
     }
 
-    /// Returns where a field stands.
+    /// Returns the offset of a field.
     pub fn place(&self, name: &str) -> usize {
         self.fields.iter().position(|f| f.name == name).unwrap()
     }

@@ -31,7 +31,7 @@ pub fn pack(codec: &str, data: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Packs in two halves, one behind the other.
+/// Packs in two halves, one after the other.
 pub fn pack_in_two(codec: &str, data: &[u8]) -> Vec<u8> {
     let (a, b) = data.split_at(data.len() / 3);
     [pack(codec, a), pack(codec, b)].concat()
@@ -63,7 +63,7 @@ pub fn lzop(data: &[u8], flags: u32, block: usize) -> Vec<u8> {
     out
 }
 
-/// What stands in the header of a libvirt save image.
+/// The header of a libvirt save image.
 pub struct Header {
     pub magic: &'static [u8; 16],
     pub big_endian: bool,
@@ -94,7 +94,7 @@ impl Default for Header {
 }
 
 impl Header {
-    /// Returns the header and the XML, to put a body behind.
+    /// Returns the header and the XML, to be followed by a body.
     pub fn bytes(&self) -> Vec<u8> {
         let mut text = self.xml.as_bytes().to_vec();
         text.push(0);
@@ -122,7 +122,7 @@ impl Header {
 /// How the clusters of a state are kept.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Keep {
-    /// One behind the other.
+    /// One after the other.
     Plain,
     /// Every second one written far from its neighbours.
     Scattered,
@@ -281,7 +281,7 @@ impl Qcow2 {
                 (false, _) => 1 << k,
             };
             if zero && self.extended {
-                // what stands there does not count
+                // what is there does not count
                 out[at as usize + k * (cluster / 32)..][..cluster / 32].fill(0xee);
             }
         }

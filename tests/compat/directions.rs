@@ -51,7 +51,7 @@ fn one_binary_loads_what_it_saves() {
 }
 
 #[test]
-fn what_a_dump_cannot_tell_is_no_break() {
+fn what_a_dump_does_not_contain_is_not_a_break() {
     let run = Run::new("dump-cases");
     let found = |a: &str, b: &str| run.findings(&[&case(a), &case(b)]);
     // the size of a field on one side only is not known
@@ -110,7 +110,7 @@ fn a_state_of_devices_only_is_named() {
     let all = run.findings(&[&devices, &whole]);
     assert!(all.contains(&"breaks devices-only stream".to_owned()), "{all:?}");
     assert!(!all.iter().any(|f| f.contains(" configuration ")), "{all:?}");
-    // as the target it says nothing of the configuration and the memory
+    // as the target it does not cover the configuration and the memory
     let all = run.findings(&[&whole, &devices]);
     assert!(!all.iter().any(|f| f.starts_with("breaks")), "{all:?}");
     // two of them can be compared with each other, and a dump does not load one either

@@ -1,4 +1,4 @@
-//! What is told of real streams is what QEMU did with them.
+//! The verdicts on real streams are what QEMU did with them.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::{Run, common, findings};
 /// What QEMU did with a stream of `testdata/`.
 enum Qemu {
     Loads,
-    /// The words that name the reason, and the finding that must be there for it; where the dump cannot tell of it, none.
+    /// The words that name the reason, and the finding that must be there for it; none if the dump does not contain it.
     Fails(&'static str, &'static str),
 }
 
@@ -148,7 +148,7 @@ fn queues_that_10_0_saves_larger_than_they_are() {
     assert_eq!(verdict(&[&saved, &new, "--to-version", "11.1"]), ("incompatible".to_owned(), 7));
     assert_eq!(verdict(&[&saved, &new]), ("may-break".to_owned(), 7), "10.0 would load it");
     assert_eq!(verdict(&[&saved, &old, "--to-version", "7.2"]), ("compatible".to_owned(), 0));
-    assert_eq!(verdict(&[&new, &saved]).1, 0, "a smaller queue is no matter");
+    assert_eq!(verdict(&[&new, &saved]).1, 0, "a smaller queue is harmless");
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn vmsd(j: &Json, depth: usize, remarks: &mut Remarks) -> Option<Vmsd> {
     vmsds(j.pairs()?, depth, remarks).into_iter().next().or_else(|| Some(Vmsd::default()))
 }
 
-/// Reads the vmsds whose keys stand in one object: one for a structure, one per element for a list.
+/// Reads the vmsds whose keys are in one object: one for a structure, one per element for a list.
 fn vmsds(pairs: &[(String, Json)], depth: usize, remarks: &mut Remarks) -> Vec<Vmsd> {
     let mut out: Vec<Vmsd> = Vec::new();
     if depth >= MAX_DEPTH {

@@ -18,7 +18,7 @@ fn description(name: &str) -> Option<Vec<u8>> {
 /// Asserts that both compilers understand a text alike, and print the same document; returns whether it could be read.
 fn same(text: &[u8]) -> bool {
     let shown = || String::from_utf8_lossy(&text[..text.len().min(3_000)]).into_owned();
-    let Some((json, mended)) = tree::parse(text) else {
+    let Some((json, repaired)) = tree::parse(text) else {
         assert!(schema::read(text).is_err(), "{}", shown());
         return false;
     };
@@ -29,7 +29,7 @@ fn same(text: &[u8]) -> bool {
         return false;
     };
     let mut found = schema::read(text).unwrap_or_else(|e| panic!("{e}: {}", shown()));
-    if mended {
+    if repaired {
         assert!(found.remarks.pop().unwrap().contains("unescaped text was repaired"));
     }
     assert_eq!(found, want, "{}", shown());
@@ -58,7 +58,7 @@ fn fixtures_compile_alike() {
     assert!(read > 10, "only {read} descriptions");
 }
 
-/// Bytes that mean something in JSON, and some that cannot stand in it.
+/// Bytes that mean something in JSON, and some that are not allowed in it.
 const ODD: &[u8] = b"\"\\\x01{}[],:\xff9e-";
 
 #[test]

@@ -1,4 +1,4 @@
-//! The reference: JSON as a tree of pairs, read by `serde_json`, mended and salvaged in passes of their own.
+//! The reference: JSON as a tree of pairs, read by `serde_json`, repaired and salvaged in passes of their own.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-/// A JSON value; an object keeps the order of its keys and keys that stand in it more than once.
+/// A JSON value; an object keeps the order of its keys and keys that occur more than once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
     Null,
@@ -151,12 +151,12 @@ impl Serialize for Json {
     }
 }
 
-/// Parses a description; the second value tells whether it had to be mended first.
+/// Parses a description; the second value is whether it had to be repaired first.
 pub fn parse(text: &[u8]) -> Option<(Json, bool)> {
     if let Ok(j) = serde_json::from_slice(text) {
         return Some((j, false));
     }
-    serde_json::from_str(&mend(&String::from_utf8_lossy(text))).ok().map(|j| (j, true))
+    serde_json::from_str(&repair(&String::from_utf8_lossy(text))).ok().map(|j| (j, true))
 }
 
 /// How often the bytes of a damaged description may be parsed in vain: a hostile one could hold devices in devices.
@@ -164,7 +164,7 @@ const SALVAGE_WORK: usize = 4;
 
 /// Reads what can be read of a damaged description: the devices that parse by themselves, and the keys before the list.
 ///
-/// Returns nothing when there is no list of devices at all.
+/// Returns `None` when there is no list of devices at all.
 pub fn salvage(text: &[u8]) -> Option<Json> {
     let text = String::from_utf8_lossy(text);
     let list = text.find("\"devices\"")?;
@@ -219,9 +219,9 @@ fn begins_device(text: &str, at: usize) -> bool {
     strings.nth(2) == Some("instance_id")
 }
 
-/// Escapes what stands unescaped inside strings: control characters, backslashes that begin no escape, and quotes that
+/// Escapes what is unescaped inside strings: control characters, backslashes that begin no escape, and quotes that
 /// are not followed by what ends a string.
-fn mend(text: &str) -> String {
+fn repair(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut in_string = false;
     let mut chars = text.char_indices().peekable();

@@ -112,7 +112,7 @@ impl Structure {
         out
     }
 
-    /// Writes what stands inside the braces of a description.
+    /// Writes what is inside the braces of a description.
     fn json(&self) -> String {
         let mut fields = Vec::new();
         for f in &self.fields {

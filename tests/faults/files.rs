@@ -67,7 +67,7 @@ fn thousands_of_blocks_of_one_cleaned_name_need_few_descriptors_and_little_time(
 
 /// An error ends the walk while the writing thread still has pages to write.
 #[test]
-fn a_partial_image_holds_all_that_came_before_the_error() {
+fn a_partial_image_holds_everything_before_the_error() {
     let dir = scratch("second-list");
     let stream = testdata().join("cases/second-list.mig.zst");
     let mut whole: Vec<Vec<u8>> = Vec::new();

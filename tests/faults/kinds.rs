@@ -179,7 +179,7 @@ fn preloaded(case: &Case, dir: &Path, fault: &str) -> Report {
     let wrong = judge(&done, &case.answer, Disturbed::default());
     // what nobody could hear may not have been said
     let mute = fault.starts_with("write:") && wrong.as_deref() == Some("an error without a word");
-    // faults that are no failure change nothing
+    // faults that are not failures change nothing
     let harmless = ["pthread_create", ":short:", ":4:"].iter().any(|h| fault.contains(h)) && fault.ends_with("every")
         || fault.starts_with("pthread_create");
     let changed = harmless && done.code != case.answer.code;

@@ -1,7 +1,7 @@
 //! Faults: the command on streams of `testdata/` while the system fails in one way or another.
 //!
 //! Some runs at random belong to each test run; `SAVEVM_ANALYZE_FAULT_RUNS=500` makes as many, and
-//! `SAVEVM_ANALYZE_FAULT_SEED` begins with another seed. `docs/robustness.md` says what is promised.
+//! `SAVEVM_ANALYZE_FAULT_SEED` begins with another seed. `docs/robustness.md` lists the guarantees.
 
 #![cfg(target_os = "linux")]
 

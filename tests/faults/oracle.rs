@@ -22,7 +22,7 @@ pub struct Answer {
     pub took: u64,
 }
 
-/// What became of a run.
+/// The result of a run.
 pub struct Done {
     pub code: Option<i32>,
     pub signal: Option<i32>,
@@ -123,7 +123,7 @@ pub fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::read_dir(dir).unwrap().flatten().filter_map(|e| Some((name(&e), fs::read(e.path()).ok()?))).collect()
 }
 
-/// How a run was disturbed, as far as judging it goes.
+/// How a run was disturbed, as far as it matters for judging it.
 #[derive(Clone, Copy, Default)]
 pub struct Disturbed {
     /// The signal that was sent, if one was.

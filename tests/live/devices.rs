@@ -67,7 +67,7 @@ fn register(text: &str, names: &[&str]) -> u64 {
     panic!("no {names:?} in {text}");
 }
 
-/// Reads the words behind a segment's name: selector, base, limit, flags.
+/// Reads the words after a segment's name: selector, base, limit, flags.
 fn segment(text: &str, name: &str) -> Vec<u64> {
     let line = text.lines().find(|l| l.starts_with(&format!("{name:<3}="))).unwrap();
     line[4..].split_whitespace().map_while(|w| u64::from_str_radix(w, 16).ok()).take(4).collect()
@@ -112,12 +112,12 @@ fn registers_are_those_of_the_monitor() {
             assert_eq!([part("base"), part("limit")], segment(monitor, name)[..2], "{name}: {monitor}");
         }
     }
-    // the CPU that runs the guest stands in the guest's code
+    // the CPU that runs the guest is in the guest's code
     let first = ours::devices(&state, "cpu")[0];
     assert!(ours::number(ours::find(first, "env.eip").unwrap()) < 64);
 }
 
-/// Collects the devices of `query-pci`, those behind bridges too: bus, slot, function, and the answer.
+/// Collects the devices of `query-pci`, those below bridges too: bus, slot, function, and the answer.
 fn pci_devices(bus: &Value, out: &mut Vec<(u64, u64, u64, Value)>) {
     for d in bus["devices"].as_array().into_iter().flatten() {
         let n = |k: &str| d[k].as_u64().unwrap();

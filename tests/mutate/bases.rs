@@ -105,7 +105,7 @@ fn made() -> Vec<(String, Vec<u8>)> {
     data.be64(0x3100).name(b"pc.ram").be32(zlib.len() as u32).raw(&zlib).be64(0x10);
     // 16 bytes as they were, 3 others
     last.be64(0x40).name(b"pc.ram").raw(&[1, 0, 5, 0x10, 3, 1, 2, 3]).be64(0x10);
-    // the record of ROM above was of a compressed page: mended here
+    // the record of ROM above was of a compressed page: repaired here
     let mut data = data.bytes;
     if let Some(at) = data.windows(12).position(|w| w[7] == 2 && w[6] == 1 && &w[9..12] == b"rom") {
         data[at + 6] = 0;

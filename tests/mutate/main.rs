@@ -155,7 +155,7 @@ fn run(bytes: &[u8], number: u64, dir: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Default)]
 struct Tally {
     cases: u64,

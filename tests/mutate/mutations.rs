@@ -197,7 +197,7 @@ fn list(random: &mut Random, pieces: &mut [Piece]) -> String {
             put(&mut piece.bytes, data.start, 8, n);
         }
         2 => {
-            // the same name or another, with the total mended
+            // the same name or another, with the total corrected
             let copy = piece.bytes[name.start - 1..data.end].to_vec();
             let n = be64(&piece.bytes, data.start);
             piece.bytes.splice(data.end..data.end, copy);

@@ -140,7 +140,7 @@ pub struct Record {
     pub is_entry: bool,
 }
 
-/// Reads the records of a piece; nothing where no page size fits, as with the list of a mapped-ram file.
+/// Reads the records of a piece; `None` if no page size fits, as with the list of a mapped-ram file.
 pub fn records(piece: &Piece) -> Vec<Record> {
     [4096, 8192, 1024, 256].iter().find_map(|p| read(&piece.bytes, piece.payload(), *p)).unwrap_or_default()
 }

@@ -56,7 +56,7 @@ fn partial(out: &Path, name: &str) -> PathBuf {
 }
 
 #[test]
-fn what_stands_before_a_cut_is_in_the_output() {
+fn everything_before_a_truncation_is_in_the_output() {
     for (name, cuts) in [("resent-11.1.mig", 120), ("xbzrle-11.1.mig", 120)] {
         let stream = fixture(name);
         let ram = pages::read(&stream);
@@ -82,7 +82,7 @@ fn what_stands_before_a_cut_is_in_the_output() {
             for (block, want) in &memory {
                 let path = partial(&out, &block.trim_matches('/').replace('/', "_"));
                 let got = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-                assert!(got == *want, "{name} cut at {cut}: {block} is not what stands before the cut");
+                assert!(got == *want, "{name} cut at {cut}: {block} is not what precedes the cut");
                 let missing = want.len() - came.get(&**block).map_or(0, |c| c.len() * PAGE);
                 let told =
                     said.lines().any(|l| l.contains(&format!(": {block}: ")) && l.contains("missing from the stream"));

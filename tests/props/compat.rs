@@ -1,4 +1,4 @@
-//! Two sides, each a stream or the text of -dump-vmstate; two zeros and a line feed stand between them.
+//! Two sides, each a stream or the text of -dump-vmstate; two zeros and a line feed separate them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use savevm_analyze::limits::MAX_DIAGNOSTICS;
 use savevm_analyze::render::report::text;
 use savevm_analyze::wire::MemorySource;
 
-/// What stands between the sides.
+/// The separator of the sides.
 pub const BETWEEN: &[u8] = b"\0\0\n";
 
 fn facts(bytes: &[u8]) -> Option<StreamFacts> {

@@ -1,6 +1,6 @@
 //! `cpu` says what QEMU's monitor said of the same stopped machine (`info registers -a`), register by register.
 //!
-//! The answers stand beside the streams as NAME.registers.txt. `SAVEVM_REGISTERS` may name more directories with such pairs,
+//! The answers are next to the streams as NAME.registers.txt. `SAVEVM_REGISTERS` may name more directories with such pairs,
 //! with colons between them; the table of what was compared is printed with `--nocapture`.
 
 #![cfg(feature = "cli")]
@@ -74,13 +74,13 @@ impl Ours {
     }
 }
 
-/// Returns hexadecimal digits without what says nothing.
+/// Returns hexadecimal digits without what carries no information.
 fn bare(digits: &str) -> String {
     let digits = digits.strip_prefix("0x").unwrap_or(digits).trim_start_matches('0');
     if digits.is_empty() { "0".to_owned() } else { digits.to_owned() }
 }
 
-/// Tells whether our words begin with those of the monitor; where it says nothing, neither may we.
+/// Returns whether our words begin with those of the monitor; where it prints none, we may not either.
 fn begins(ours: &str, monitor: &str) -> bool {
     match ours.strip_prefix(monitor) {
         Some(rest) => rest.is_empty() || (!monitor.is_empty() && rest.starts_with(' ')),
@@ -105,7 +105,7 @@ fn ours(stream: &Path) -> BTreeMap<u64, Ours> {
     document["cpus"].as_array().unwrap().iter().map(one).collect()
 }
 
-/// Returns how many registers were compared, what was not equal, and how many are not kept; nothing for a stream without a
+/// Returns how many registers were compared, what was not equal, and how many are not kept; `None` for a stream without a
 /// description.
 fn compare(stream: &Path, text: &str) -> Option<(usize, Vec<String>, usize)> {
     let ours = ours(stream);
@@ -147,7 +147,7 @@ fn compare(stream: &Path, text: &str) -> Option<(usize, Vec<String>, usize)> {
     Some((compared, unequal, skipped))
 }
 
-/// Returns the streams of a directory that have an answer beside them.
+/// Returns the streams of a directory that have an answer next to them.
 fn pairs(dir: &Path) -> Vec<(String, PathBuf, String)> {
     let mut out = Vec::new();
     let mut names: Vec<String> =

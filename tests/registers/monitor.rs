@@ -48,7 +48,7 @@ pub fn registers(architecture: &str, lines: &[String]) -> Vec<Said> {
     }
 }
 
-/// Splits a line into `NAME=` and the words behind it, as far as the next such name.
+/// Splits a line into `NAME=` and the words after it, as far as the next such name.
 fn assignments(line: &str) -> Vec<(String, Vec<String>)> {
     let line = line.replace(" =", "=");
     let mut out: Vec<(String, Vec<String>)> = Vec::new();

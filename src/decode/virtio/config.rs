@@ -38,7 +38,7 @@ pub enum ConfigValue {
 }
 
 impl ConfigValue {
-    /// Returns whether it says nothing: no number but 0, no text.
+    /// Returns whether it is empty: only zeros, no text.
     #[must_use]
     pub fn is_zero(&self) -> bool {
         match self {

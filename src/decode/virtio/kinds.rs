@@ -35,7 +35,7 @@ static KINDS: &[Kind] = &[
 /// What is said of a kind that is not known.
 pub(super) const UNKNOWN: Kind = Kind { id: 0, name: "virtio" };
 
-/// Sections and vmsds that are called otherwise than the device, and those of vhost.
+/// Sections and vmsds that have another name than the device, and those of vhost.
 static OTHER_NAMES: &[(&str, u16)] = &[
     ("virtio-console", 3),
     ("virtio-snd", 25),

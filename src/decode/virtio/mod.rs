@@ -2,7 +2,7 @@
 //!
 //! The stream contains the driver's choices and the device's state: status, negotiated features, configuration space,
 //! and for each queue its place and how far the device has read it (`virtio_save` in `hw/virtio/virtio.c`). How far
-//! the driver is, and what the device gave back, stands in guest memory: [`rings`]. Features that the host offers are
+//! the driver is, and what the device gave back, is in guest memory: [`rings`]. Features that the host offers are
 //! not saved; some follow from the presence of a subsection.
 
 mod config;

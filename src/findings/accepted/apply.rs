@@ -153,7 +153,7 @@ fn may_match(pattern: &str, subject: &Subject) -> bool {
         Some(Some((n, _))) if n.parse().ok() != subject.instance => return false,
         Some(Some((_, behind))) => behind,
     };
-    // a range means what lies within it, which is written otherwise
+    // a range means what lies within it, which is written differently
     let before_range = |field: &str| field.find("..").and_then(|i| field.get(..i)?.rfind('['));
     behind.strip_prefix(" > ").is_none_or(|field| {
         let fixed = before_range(field).and_then(|i| field.get(..i)).unwrap_or(field);

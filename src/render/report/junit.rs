@@ -65,7 +65,7 @@ pub fn print(out: &mut dyn Write, r: &Report) -> io::Result<()> {
     writeln!(out)
 }
 
-/// Returns the names of the cases in order, and the cases: all that was compared, and what differs beside it.
+/// Returns the names of the cases in order, and the cases: all that was compared, and what differs in addition.
 fn cases(r: &Report) -> (Vec<String>, BTreeMap<String, Case<'_>>) {
     let mut names = Vec::new();
     let mut cases: BTreeMap<String, Case<'_>> = BTreeMap::new();
@@ -170,7 +170,7 @@ fn attribute(s: &str) -> String {
     text(&plain(s))
 }
 
-/// Returns text without the two characters that XML forbids beside control characters, which are written out already.
+/// Returns text without the two characters that XML forbids in addition to control characters, which are written out already.
 fn text(s: &str) -> String {
     s.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }

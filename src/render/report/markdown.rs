@@ -10,7 +10,7 @@ use crate::render::human::plural;
 /// What the text may take; a comment holds 65,536 characters on GitHub.
 const CAP: usize = 60_000;
 
-/// What is kept free for the remarks behind the tables.
+/// What is kept free for the remarks after the tables.
 const RESERVE: usize = 1_000;
 
 /// The longest text in a cell.
@@ -79,7 +79,7 @@ fn code(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("<code>{}</code>", words(text)) }
 }
 
-/// Returns text in which nothing is a mark, and not too much of it.
+/// Returns text without Markdown marks, shortened if it is long.
 fn words(text: &str) -> String {
     let text = plain(text);
     let mut out = String::new();

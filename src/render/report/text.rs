@@ -206,7 +206,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Returns whether the message only repeats what both sides show: that the value of a field is another.
+/// Returns whether the message only repeats what both sides show: that the value of a field differs.
 fn says_no_more(d: &Difference) -> bool {
     d.rule.id == "field-value" && d.before.is_some() && d.after.is_some() && !d.subject.field.is_empty()
 }

@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
         };
         self.step();
         if std::str::from_utf8(&string).is_err() {
-            self.mend(self.string_at, "a string is not UTF-8");
+            self.repair(self.string_at, "a string is not UTF-8");
         }
         Ok(string)
     }
@@ -113,16 +113,16 @@ impl<'a> Reader<'a> {
                         self.at = at;
                         return Err(self.fault("expected the end of a string"));
                     }
-                    self.mend(self.at, "a quote inside a string");
+                    self.repair(self.at, "a quote inside a string");
                 }
                 b'\\' => {
                     if let Some(c) = self.escape()? {
                         out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                         continue;
                     }
-                    self.mend(self.at, "a backslash that does not begin an escape");
+                    self.repair(self.at, "a backslash that does not begin an escape");
                 }
-                0..=0x1f => self.mend(self.at, "a control character inside a string"),
+                0..=0x1f => self.repair(self.at, "a control character inside a string"),
                 _ => {
                     out.extend_from_slice(self.run());
                     continue;

@@ -95,7 +95,7 @@ fn pci_of_both_sizes_with_and_without_vectors() {
 }
 
 #[test]
-fn mmio_with_nothing_behind_the_queues() {
+fn mmio_with_no_bytes_after_the_queues() {
     let v = [be(&[0, 1, 4096]), common(0, &[8], true, false)].concat();
     let n = decode_in("virtio-mmio@000000000a003e00/virtio-rng", "virtio", &v);
     assert_eq!(names(&n), COMMON);
@@ -125,7 +125,7 @@ fn channel_devices_with_and_without_their_subsections() {
 }
 
 #[test]
-fn what_makes_no_sense_is_told_by_the_transport_of_the_name() {
+fn nonsense_is_an_error_of_the_transport_in_the_name() {
     let mut v = blob(0, &[], &[]);
     v[3] = 9;
     fails_in("0000:00:02.0/virtio-rng", "virtio", &v, "PCI device version");

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_tells_the_transport() {
+    fn the_name_gives_the_transport() {
         let first = |s| Transport::candidates(s)[0];
         assert_eq!(first("0000:00:02.0/virtio-net"), Transport::Pci);
         assert_eq!(first("pci@800000020000000:01.0/virtio-net"), Transport::Pci);
