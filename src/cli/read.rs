@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::exit::{Failure, Outcome};
-use super::shared::{InputArgs, number};
+use super::shared::{InputArgs, QuietArgs, number};
 use super::{interrupt, open, say, style};
 use crate::error::{Error, ErrorKind};
 use crate::image::SaveImage;
@@ -42,6 +42,8 @@ Numbers are decimal, 0x and hexadecimal, or have a unit K, M, G. Missing pages a
 pub struct ReadArgs {
     #[command(flatten)]
     pub input: InputArgs,
+    #[command(flatten)]
+    pub warnings: QuietArgs,
     /// Guest-physical address.
     #[arg(short, long, value_name = "ADDRESS", value_parser = number, required_unless_present = "virt", conflicts_with = "virt")]
     pub phys: Option<u64>,

@@ -83,6 +83,8 @@ impl Args {
             Some(Command::Extract(a)) => a.quiet,
             Some(Command::Diff(a)) => a.report.quiet,
             Some(Command::Compat(a)) => a.report.quiet,
+            Some(Command::Read(a)) => a.warnings.quiet,
+            Some(Command::Dmesg(a)) => a.quiet,
             Some(Command::Unwrap(a)) => a.quiet,
             Some(Command::Completions(_) | Command::Man(_) | Command::Schema(_)) | None => false,
         }
