@@ -40,6 +40,7 @@ fn random_bytes() {
         props::description::run(&data);
         props::interp::run(&data);
         props::ram::run(&data);
+        props::guest::run(&data);
         props::walk::run(&data);
         data.splice(0..0, *b"QEVM\0\0\0\x03");
         props::walk::run(&data);
@@ -69,6 +70,49 @@ fn damaged_fixtures() {
                 props::interp::run(&[&json[..], b"\0", payload].concat());
             }
         }
+    }
+}
+
+/// A kernel log in memory, damaged; and page tables that lead to themselves.
+#[test]
+fn guests_that_lie() {
+    let mut random = Random(45);
+    let text = include_str!("data/vmcoreinfo.txt");
+    for _ in 0..times(400) {
+        let mut memory = vec![0; 0x6000];
+        memory[..text.len()].copy_from_slice(text.as_bytes());
+        // the ring of `VMCOREINFO`: pointers to rings of 4 records and 128 bytes
+        let mut put = |at: usize, v: u64| memory[at..at + 8].copy_from_slice(&v.to_le_bytes());
+        let base = 0xffff_ffff_8000_0000;
+        for (at, v) in [
+            (0x1000, base + 0x2000),
+            (0x2000, 2),
+            (0x2008, base + 0x3000),
+            (0x2010, base + 0x4000),
+            (0x2018, 6),
+            (0x2020, 3),
+            (0x2030, 7),
+            (0x2038, base + 0x5000),
+        ] {
+            put(at, v);
+        }
+        for id in 3..7 {
+            put(0x3000 + 24 * (id & 3), 2 << 62 | id as u64);
+            put(0x3008 + 24 * (id & 3), 0x18 * (id as u64 - 3));
+            put(0x3010 + 24 * (id & 3), 0x18 * (id as u64 - 2));
+            put(0x4010 + 88 * (id & 3), 5);
+        }
+        for _ in 0..random.below(6) {
+            let at = random.below(memory.len() - 8);
+            let at = if random.below(2) == 0 { at & 0x203f } else { at };
+            memory[at] = (random.next() >> random.below(60)) as u8;
+        }
+        let mut data: Vec<u8> = (0..32).map(|_| (random.next() >> random.below(60)) as u8).collect();
+        data.extend(memory);
+        props::guest::run(&data);
+        let entries: Vec<u8> =
+            (0..32 + 0x3000).map(|i| if i % 8 < 2 { (random.next() >> random.below(60)) as u8 } else { 0 }).collect();
+        props::guest::run(&entries);
     }
 }
 

@@ -123,6 +123,47 @@ fn virtio() {
 }
 
 #[test]
+fn read_and_dmesg() {
+    let (read, dmesg) = (strict("output/read.schema.json"), strict("output/dmesg.schema.json"));
+    let json = |v: &Validator, args: &[&str], status: i32, what: &str| {
+        let out = common::savevm_analyze().args(args).output().unwrap();
+        assert_eq!(out.status.code(), Some(status), "{what}: {}", String::from_utf8_lossy(&out.stderr));
+        let document: Value = serde_json::from_slice(&out.stdout).unwrap();
+        must_follow(v, &document, what);
+        document
+    };
+    for name in ["linux-6.1-x86_64", "linux-6.1-s390x", "linux-6.1-arm64"] {
+        let file = common::testdata().join(format!("guests/{name}.mig.zst"));
+        let file = file.to_str().unwrap();
+        let d = json(&dmesg, &["dmesg", file, "--json"], 0, name);
+        assert!(d["complete"] == true && d["records"].as_array().unwrap().len() > 100, "{name}");
+        // not mapped, not in the stream, and both there and not
+        for (args, status) in [
+            (&["--virt", "0xff00000000000"][..], 2),
+            (&["--phys", "0xfffffffff"], 2),
+            (&["--phys", d["vmcoreinfo"]["address"].as_str().unwrap(), "-n", "1M"], 3),
+        ] {
+            let args = [&["read", file, "--json"], args].concat();
+            let d = json(&read, &args, status, name);
+            assert_eq!(d["complete"], false, "{args:?}");
+        }
+    }
+    let d = json(&read, &["read", "pc-11.1.mig", "--phys", "0", "--json"], 0, "pc-11.1");
+    assert_eq!(d["pieces"].as_array().unwrap().len(), 1);
+    assert_eq!(d["pieces"][0]["bytes"].as_str().unwrap().len(), 512);
+    must_fail(
+        "output/read.schema.json",
+        &["read", "--phys", "0", "--json"],
+        &[
+            ("/address", json!(0)),
+            ("/pieces/0/bytes", json!("0g")),
+            ("/pieces/0/length", json!(-1)),
+            ("/complete", json!(1)),
+        ],
+    );
+}
+
+#[test]
 fn report() {
     use savevm_analyze::findings::Severity;
     use savevm_analyze::render::report::json::ReportDocument;

@@ -31,6 +31,7 @@ const MAX_NAMED: usize = 20;
 
 /// Arguments of `read`.
 #[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("place").required(true))]
 #[command(after_help = "\
 Examples:
   savevm-analyze read vm.mig --phys 0x7c00 --length 512
@@ -45,10 +46,10 @@ pub struct ReadArgs {
     #[command(flatten)]
     pub warnings: QuietArgs,
     /// Guest-physical address.
-    #[arg(short, long, value_name = "ADDRESS", value_parser = number, required_unless_present = "virt", conflicts_with = "virt")]
+    #[arg(short, long, value_name = "ADDRESS", value_parser = number, group = "place")]
     pub phys: Option<u64>,
     /// Virtual address, translated by the page tables of a CPU.
-    #[arg(long, value_name = "ADDRESS", value_parser = number)]
+    #[arg(long, value_name = "ADDRESS", value_parser = number, group = "place")]
     pub virt: Option<u64>,
     /// CPU whose page tables translate the address. Default: the first one that maps it.
     #[arg(long, value_name = "N", requires = "virt")]
@@ -99,7 +100,9 @@ impl Lost {
             Err(e) => {
                 self.missing = self.missing.saturating_add(p.bytes);
                 if self.said.len() <= MAX_NAMED {
-                    self.said.push(format!("{} bytes at {:#x} are missing: {e}", p.bytes, p.at));
+                    // where it is in guest-physical memory is clear from the address
+                    let why = if p.phys.is_some() { e.message().to_owned() } else { e.to_string() };
+                    self.said.push(format!("{} bytes at {:#x} are missing: {why}", p.bytes, p.at));
                 }
             }
         }

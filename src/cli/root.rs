@@ -133,14 +133,14 @@ pub struct DumpArgs {
     /// Only this RAM block. Can be repeated.
     #[arg(long, value_name = "NAME", requires = "extract_ram", hide_short_help = true)]
     pub block: Vec<String>,
-    /// Directory for --extract and --extract-ram, or `-` for one block to standard output.
+    /// Directory for -x and --extract-ram, or `-` for one block.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub output: PathBuf,
     /// Write the device state to a file in the same pass.
     #[arg(long, value_name = "FILE", requires = "extract_ram", hide_short_help = true)]
     pub also_state: Option<PathBuf>,
     /// Overwrite existing files.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub force: bool,
     /// Do not wait until the files are on disk.
     #[arg(long, hide_short_help = true)]

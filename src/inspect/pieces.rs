@@ -36,8 +36,8 @@ pub fn pieces<E: From<Error>>(
 ) -> Result<(), E> {
     let ranges = mem.ranges();
     let mut done = 0_u64;
-    // neighbours that are not mapped are one piece
-    let mut unmapped: Option<Piece> = None;
+    // neighbours that are missing are one piece
+    let mut missing: Option<Piece> = None;
     while done < length {
         let at = address.wrapping_add(done);
         let left = length.saturating_sub(done);
@@ -72,14 +72,23 @@ pub fn pieces<E: From<Error>>(
         }
         done = done.saturating_add(bytes);
         let piece = Piece { at, bytes, phys, content };
-        match &mut unmapped {
-            Some(open) if phys.is_none() => open.bytes = open.bytes.saturating_add(bytes),
-            None if phys.is_none() => unmapped = Some(piece),
+        match &mut missing {
+            Some(open) if continues(open, &piece) => open.bytes = open.bytes.saturating_add(bytes),
             _ => {
-                unmapped.take().map_or(Ok(()), &mut *each)?;
-                each(piece)?;
+                missing.take().map_or(Ok(()), &mut *each)?;
+                match piece.content {
+                    Err(_) => missing = Some(piece),
+                    Ok(_) => each(piece)?,
+                }
             }
         }
     }
-    unmapped.map_or(Ok(()), each)
+    missing.map_or(Ok(()), each)
+}
+
+/// Returns whether a piece is missing for the reason for which the one before it is.
+fn continues(before: &Piece, piece: &Piece) -> bool {
+    let kind = |p: &Piece| p.content.as_ref().err().map(Error::kind);
+    let next = before.phys.map(|p| p.plus(before.bytes));
+    kind(piece).is_some() && kind(piece) == kind(before) && piece.phys == next
 }

@@ -1,5 +1,7 @@
 //! AArch64 stage 1 (Arm ARM, D8).
 
+use std::sync::Arc;
+
 use super::model::{Entry, Level, Tree, bit, field, mask};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -34,8 +36,10 @@ impl Entries {
         let high = if self.wide { field(value, 12, 4) << 48 } else { 0 };
         (value & mask(48) & low) | high
     }
+}
 
-    pub fn read(self, level: &Level, value: u64) -> Entry {
+impl super::model::Entries for Entries {
+    fn read(&self, level: &Level, value: u64) -> Entry {
         if !bit(value, 0) {
             return Entry::Absent("invalid");
         }
@@ -106,7 +110,7 @@ pub(super) fn trees(r: &Regime) -> Result<Vec<Tree>> {
             levels,
             entry_bytes: 8,
             big_endian: r.big_endian,
-            entries: super::model::Entries::Arm64(Entries { granule, ds, wide }),
+            entries: Arc::new(Entries { granule, ds, wide }),
         });
     }
     Ok(out)

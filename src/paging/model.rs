@@ -1,8 +1,8 @@
 //! What a walk works on, and what it returns.
 
 use std::fmt;
+use std::sync::Arc;
 
-use super::{arm64, riscv, s390x, x86};
 use crate::error::Result;
 use crate::offset::Gpa;
 
@@ -24,24 +24,10 @@ impl Level {
     }
 }
 
-/// Whose entries the tables have.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Entries {
-    X86(x86::Entries),
-    Arm64(arm64::Entries),
-    Riscv(riscv::Entries),
-    S390x(s390x::Entries),
-}
-
-impl Entries {
-    pub fn read(self, level: &Level, value: u64) -> Entry {
-        match self {
-            Self::X86(e) => e.read(level, value),
-            Self::Arm64(e) => e.read(level, value),
-            Self::Riscv(e) => e.read(level, value),
-            Self::S390x(e) => e.read(level, value),
-        }
-    }
+/// What the bits of entries mean in one mode of an architecture.
+pub(super) trait Entries: fmt::Debug + Send + Sync {
+    /// Reads an entry of a table of this level.
+    fn read(&self, level: &Level, value: u64) -> Entry;
 }
 
 /// What an entry is.
@@ -78,7 +64,7 @@ pub(super) struct Tree {
     pub levels: Vec<Level>,
     pub entry_bytes: u64,
     pub big_endian: bool,
-    pub entries: Entries,
+    pub entries: Arc<dyn Entries>,
 }
 
 /// One step of a walk.

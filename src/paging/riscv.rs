@@ -1,5 +1,7 @@
 //! RISC-V: Sv32, Sv39, Sv48 and Sv57 (privileged architecture, chapter 12).
 
+use std::sync::Arc;
+
 use super::model::{Entry, Level, Tree, bit, field, mask};
 
 /// How a RISC-V hart translates addresses.
@@ -63,9 +65,9 @@ pub(super) struct Entries {
     short: bool,
 }
 
-impl Entries {
+impl super::model::Entries for Entries {
     /// Bits 54 to 60 are reserved, 61 and 62 are the memory type (Svpbmt), 63 is the mark of a larger page (Svnapot).
-    pub fn read(self, level: &Level, value: u64) -> Entry {
+    fn read(&self, level: &Level, value: u64) -> Entry {
         if !bit(value, 0) {
             return Entry::Absent("not valid");
         }
@@ -109,7 +111,7 @@ pub(super) fn trees(mode: RiscvMode, satp: u64) -> Vec<Tree> {
         levels: levels.to_vec(),
         entry_bytes: if short { 4 } else { 8 },
         big_endian: false,
-        entries: super::model::Entries::Riscv(Entries { short }),
+        entries: Arc::new(Entries { short }),
     };
     let lower = tree(0, mask(width));
     if short { vec![lower] } else { vec![lower, tree(!mask(width), u64::MAX)] }

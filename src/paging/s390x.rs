@@ -1,5 +1,7 @@
 //! IBM Z: dynamic address translation (Principles of Operation, chapter 3).
 
+use std::sync::Arc;
+
 use super::model::{Entry, Level, Tree, bit, field, mask};
 
 static LEVELS: &[Level] = &[
@@ -17,8 +19,8 @@ pub(super) struct Entries {
     pub edat: bool,
 }
 
-impl Entries {
-    pub fn read(self, level: &Level, value: u64) -> Entry {
+impl super::model::Entries for Entries {
+    fn read(&self, level: &Level, value: u64) -> Entry {
         if level.shift == 12 {
             return match value & 0xc00 {
                 0 => Entry::Page { at: value & !mask(12), shift: 12 },
@@ -65,7 +67,7 @@ pub(super) fn tree(register: &'static str, asce: u64, edat: bool) -> Option<Tree
         levels: levels.to_vec(),
         entry_bytes: 8,
         big_endian: true,
-        entries: super::model::Entries::S390x(Entries { edat }),
+        entries: Arc::new(Entries { edat }),
     })
 }
 

@@ -103,7 +103,7 @@ fn x86_long_mode() {
         assert_eq!(at(s, &m, 0xffff_ffff_8120_0abc), Some((0x000f_0000_dead_babc, 4096)));
         assert_eq!(at(s, &m, 0xffff_ffff_8120_1000), None);
     }
-    // the lower half has the same root, of which nothing else is mapped; the hole has none
+    // the lower half has the same root; the hole has none
     assert_eq!(at(&five, &m, 0x0000_ffff_8100_1234), Some((0x0be0_1234, 2 << 20)));
     for hole in [0x0000_ffff_8100_1234, 0x8000_0000_0000, 0xffff_7fff_ffff_ffff] {
         let e = four.translate(&m, hole).unwrap_err();

@@ -1,5 +1,7 @@
 //! x86: 32-bit, PAE, 4-level and 5-level paging (Intel SDM volume 3, chapter 5).
 
+use std::sync::Arc;
+
 use super::model::{Entry, Level, Tree, bit, field, mask};
 
 /// How an x86 processor translates addresses.
@@ -74,8 +76,8 @@ pub(super) struct Entries {
     encrypted: u64,
 }
 
-impl Entries {
-    pub fn read(self, level: &Level, value: u64) -> Entry {
+impl super::model::Entries for Entries {
+    fn read(&self, level: &Level, value: u64) -> Entry {
         if !bit(value, 0) {
             return Entry::Absent("not present");
         }
@@ -117,7 +119,7 @@ pub(super) fn trees(mode: X86Mode, cr3: u64, encrypted: u64) -> Vec<Tree> {
         levels: levels.to_vec(),
         entry_bytes,
         big_endian: false,
-        entries: super::model::Entries::X86(Entries { mode, encrypted }),
+        entries: Arc::new(Entries { mode, encrypted }),
     };
     let lower = tree(0, mask(width));
     if width == 32 { vec![lower] } else { vec![lower, tree(!mask(width), u64::MAX)] }

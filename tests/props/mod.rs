@@ -2,6 +2,7 @@
 
 pub mod compat;
 pub mod description;
+pub mod guest;
 pub mod interp;
 pub mod ram;
 pub mod walk;

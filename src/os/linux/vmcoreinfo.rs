@@ -131,23 +131,30 @@ pub fn find(mem: &dyn PhysicalMemory, device_note: Option<(Gpa, u32)>) -> Result
     if unproved.as_ref().is_some_and(|f| f.proved) {
         return Ok(unproved);
     }
-    let mut pointer = [0; 8];
-    if readable(mem.read(S390X_LOWCORE, &mut pointer))? {
-        let at = u64::from_be_bytes(pointer);
-        if at != 0 && at.is_multiple_of(8) {
-            if let Some(f) = note_at(mem, Gpa(at), MAX_TEXT, How::Lowcore)?.filter(|f| f.big_endian) {
-                if f.proved {
-                    return Ok(Some(f));
-                }
-                unproved.get_or_insert(f);
-            }
+    if let Some(f) = by_lowcore(mem)? {
+        if f.proved {
+            return Ok(Some(f));
         }
+        unproved.get_or_insert(f);
     }
     // the guest's own word counts more than what a search finds and cannot prove
     Ok(match search(mem)? {
         Some(f) if f.proved || unproved.is_none() => Some(f),
         _ => unproved,
     })
+}
+
+/// Follows the address in the lowcore of IBM Z. On other machines something else is there, which leads to no big-endian note.
+fn by_lowcore(mem: &dyn PhysicalMemory) -> Result<Option<Found>> {
+    let mut pointer = [0; 8];
+    if !readable(mem.read(S390X_LOWCORE, &mut pointer))? {
+        return Ok(None);
+    }
+    let found = match u64::from_be_bytes(pointer) {
+        0 => None,
+        at => note_at(mem, Gpa(at), MAX_TEXT, How::Lowcore)?,
+    };
+    Ok(found.filter(|f| f.big_endian))
 }
 
 /// Looks at the start of each page.
