@@ -41,6 +41,27 @@ pub fn toggling() -> Vec<u8> {
     ])
 }
 
+/// A guest that sets CR4, CR3, EFER and CR0, and then spins in its page at 0xf0000, which the tables must map.
+pub fn paging([cr4, cr3, efer, cr0]: [u32; 4]) -> Vec<u8> {
+    let mut code = vec![0xfa]; // cli
+    for (value, set) in [
+        (cr4, &[0x0f, 0x22, 0xe0][..]), // mov cr4, eax
+        (cr3, &[0x0f, 0x22, 0xd8]),     // mov cr3, eax
+        // mov ecx, 0xc0000080; xor edx, edx; wrmsr
+        (efer, &[0x66, 0xb9, 0x80, 0x00, 0x00, 0xc0, 0x66, 0x31, 0xd2, 0x0f, 0x30]),
+        (cr0, &[0x0f, 0x22, 0xc0]), // mov cr0, eax
+    ] {
+        code.extend([0x66, 0xb8]); // mov eax, value
+        code.extend(value.to_le_bytes());
+        code.extend(set);
+    }
+    code.extend([0xeb, 0xfe]);
+    let mut rom = blank();
+    rom[..code.len()].copy_from_slice(&code);
+    rom[0xfff0..0xfff5].copy_from_slice(&[0xea, 0x00, 0x00, 0x00, 0xf0]); // jmp 0xf000:0x0000
+    rom
+}
+
 /// Turns CR0.WP over in each round, which makes an emulated CPU forget where it may write without telling: QEMU before 8
 /// misses later writes of a guest that never does such a thing, and then sends neither those pages nor differences.
 const FORGET: [u8; 12] = [

@@ -9,4 +9,5 @@ mod devices;
 mod guest;
 mod memory;
 mod ours;
+mod paging;
 mod qemu;
