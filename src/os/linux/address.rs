@@ -6,44 +6,78 @@ use crate::offset::Gpa;
 /// The start of the mapping of the kernel's image on x86-64.
 const X86_KERNEL: u64 = 0xffff_ffff_8000_0000;
 
-/// Returns the guest-physical address of an address in the kernel's image, by the offsets that the kernel gives; `None` if it does
-/// not give them, or the address is not in the image.
-///
-/// The rules are those of the kernel's `__pa` of each architecture.
-#[must_use]
-pub fn image_address(info: &Info, address: u64) -> Option<Gpa> {
-    match info.machine() {
-        // its text and data are mapped apart from all other memory
-        Machine::X86_64 => {
-            let within = address.checked_sub(X86_KERNEL).filter(|w| *w < 1 << 30)?;
-            Some(Gpa(within.wrapping_add(info.number("phys_base")?)))
-        }
-        // low memory is mapped from 3 GiB on
-        Machine::I386 => address.checked_sub(0xc000_0000).filter(|_| address < 1 << 32).map(Gpa),
-        Machine::Arm64 => Some(Gpa(address.wrapping_sub(info.number("kimage_voffset")?))),
-        Machine::S390x => Some(Gpa(s390x(info, address))),
-        Machine::Riscv64 => {
-            let link = info.number("KERNEL_LINK_ADDR").unwrap_or(0xffff_ffff_0000_0000);
-            if address >= link {
-                return Some(Gpa(address.wrapping_sub(info.number("va_kernel_pa_offset")?)));
+/// How an address in the kernel's image becomes a guest-physical one: the rule of the kernel's `__pa` of its architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    X86_64 { phys_base: u64 },
+    I386,
+    Arm64 { offset: u64 },
+    S390x { image: Option<(u64, u64)>, identity: u64 },
+    Riscv64 { link: u64, image: u64, linear: Option<(u64, u64)> },
+    Ppc64,
+    LoongArch64,
+}
+
+impl Rule {
+    /// Returns the rule for a kernel; `None` if its VMCOREINFO has none.
+    #[must_use]
+    pub fn of(info: &Info) -> Option<Self> {
+        Some(Self(match info.machine() {
+            Machine::X86_64 => Kind::X86_64 { phys_base: info.number("phys_base")? },
+            Machine::I386 => Kind::I386,
+            Machine::Arm64 => Kind::Arm64 { offset: info.number("kimage_voffset")? },
+            Machine::S390x => Kind::S390x {
+                image: info.hex("KERNELOFFPHYS").map(|physical| (info.hex("KERNELOFFSET").unwrap_or(0), physical)),
+                identity: info.hex("IDENTITYBASE").unwrap_or(0),
+            },
+            Machine::Riscv64 => Kind::Riscv64 {
+                link: info.number("KERNEL_LINK_ADDR").unwrap_or(0xffff_ffff_0000_0000),
+                image: info.number("va_kernel_pa_offset")?,
+                linear: info.number("PAGE_OFFSET").zip(info.number("phys_ram_base")),
+            },
+            Machine::Ppc64 => Kind::Ppc64,
+            Machine::LoongArch64 => Kind::LoongArch64,
+            Machine::Unknown => return None,
+        }))
+    }
+
+    /// Returns the guest-physical address of an address; `None` if that is not in the image. On other machines than x86, memory
+    /// outside of the image looks like the image, and the result for it is wrong or that of the linear map.
+    #[must_use]
+    pub fn address(self, address: u64) -> Option<Gpa> {
+        match self.0 {
+            // its text and data are mapped apart from all other memory
+            Kind::X86_64 { phys_base } => {
+                let within = address.checked_sub(X86_KERNEL).filter(|w| *w < 1 << 30)?;
+                Some(Gpa(within.wrapping_add(phys_base)))
             }
-            let within = address.checked_sub(info.number("PAGE_OFFSET")?)?;
-            Some(Gpa(within.wrapping_add(info.number("phys_ram_base")?)))
+            // low memory is mapped from 3 GiB on
+            Kind::I386 => address.checked_sub(0xc000_0000).filter(|_| address < 1 << 32).map(Gpa),
+            Kind::Arm64 { offset } => Some(Gpa(address.wrapping_sub(offset))),
+            // kernels before 6.10 are mapped one to one; since then the image and the other memory have offsets of their own
+            Kind::S390x { image: Some((virt, phys)), .. } if address >= virt => {
+                Some(Gpa(address.wrapping_sub(virt).wrapping_add(phys)))
+            }
+            Kind::S390x { image: Some(_), identity } => Some(Gpa(address.wrapping_sub(identity))),
+            Kind::S390x { image: None, .. } => Some(Gpa(address)),
+            Kind::Riscv64 { link, image, .. } if address >= link => Some(Gpa(address.wrapping_sub(image))),
+            Kind::Riscv64 { linear, .. } => {
+                let (virt, phys) = linear?;
+                Some(Gpa(address.checked_sub(virt)?.wrapping_add(phys)))
+            }
+            Kind::Ppc64 => Some(Gpa(address & 0x0fff_ffff_ffff_ffff)),
+            Kind::LoongArch64 => Some(Gpa(address & 0xffff_ffff_ffff)),
         }
-        Machine::Ppc64 => Some(Gpa(address & 0x0fff_ffff_ffff_ffff)),
-        Machine::LoongArch64 => Some(Gpa(address & 0xffff_ffff_ffff)),
-        Machine::Unknown => None,
     }
 }
 
-/// Kernels before 6.10 are mapped one to one. Since then the image and the other memory have offsets of their own.
-fn s390x(info: &Info, address: u64) -> u64 {
-    let Some(physical) = info.hex("KERNELOFFPHYS") else { return address };
-    let image = info.hex("KERNELOFFSET").unwrap_or(0);
-    if address < image {
-        return address.wrapping_sub(info.hex("IDENTITYBASE").unwrap_or(0));
-    }
-    address.wrapping_sub(image).wrapping_add(physical)
+/// Returns the guest-physical address of an address in the kernel's image; `None` if it is not in the image, or VMCOREINFO has no rule.
+#[must_use]
+pub fn image_address(info: &Info, address: u64) -> Option<Gpa> {
+    Rule::of(info)?.address(address)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A kernel in memory, read at its own addresses.
 
-use super::address::image_address;
+use super::address::{Rule, image_address};
 use super::info::{Info, Machine};
 use super::vmcoreinfo::Found;
 use crate::error::{Error, ErrorKind, Result};
@@ -12,6 +12,8 @@ pub struct Kernel<'a> {
     mem: &'a dyn PhysicalMemory,
     info: &'a Info,
     big_endian: bool,
+    machine: Machine,
+    rule: Option<Rule>,
     /// The kernel's page tables, for what is outside of its image.
     space: Option<AddressSpace>,
 }
@@ -20,7 +22,9 @@ impl<'a> Kernel<'a> {
     /// Creates a reader of the kernel's memory.
     #[must_use]
     pub fn new(mem: &'a dyn PhysicalMemory, found: &'a Found) -> Self {
-        Self { mem, info: &found.info, big_endian: found.big_endian, space: space(&found.info) }
+        let info = &found.info;
+        let (machine, rule, space) = (info.machine(), Rule::of(info), space(info));
+        Self { mem, info, big_endian: found.big_endian, machine, rule, space }
     }
 
     /// Returns the VMCOREINFO of the kernel.
@@ -41,12 +45,10 @@ impl<'a> Kernel<'a> {
     /// `Missing` when the address is not mapped, or the page is not in the stream; `Unsupported` if the addresses of this kernel cannot be
     /// translated; `Io`.
     pub fn read(&self, address: u64, buf: &mut [u8]) -> Result<()> {
-        let image = image_address(self.info, address);
+        let image = self.rule.and_then(|r| r.address(address));
         // on x86-64 the rule is for the image alone; elsewhere it takes any address, so that page tables are better
         match (&self.space, image) {
-            (Some(space), at) if at.is_none() || self.info.machine() != Machine::X86_64 => {
-                space.read(self.mem, address, buf)
-            }
+            (Some(space), at) if at.is_none() || self.machine != Machine::X86_64 => space.read(self.mem, address, buf),
             (_, Some(at)) => self.mem.read(at, buf).map_err(|e| e.within(format!("kernel address {address:#x}"))),
             _ => {
                 let what = format!("the kernel address {address:#x} cannot be translated on this architecture");
