@@ -304,6 +304,39 @@ fn pci_takes_the_forms_of_lspci() {
 }
 
 #[test]
+fn memory_is_read_into_files_and_pipes() {
+    let dir = scratch("read");
+    let guest = "guests/linux-6.1-x86_64.mig.zst";
+    let note = dir.join("note");
+    let (code, printed, said) = run(&["read", guest, "--phys", "0x19b4000", "-n", "35", "-o", path(&note)]);
+    assert_eq!((code, said.as_str()), (0, ""));
+    assert_eq!(printed, format!("35  {}\n", note.display()));
+    let bytes = fs::read(&note).unwrap();
+    assert!(bytes.starts_with(b"\x0b\0\0\0\xbf\x0c\0\0\0\0\0\0VMCOREINFO\0\0OSRELEASE=") && bytes.len() == 35);
+    let (code, printed, _) = run(&["read", guest, "--phys", "0x19b4018", "-n", "10", "-o", "-"]);
+    assert_eq!((code, printed.as_str()), (0, "OSRELEASE="));
+    // what exists is not overwritten, and what is incomplete says so by its name and has zeros
+    assert_eq!(run(&["read", guest, "--phys", "0x19b4000", "-o", path(&note)]).0, 2);
+    let partly = dir.join("partly");
+    let (code, printed, said) = run(&["read", guest, "--phys", "0x19b3ff0", "-n", "32", "-o", path(&partly)]);
+    assert!(code == 3 && said.contains("16 bytes at 0x19b3ff0 are missing"), "{code} {said}");
+    let kept = printed.trim_end().split_once("  ").unwrap().1;
+    assert!(kept.ends_with(".partial") && !partly.exists());
+    assert_eq!(fs::read(kept).unwrap()[..20], *b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x0b\0\0\0");
+    // of a pipe the same
+    let packed = fs::read(testdata().join(guest)).unwrap();
+    let o = savevm_analyze()
+        .args(["read", "-", "--phys", "0x19b4018", "-n", "10", "-o", "-"])
+        .write_stdin(packed.clone())
+        .output()
+        .unwrap();
+    assert_eq!(o.stdout, b"OSRELEASE=");
+    let o = savevm_analyze().args(["dmesg", "-", "-q", "-r", "-l", "err+"]).write_stdin(packed).output().unwrap();
+    assert_eq!((o.status.code(), o.stderr.len()), (Some(0), 0));
+    assert!(String::from_utf8(o.stdout).unwrap().lines().all(|l| l.starts_with('<')));
+}
+
+#[test]
 fn the_command_knows_itself() {
     let (code, printed, _) = run(&["schema"]);
     assert_eq!(code, 0);

@@ -39,17 +39,17 @@ Examples:
   savevm-analyze read vm.mig --virt 0xffffffff81000000 --translate
   savevm-analyze read vm.mig --phys 0 --length 1M -o low.bin
 
-Numbers are decimal, 0x and hexadecimal, or have a unit K, M, G. Missing pages are zeros in a file; the exit status is then 3.")]
+Numbers are decimal, 0x and hexadecimal, or have a unit K, M, G; an address may also be 16 hexadecimal digits. Missing pages are zeros in a file; the exit status is then 3.")]
 pub struct ReadArgs {
     #[command(flatten)]
     pub input: InputArgs,
     #[command(flatten)]
     pub warnings: QuietArgs,
     /// Guest-physical address.
-    #[arg(short, long, value_name = "ADDRESS", value_parser = number, group = "place")]
+    #[arg(short, long, value_name = "ADDRESS", value_parser = place, group = "place")]
     pub phys: Option<u64>,
     /// Virtual address, translated by the page tables of a CPU.
-    #[arg(long, value_name = "ADDRESS", value_parser = number, group = "place")]
+    #[arg(long, value_name = "ADDRESS", value_parser = place, group = "place")]
     pub virt: Option<u64>,
     /// CPU whose page tables translate the address. Default: the first one that maps it.
     #[arg(long, value_name = "N", requires = "virt")]
@@ -69,6 +69,12 @@ pub struct ReadArgs {
     /// Print JSON (savevm-analyze schema read).
     #[arg(long)]
     pub json: bool,
+}
+
+/// Reads an address: a number, or 16 hexadecimal digits as kernels print them.
+fn place(text: &str) -> Result<u64, String> {
+    let bare = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    number(text).or_else(|e| u64::from_str_radix(text, 16).ok().filter(|_| bare).ok_or(e))
 }
 
 /// What is read, and how.
@@ -280,4 +286,20 @@ fn json(image: &SaveImage, q: &Question<'_>, out: &mut dyn Write) -> Result<Outc
     render::pretty(&mut *out, &doc)?;
     out.flush()?;
     Ok(lost.verdict(image))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_numbers_or_what_kernels_print() {
+        assert_eq!((place("0x1000"), place("4K"), place("4096")), (Ok(4096), Ok(4096), Ok(4096)));
+        assert_eq!(place("ffffffff81000000"), Ok(0xffff_ffff_8100_0000));
+        // decimal, as everywhere
+        assert_eq!(place("1000000000000000"), Ok(1_000_000_000_000_000));
+        for bad in ["ffff", "ffffffff8100000g", "fffffffff81000000"] {
+            assert!(place(bad).is_err(), "{bad}");
+        }
+    }
 }
