@@ -133,7 +133,7 @@ pub fn plan(guest: &Guest, how: &ElfOptions<'_>) -> Result<ElfPlan> {
     let mut head = Bytes::new(guest.target.order);
     let mut headers = vec![Load { offset: sizes.notes_at, vaddr: 0, paddr: 0, file_bytes: notes, bytes: notes }];
     match mappings {
-        None => headers.extend(memory.iter().map(|p| identity(p))),
+        None => headers.extend(memory.iter().map(identity)),
         Some(m) => headers.extend(m.iter().map(|m| mapped(m, &memory))),
     }
     file_header(&mut head, guest, &sizes);

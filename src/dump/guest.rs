@@ -1,6 +1,7 @@
 //! What a dump is made of.
 
-use super::notes::{self, Processor};
+use super::notes;
+use super::processor::Processor;
 use super::target::{Kind, Target};
 use crate::machine::Region;
 

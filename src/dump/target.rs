@@ -3,7 +3,7 @@
 //! QEMU decides this in `cpu_get_dump_info` of each target (`target/*/arch_dump.c`), by the first processor.
 
 use super::bytes::Order;
-use super::notes::Processor;
+use super::processor::Processor;
 use crate::decode::cpu::arm_system_register;
 use crate::error::{Error, ErrorKind, Remedy, Result};
 

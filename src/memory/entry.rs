@@ -54,3 +54,15 @@ pub(super) struct Link {
     pub(super) before: Entry,
     pub(super) record: StreamOffset,
 }
+
+/// What is known of a page without looking at its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PageContent {
+    /// The stream never sent it; it is zero in an image.
+    Unsent,
+    /// All bytes are zero.
+    Zero,
+    /// It has bytes, which may be zero all the same.
+    Data,
+}

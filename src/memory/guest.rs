@@ -3,9 +3,8 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::entry::Known;
+use super::entry::{Known, PageContent};
 use super::index::{PageIndex, bitmaps};
-use super::pages::PageContent;
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::MemoryMap;
 use crate::offset::{Gpa, RamOffset, Sure};

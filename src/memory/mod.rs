@@ -13,10 +13,11 @@ mod physical;
 mod spool;
 
 pub use block_hashes::{BlockHashes, PageHash};
+pub use entry::PageContent;
 pub use guest::GuestMemory;
 pub use index::PageIndex;
 pub use page_hashes::PageHashes;
-pub use pages::{PageContent, PageReader};
+pub use pages::PageReader;
 #[cfg(test)]
 pub use physical::FewPages;
 pub use physical::PhysicalMemory;

@@ -1,21 +1,10 @@
 //! Pages in their order, for those who read all of memory.
 
+use super::entry::PageContent;
 use super::guest::GuestMemory;
 use crate::error::Result;
 use crate::offset::RamOffset;
 use crate::ram::Replay;
-
-/// What is known of a page without looking at its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PageContent {
-    /// The stream never sent it; it is zero in an image.
-    Unsent,
-    /// All bytes are zero.
-    Zero,
-    /// It has bytes, which may be zero all the same.
-    Data,
-}
 
 /// Reads pages without a cache, so that threads with a reader each do not wait for each other.
 pub struct PageReader<'m> {

@@ -38,6 +38,8 @@ Examples:
   savevm-analyze extract vm.mig --block pc.ram -o - | sha256sum
   savevm-analyze extract vm.mig --format phys -o vm.phys       indexed by physical address
   savevm-analyze extract vm.mig --format phys --begin 0x100000 --length 16M -o kernel.bin
+  savevm-analyze extract vm.mig --format elf -o vm.elf         for gdb, crash, drgn, volatility3
+  savevm-analyze extract vm.mig --format kdump-zstd -o vm.kdump
   (qemu) migrate \"exec:savevm-analyze extract - -o /var/tmp/vm --also-state /var/tmp/vm.json\"
 
 A file is called NAME.XXXXXX.partial, with six random characters, until it is complete. A signal such
@@ -46,7 +48,7 @@ pub struct ExtractArgs {
     /// Saved state: FILE, FILE@SNAPSHOT, or `-` for standard input.
     #[arg(value_name = "FILE", required_unless_present = "list_formats")]
     pub file: Option<PathBuf>,
-    /// Output: a directory (raw), a file (phys, or raw with one --block), or `-` for standard output.
+    /// Output: a directory (raw), a file (other formats, or raw with one --block), or `-` for standard output.
     #[arg(short, long, value_name = "OUT", required_unless_present_any = ["list_formats", "list"])]
     pub output: Option<PathBuf>,
     /// What to write.
@@ -55,25 +57,25 @@ pub struct ExtractArgs {
     /// Only this RAM block (raw). Can be repeated.
     #[arg(long, value_name = "NAME")]
     pub block: Vec<String>,
-    /// The first guest-physical address (phys); it becomes byte 0 of the file.
+    /// The first guest-physical address (phys, elf); in a phys file it becomes byte 0.
     #[arg(long, value_name = "ADDRESS", value_parser = number)]
     pub begin: Option<u64>,
-    /// Number of bytes from there (phys), such as 64K, 16M or 0x1000.
+    /// Number of bytes from there (phys, elf), such as 64K, 16M or 0x1000.
     #[arg(long, value_name = "BYTES", value_parser = number)]
     pub length: Option<u64>,
     /// Layout of the file (elf).
-    #[arg(long, value_enum, default_value_t, value_name = "LAYOUT")]
+    #[arg(long, value_enum, default_value_t, value_name = "LAYOUT", hide_short_help = true)]
     pub layout: ElfLayoutArg,
     /// List memory by virtual address, as the page tables of the first CPU map it (elf), so that gdb reads virtual addresses.
     #[arg(long)]
     pub paging: bool,
     /// Write pieces with their offsets, as makedumpfile does, so that the file can go down a pipe (kdump).
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub flattened: bool,
     /// Leave out firmware (phys): it lies just below 4 GiB on a PC, and makes the file appear that large.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub no_firmware: bool,
-    /// Address of a RAM block (phys), if the stream does not record it. Can be repeated.
+    /// Address of a RAM block, if the stream does not record it. Can be repeated.
     #[arg(long, value_name = "BLOCK=ADDRESS", value_parser = mapping)]
     pub map: Vec<(String, u64)>,
     /// Write the device state to a file in the same pass.

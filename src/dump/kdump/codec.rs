@@ -75,10 +75,8 @@ impl Packer {
             Self::Snappy(encoder, room) => {
                 room.resize(snap::raw::max_compress_len(page.len()), 0);
                 let n = encoder.compress(page, room).ok().filter(|n| *n <= most);
-                n.map(|n| {
-                    out.extend_from_slice(room.get(..n).unwrap_or_default());
-                    n
-                })
+                out.extend_from_slice(room.get(..n.unwrap_or(0)).unwrap_or_default());
+                n
             }
             #[cfg(feature = "zstd")]
             Self::Zstd(z) => {

@@ -132,7 +132,8 @@ mod tests {
         assert_eq!(list.address(0xe1), Some(1 << 32));
         assert_eq!(list.address(list.len()), None);
         // with blocks of 64 KiB, two regions share the one at 1 MiB
-        let list = PageList::new(&[region(0xf8000, 0x8000), region(0x100000, 0x1000), region(0x104000, 0x1000)], 65536);
+        let regions = [region(0xf8000, 0x8000), region(0x100000, 0x1000), region(0x104000, 0x1000)];
+        let list = PageList::new(&regions, 65536);
         assert_eq!((list.len(), list.address(0), list.address(1)), (2, Some(0xf_0000), Some(0x10_0000)));
     }
 

@@ -1,8 +1,9 @@
 //! AArch64: general, floating point and SVE registers (`target/arm/arch_dump.c`).
 
-use super::{NT_PRFPREG, NT_PRSTATUS, Notes, Processor};
+use super::{NT_PRFPREG, NT_PRSTATUS, Notes};
 use crate::decode::cpu::{Fields, arm_float_control, arm_system_register};
 use crate::dump::bytes::Record;
+use crate::dump::processor::Processor;
 
 const NT_ARM_SVE: u32 = 0x405;
 

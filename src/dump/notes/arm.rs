@@ -1,8 +1,9 @@
 //! 32-bit ARM (`target/arm/arch_dump.c`).
 
-use super::{NT_PRSTATUS, Notes, Processor};
+use super::{NT_PRSTATUS, Notes};
 use crate::decode::cpu::arm_float_control;
 use crate::dump::bytes::Record;
+use crate::dump::processor::Processor;
 
 const NT_ARM_VFP: u32 = 0x400;
 

@@ -1,8 +1,9 @@
 //! LoongArch (`target/loongarch/arch_dump.c`).
 
-use super::{NT_PRFPREG, NT_PRSTATUS, Notes, Processor};
+use super::{NT_PRFPREG, NT_PRSTATUS, Notes};
 use crate::decode::cpu::Fields;
 use crate::dump::bytes::Record;
+use crate::dump::processor::Processor;
 
 pub(super) fn add(notes: &mut Notes, cpu: &Processor<'_>) {
     let f = &cpu.fields;

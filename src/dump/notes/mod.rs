@@ -12,8 +12,8 @@ mod s390x;
 mod x86;
 
 use super::bytes::{Bytes, Order};
+use super::processor::Processor;
 use super::target::{Kind, Target};
-use crate::decode::cpu::Fields;
 
 /// The types of notes that several architectures have (`include/elf.h`).
 const NT_PRSTATUS: u32 = 1;
@@ -42,33 +42,6 @@ impl Notes {
         self.out.pad(4);
         self.out.raw(content);
         self.out.pad(4);
-    }
-}
-
-/// A processor whose registers go into a dump.
-#[derive(Clone, Copy)]
-pub struct Processor<'a> {
-    /// Its number, from 0.
-    pub index: u32,
-    /// Its section `cpu`.
-    pub fields: Fields<'a>,
-}
-
-impl std::fmt::Debug for Processor<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Processor({})", self.index)
-    }
-}
-
-impl Processor<'_> {
-    /// The thread id in a dump: one more than the number.
-    fn pid(&self) -> u64 {
-        u64::from(self.index).saturating_add(1)
-    }
-
-    /// Returns the elements of an array of numbers.
-    fn all(&self, name: &str) -> Vec<u64> {
-        self.fields.numbers(name).into_iter().map(|n| n.low()).collect()
     }
 }
 

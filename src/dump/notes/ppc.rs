@@ -1,8 +1,9 @@
 //! PowerPC (`target/ppc/arch_dump.c`): five notes, all with the name `CORE`.
 
-use super::{NT_PRFPREG, NT_PRSTATUS, Notes, Processor};
+use super::{NT_PRFPREG, NT_PRSTATUS, Notes};
 use crate::decode::cpu::Fields;
 use crate::dump::bytes::Record;
+use crate::dump::processor::Processor;
 use crate::value::Node;
 
 const NT_PPC_VMX: u32 = 0x100;

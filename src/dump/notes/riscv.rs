@@ -1,7 +1,8 @@
 //! RISC-V (`target/riscv/arch_dump.c`): the program counter, then x1 to x31.
 
-use super::{NT_PRSTATUS, Notes, Processor};
+use super::{NT_PRSTATUS, Notes};
 use crate::dump::bytes::Record;
+use crate::dump::processor::Processor;
 
 fn registers<'a>(cpu: &'a Processor<'_>) -> impl Iterator<Item = u64> + 'a {
     let x = cpu.all("env.gpr").into_iter().take(32).skip(1);

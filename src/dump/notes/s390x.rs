@@ -1,8 +1,9 @@
 //! s390x (`target/s390x/arch_dump.c`): ten notes for a processor.
 
-use super::{NT_PRFPREG, NT_PRSTATUS, Notes, Processor};
+use super::{NT_PRFPREG, NT_PRSTATUS, Notes};
 use crate::decode::cpu::Fields;
 use crate::dump::bytes::Record;
+use crate::dump::processor::Processor;
 
 const NT_S390_TIMER: u32 = 0x301;
 const NT_S390_TODCMP: u32 = 0x302;

@@ -1,8 +1,9 @@
 //! x86: `NT_PRSTATUS` of 64 and 32 bits, and QEMU's own note (`target/i386/arch_dump.c`).
 
-use super::{NT_PRSTATUS, Notes, Processor};
+use super::{NT_PRSTATUS, Notes};
 use crate::decode::cpu::Fields;
 use crate::dump::bytes::Record;
+use crate::dump::processor::Processor;
 
 /// Places in `env.regs`.
 const RAX: usize = 0;

@@ -74,7 +74,7 @@ impl Ring {
     }
 
     /// Adds a record whose block is from `begin` to `next`, and whose text lies at `at` in the ring.
-    fn record(&mut self, id: u64, state: u64, begin: u64, next: u64, at: u64, text: &str) {
+    fn record(&mut self, id: u64, state: u64, (begin, next): (u64, u64), at: u64, text: &str) {
         let (desc, info) = (0x3000 + 24 * (id & 3), 0x4000 + 88 * (id & 3));
         self.word(desc, state | id);
         self.word(desc + 8, begin);
@@ -100,11 +100,11 @@ fn the_ring_in_both_byte_orders() {
     for big in [false, true] {
         // ids wrap around; a block that does not fit before the end lies at the start
         let mut r = Ring::new(big, 3, 6);
-        r.record(3, FINAL, 0x00, 0x18, 0, "first");
-        r.record(4, 1 << 62, 0x18, 0x68, 0x18, "second\nof two lines");
-        r.record(5, FINAL, 0x68, 0x80 + 0x20, 0, "wrapped around");
+        r.record(3, FINAL, (0x00, 0x18), 0, "first");
+        r.record(4, 1 << 62, (0x18, 0x68), 0x18, "second\nof two lines");
+        r.record(5, FINAL, (0x68, 0x80 + 0x20), 0, "wrapped around");
         // no text at all
-        r.record(6, FINAL, 3, 3, 0x40, "");
+        r.record(6, FINAL, (3, 3), 0x40, "");
         let log = r.read().unwrap();
         assert!(log.problems.is_empty(), "{:?}", log.problems);
         let texts: Vec<&str> = log.records.iter().map(|r| r.text.exact()).collect();
@@ -120,18 +120,18 @@ fn the_ring_in_both_byte_orders() {
 fn a_block_may_end_with_the_ring() {
     // newer kernels do not move such a block to the start
     let mut r = Ring::new(false, 4, 4);
-    r.record(4, FINAL, 0x60, 0x80, 0x60, "ends with the ring");
+    r.record(4, FINAL, (0x60, 0x80), 0x60, "ends with the ring");
     assert_eq!(r.read().unwrap().records[0].text, *"ends with the ring");
 }
 
 #[test]
 fn what_is_not_finished_is_counted() {
     let mut r = Ring::new(false, 4, 7);
-    r.record(4, FINAL, 0, 0x18, 0, "a");
-    r.record(5, 0, 0x18, 0x30, 0x18, "b");
-    r.record(6, 3 << 62, 0x30, 0x48, 0x30, "c");
+    r.record(4, FINAL, (0, 0x18), 0, "a");
+    r.record(5, 0, (0x18, 0x30), 0x18, "b");
+    r.record(6, 3 << 62, (0x30, 0x48), 0x30, "c");
     // the descriptor of 7 has the id of another record
-    r.record(3, FINAL, 0x30, 0x48, 0x30, "d");
+    r.record(3, FINAL, (0x30, 0x48), 0x30, "d");
     let log = r.read().unwrap();
     assert_eq!((log.records.len(), log.unfinished, log.problems.len()), (1, 1, 0));
 }
@@ -139,11 +139,11 @@ fn what_is_not_finished_is_counted() {
 #[test]
 fn a_ring_that_lies_gives_what_there_is() {
     let mut r = Ring::new(false, 4, 7);
-    r.record(4, FINAL, 0, 0x18, 0, "good");
+    r.record(4, FINAL, (0, 0x18), 0, "good");
     // next before begin; two laps; text without memory is below
-    r.record(5, FINAL, 0x60, 0x48, 0x60, "x");
-    r.record(6, FINAL, 0x10, 0x210, 0x10, "y");
-    r.record(7, FINAL, 0x20, 0x28, 0x20, "z");
+    r.record(5, FINAL, (0x60, 0x48), 0x60, "x");
+    r.record(6, FINAL, (0x10, 0x210), 0x10, "y");
+    r.record(7, FINAL, (0x20, 0x28), 0x20, "z");
     let log = r.read().unwrap();
     assert_eq!((log.records.len(), log.problems.len()), (1, 3));
     assert_eq!(
@@ -156,7 +156,7 @@ fn a_ring_that_lies_gives_what_there_is() {
     // more records than descriptors, a count that is too large, a ring without memory, a pointer to nowhere
     for (at, v) in [(0x2020, 2), (0x2000, 27), (0x2030, 32), (0x1000, 0x1234_5678), (0x2008, 0x9999_0000)] {
         let mut r = Ring::new(false, 4, 7);
-        r.record(4, FINAL, 0, 0x18, 0, "good");
+        r.record(4, FINAL, (0, 0x18), 0, "good");
         if matches!(at, 0x2000 | 0x2030) {
             r.half(at, v as u32)
         } else {
