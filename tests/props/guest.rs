@@ -19,7 +19,7 @@ impl PhysicalMemory for Bytes<'_> {
     }
 
     fn ranges(&self) -> Vec<Range<u64>> {
-        Vec::from([0..self.0.len() as u64])
+        std::iter::once(0..self.0.len() as u64).collect()
     }
 }
 
