@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[cfg(feature = "xz")]
 use liblzma::stream::{Action, CONCATENATED, Status, Stream};
 
+use super::counted::PackedFile;
 use super::lzop::LzopReader;
 use crate::offset::Sure;
 
@@ -66,6 +67,18 @@ impl Codec {
             Self::Lzop => "lzop",
             Self::Zstd => "zstd",
         }
+    }
+
+    /// Returns how many bytes of output are believed after so many bytes of input.
+    ///
+    /// A state is never this compressible: QEMU sends a page of zeros as 9 bytes. A few KiB of each codec unpack to gigabytes, though, and
+    /// would cost minutes of CPU time. The slow codecs are believed less.
+    const fn believed(self, input: u64) -> u64 {
+        let (base, ratio) = match self {
+            Self::Gzip | Self::Lzop | Self::Zstd => (2 << 30, 100),
+            Self::Bzip2 | Self::Xz => (1 << 30, 30),
+        };
+        input.saturating_mul(ratio).saturating_add(base)
     }
 
     fn decoder(self, input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
@@ -153,8 +166,9 @@ const QUEUE: usize = 8;
 /// Unpacks in a separate thread, or on demand if no thread can be started. Damaged data ends the output early, and
 /// `fault` then has the reason; an input that cannot be read is also an error of the output.
 pub(super) fn unpack(codec: Codec, input: Box<dyn Read + Send>, fault: &Fault) -> io::Result<Box<dyn Read + Send>> {
-    let decoder = codec.decoder(input)?;
-    let decoding = Decoding { codec, decoder, fault: fault.clone(), given: 0, end: None };
+    let taken = PackedFile::new(0);
+    let decoder = codec.decoder(Box::new(taken.counting(input)))?;
+    let decoding = Decoding { codec, decoder, fault: fault.clone(), given: 0, taken, end: None };
     let (to, from) = sync_channel(QUEUE);
     // a thread that cannot be started must not take the decoder with it
     let shared = Arc::new(Mutex::new(Some(decoding)));
@@ -184,6 +198,8 @@ struct Decoding {
     fault: Fault,
     /// Number of bytes of output.
     given: u64,
+    /// The input.
+    taken: PackedFile,
     /// How it ended: well, or because the input could not be read.
     end: Option<io::Result<()>>,
 }
@@ -213,6 +229,15 @@ impl Read for Decoding {
             }
         }
         self.given = self.given.plus(n as u64);
+        let taken = self.taken.bytes_read();
+        if self.end.is_none() && self.given > self.codec.believed(taken) {
+            let name = self.codec.name();
+            self.fault.set(format!(
+                "{taken} bytes of {name} data unpack to more than {} bytes, which no saved state does; unpack it with `{name} -dc` and read that",
+                self.given
+            ));
+            self.end = Some(Ok(()));
+        }
         match &mut self.end {
             Some(end) if n == 0 => std::mem::replace(end, Ok(())).map(|()| 0),
             _ => Ok(n),
@@ -316,6 +341,32 @@ mod tests {
         let mut out = Vec::new();
         unpack(codec, Box::new(io::Cursor::new(bytes)), &fault).unwrap().read_to_end(&mut out).unwrap();
         (out, fault.get())
+    }
+
+    /// The same bytes for ever.
+    struct Again(Vec<u8>, usize);
+
+    impl Read for Again {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let rest = &self.0[self.1..];
+            let n = rest.len().min(buf.len());
+            buf[..n].copy_from_slice(&rest[..n]);
+            self.1 = (self.1 + n) % self.0.len();
+            Ok(n)
+        }
+    }
+
+    #[test]
+    fn data_that_unpacks_to_far_more_than_a_state_does_ends_with_a_reason() {
+        let frame = packed(Codec::Zstd, &vec![0; 64 << 20]);
+        let fault = Fault::default();
+        let mut bomb = unpack(Codec::Zstd, Box::new(Again(frame, 0)), &fault).unwrap();
+        let given = io::copy(&mut bomb, &mut io::sink()).unwrap();
+        assert!((2 << 30..(2 << 30) + (64 << 20)).contains(&given), "{given}");
+        let why = fault.get().unwrap();
+        assert!(why.contains("no saved state does; unpack it with `zstd -dc`"), "{why}");
+        // what is compressed as well as memory is has no end
+        assert_eq!(Codec::Xz.believed(1 << 40) >> 30, (30 << 10) + 1);
     }
 
     #[test]
