@@ -27,6 +27,7 @@ static GUESTS: &[(&str, &str, &str)] = &[
     ("linux-6.1-s390x", "lowcore", "IBM Z, home space"),
     ("linux-6.12-riscv64", "note", "RISC-V, Sv57"),
     ("linux-6.12-riscv64-sv39", "note", "RISC-V, Sv39"),
+    ("linux-6.12-riscv64-sv48", "note", "RISC-V, Sv48"),
 ];
 
 fn file(name: &str, end: &str) -> PathBuf {

@@ -47,7 +47,7 @@ impl AddressSpace {
     /// Calls `each` for every mapping of addresses in `within`, in ascending order. Neighbours that continue each other in both
     /// memories are one mapping. Reads at most `limit` tables: tables that contain themselves map some terabytes in little memory.
     ///
-    /// A space without page tables has no mappings.
+    /// A space without page tables has no mappings. On IBM Z the addresses are real ones, to which the prefix was not applied.
     ///
     /// # Errors
     /// `Io`, and those of `each`. A table that is not in the stream is no error, but counted.
