@@ -24,6 +24,7 @@ static GUESTS: &[(&str, &str, &str)] = &[
     ("linux-6.1-i386-pae", "note", "x86, PAE paging"),
     ("linux-6.1-arm64", "note", "AArch64, TTBR0_EL1 and TTBR1_EL1"),
     ("linux-6.1-arm64-max", "device", "AArch64, TTBR0_EL2 and TTBR1_EL2"),
+    ("linux-6.12-arm64-16k", "note", "AArch64, TTBR0_EL1 and TTBR1_EL1"),
     ("linux-6.1-s390x", "lowcore", "IBM Z, home space"),
     ("linux-6.12-riscv64", "note", "RISC-V, Sv57"),
     ("linux-6.12-riscv64-sv39", "note", "RISC-V, Sv39"),
