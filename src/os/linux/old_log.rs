@@ -74,7 +74,11 @@ pub(super) fn read(kernel: &Kernel<'_>) -> Result<Option<Log>> {
         match kernel.read(place, &mut text) {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::Io => return Err(e),
-            Err(e) => log.problem(e.within(format!("the record at {at:#x} of log_buf"))),
+            Err(e) => {
+                if !log.problem(e.within(format!("the record at {at:#x} of log_buf"))) {
+                    break;
+                }
+            }
         }
         let byte = |n: usize| record.get(after.saturating_add(n)).copied().unwrap_or(0);
         let more = log.add(Record {

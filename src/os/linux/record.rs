@@ -3,11 +3,14 @@
 use crate::error::{Error, ErrorKind};
 use crate::text::Name;
 
-/// Records of one log. A ring has some thousands; `log_buf_len` allows 2 GiB.
-const MAX_RECORDS: usize = 1 << 20;
+/// Records of one log. A ring has some thousands, and half a million with `log_buf_len=16M`.
+const MAX_RECORDS: usize = 1 << 19;
 
 /// Text of one log, which a hostile ring may give many times.
-const MAX_TEXT: usize = 256 << 20;
+const MAX_TEXT: usize = 64 << 20;
+
+/// Records that cannot be read, after which the rest is not tried.
+const MAX_PROBLEMS: usize = 100;
 
 /// A record of the kernel log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +53,7 @@ impl Caller {
 pub struct Log {
     /// The records, the oldest first.
     pub records: Vec<Record>,
-    /// Records that are there and cannot be read, each with the reason; only the first ones.
+    /// Records that are there and cannot be read, each with the reason.
     pub problems: Vec<Error>,
     /// Records that were being written when the state was saved.
     pub unfinished: u64,
@@ -69,10 +72,14 @@ impl Log {
         true
     }
 
-    /// Notes what could not be read.
-    pub(super) fn problem(&mut self, e: Error) {
-        if self.problems.len() < 100 {
-            self.problems.push(e);
+    /// Notes what could not be read; returns whether more should be tried.
+    pub(super) fn problem(&mut self, e: Error) -> bool {
+        self.problems.push(e);
+        if self.problems.len() < MAX_PROBLEMS {
+            return true;
         }
+        let what = "too many records of the kernel log cannot be read; the rest was not tried";
+        self.problems.push(Error::new(ErrorKind::Corrupt, what));
+        false
     }
 }

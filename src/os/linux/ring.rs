@@ -5,8 +5,8 @@ use super::record::{Caller, Log, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::Name;
 
-/// Descriptors of a ring, as a shift; `log_buf_len` allows 2 GiB of text with one descriptor for 32 bytes.
-const MAX_COUNT_BITS: u64 = 26;
+/// Descriptors of a ring, as a shift: there is one for 32 bytes of text, so that this suits `log_buf_len=32M`.
+const MAX_COUNT_BITS: u64 = 20;
 const MAX_SIZE_BITS: u64 = 31;
 
 /// Bytes of one record's details that are read; the kernel has 88, and 120 with the name of the writer.
@@ -69,7 +69,11 @@ pub(super) fn read(kernel: &Kernel<'_>) -> Result<Option<Log>> {
             }
             Ok(None) => {}
             Err(e) if e.kind() == ErrorKind::Io => return Err(e),
-            Err(e) => log.problem(e.within(format!("record {id} of the printk ring"))),
+            Err(e) => {
+                if !log.problem(e.within(format!("record {id} of the printk ring"))) {
+                    break;
+                }
+            }
         }
     }
     Ok(Some(log))

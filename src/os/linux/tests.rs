@@ -153,8 +153,20 @@ fn a_ring_that_lies_gives_what_there_is() {
     r.word(0x2038, r.base | 0x30_0000);
     let log = r.read().unwrap();
     assert_eq!((log.records.len(), log.problems.len(), log.problems[0].kind()), (0, 4, ErrorKind::Missing));
+    // a large ring without text: the rest is not tried after some
+    let mut r = Ring::new(false, 0, 0xfff);
+    r.half(0x2000, 12);
+    r.word(0x2008, r.base | 0x10_0000);
+    r.word(0x2010, r.base | 0x20_0000);
+    for id in 0..0x1000 {
+        r.word(0x10_0000 + 24 * id, FINAL | id);
+        r.word(0x10_0000 + 24 * id + 8, 0x20);
+    }
+    let log = r.read().unwrap();
+    assert_eq!((log.records.len(), log.problems.len()), (0, 101));
+    assert!(log.problems[100].message().ends_with("the rest was not tried"));
     // more records than descriptors, a count that is too large, a ring without memory, a pointer to nowhere
-    for (at, v) in [(0x2020, 2), (0x2000, 27), (0x2030, 32), (0x1000, 0x1234_5678), (0x2008, 0x9999_0000)] {
+    for (at, v) in [(0x2020, 2), (0x2000, 21), (0x2030, 32), (0x1000, 0x1234_5678), (0x2008, 0x9999_0000)] {
         let mut r = Ring::new(false, 4, 7);
         r.record(4, FINAL, (0, 0x18), 0, "good");
         if matches!(at, 0x2000 | 0x2030) {

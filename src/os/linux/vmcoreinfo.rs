@@ -24,8 +24,12 @@ const MAX_TEXT: usize = 64 << 10;
 /// QEMU's own ceiling on what the device points to (`dump_init` in `dump/dump.c`).
 const MAX_DEVICE: u32 = 1 << 20;
 
-/// Pages that are searched: 16 TiB of guest memory.
-const MAX_PAGES: u64 = 1 << 32;
+/// Pages that are searched: 4 TiB of guest memory.
+const MAX_PAGES: u64 = 1 << 30;
+
+/// Pages in a row that are not in the stream, after which the search goes on with the next range: a state whose blocks are
+/// larger than what was sent of them would take minutes.
+const MAX_MISSING: u64 = 1 << 20;
 
 /// Candidates that are examined; a real guest has one note and one copy of the text.
 const MAX_CANDIDATES: usize = 1_024;
@@ -162,6 +166,7 @@ fn search(mem: &dyn PhysicalMemory) -> Result<Option<Found>> {
     let mut best: Option<Found> = None;
     let (mut pages, mut candidates) = (0_u64, 0_usize);
     for range in mem.ranges() {
+        let mut missing = 0_u64;
         let mut at = range.start.checked_next_multiple_of(PAGE).unwrap_or(range.end);
         while at < range.end && pages < MAX_PAGES && candidates < MAX_CANDIDATES {
             let here = Gpa(at);
@@ -169,8 +174,13 @@ fn search(mem: &dyn PhysicalMemory) -> Result<Option<Found>> {
             pages = pages.saturating_add(1);
             let mut head = [0; HEAD];
             if !readable(mem.read(here, &mut head))? {
+                missing = missing.saturating_add(1);
+                if missing >= MAX_MISSING {
+                    break;
+                }
                 continue;
             }
+            missing = 0;
             let found = match how(&head) {
                 Some(How::Note) => note_at(mem, here, MAX_TEXT.saturating_add(HEAD), How::Note)?,
                 Some(_) => text_at(mem, here)?,
@@ -373,6 +383,27 @@ mod tests {
         assert_eq!((f.at, f.how, f.proved, f.big_endian), (Gpa(0x8018), How::Lowcore, true, true));
         m.write(0xe0c, &[0; 8]);
         assert!(find(&m, None).unwrap().is_none());
+    }
+
+    /// A range of 16 TiB of which nothing is there.
+    struct Claimed(FewPages);
+
+    impl PhysicalMemory for Claimed {
+        fn read(&self, address: Gpa, buf: &mut [u8]) -> Result<()> {
+            self.0.read(address, buf)
+        }
+
+        fn ranges(&self) -> Vec<std::ops::Range<u64>> {
+            vec![0x100_0000..0x1000_0100_0000, 0x2000_0000_0000..0x2000_0000_2000]
+        }
+    }
+
+    #[test]
+    fn memory_that_is_only_claimed_ends_soon() {
+        let mut m = memory();
+        m.write(0x2000_0000_1000, &note(TEXT, u32::to_le_bytes));
+        let f = find(&Claimed(m), None).unwrap().unwrap();
+        assert_eq!((f.at, f.proved), (Gpa(0x2000_0000_1000), true));
     }
 
     #[test]
