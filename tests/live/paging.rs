@@ -55,7 +55,7 @@ impl Tables<'_> {
         address >> self.mode.shifts[level] & ((1 << bits) - 1)
     }
 
-    /// Sets the entry of an address at a level, and makes the tables above it. Does no address where a page is already.
+    /// Sets the entry of an address at a level, and makes the tables above it. Does nothing where a page is already.
     fn map(&mut self, address: u64, level: usize, entry: u64) {
         let mut table = TABLES;
         for l in (level..self.mode.shifts.len()).rev() {
@@ -101,7 +101,6 @@ fn addresses_are_where_gva2gpa_says() {
         {
             let mut tables = Tables { vm: &vm, mode, used: 0, set: Default::default() };
             tables.map(0xf_0000, 0, 0xf_0003);
-            // PAE reads its four pointers at once
             for _ in 0..200 {
                 let address = random.next();
                 let address = match (wide, address & 1 == 1) {
@@ -119,8 +118,8 @@ fn addresses_are_where_gva2gpa_says() {
                 let large = if level > 0 { 0x80 } else { 0 };
                 let page = random.next() & 0xff_ffff_f000 & !((1 << mode.shifts[level]) - 1);
                 let page = if mode.entry == 4 { page & 0xffff_f000 } else { page };
-                let absent = if random.next().is_multiple_of(8) { 0 } else { 1 };
-                tables.map(address, level, page | 0x62 | large | absent);
+                let present = u64::from(!random.next().is_multiple_of(8));
+                tables.map(address, level, page | 0x62 | large | present);
                 addresses.extend([address, address ^ (random.next() & 0x3fff_ffff)]);
             }
         }

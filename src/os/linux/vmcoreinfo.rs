@@ -385,7 +385,7 @@ mod tests {
         assert!(find(&m, None).unwrap().is_none());
     }
 
-    /// A range of 16 TiB of which nothing is there.
+    /// A range of 16 TiB without a page, and a small one.
     struct Claimed(FewPages);
 
     impl PhysicalMemory for Claimed {
