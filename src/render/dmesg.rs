@@ -70,6 +70,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_text_forges_a_line_or_commands_a_terminal() {
+        let text = "a\x1b[2J\tb\nFORGED\r\n::add-mask::x\u{202e}\\u{9}";
+        let r = Record { seq: None, nsec: 1, level: 4, facility: 1, caller: None, text: text.into() };
+        let mut out = Vec::new();
+        record(&mut out, &r, Style::Decoded, &|_, t| t.to_owned()).unwrap();
+        let head = "user  :warn  : [    0.000000]";
+        let expected = format!(
+            "{head} a\\u{{1b}}[2J\tb\n{head} FORGED\\u{{d}}\n{head} \\u{{3a}}:add-mask::x\\u{{202e}}\\u{{5c}}u{{9}}\n"
+        );
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        let mut out = Vec::new();
+        record(&mut out, &r, Style::Raw, &|_, t| t.to_owned()).unwrap();
+        assert!(out.starts_with(b"<12>[    0.000000] a"));
+    }
+
+    #[test]
     fn times_are_those_of_dmesg() {
         assert_eq!(format!("[{:>12}]", seconds(1_474_306_789, 6)), "[    1.474306]");
         assert_eq!(format!("[{:>12}]", seconds(123_456_000_001_000, 6)), "[123456.000001]");
