@@ -55,7 +55,7 @@ impl Tables<'_> {
         address >> self.mode.shifts[level] & ((1 << bits) - 1)
     }
 
-    /// Sets the entry of an address at a level, and makes the tables above it. Does nothing where a page is already.
+    /// Sets the entry of an address at a level, and makes the tables above it. Has no effect where there is a page already.
     fn map(&mut self, address: u64, level: usize, entry: u64) {
         let mut table = TABLES;
         for l in (level..self.mode.shifts.len()).rev() {
