@@ -79,6 +79,8 @@ struct Load {
 
 /// The number of program headers that needs a section header to say it.
 const PN_XNUM: usize = 0xffff;
+/// What memory is aligned to in the file.
+const PAGE: u64 = 4096;
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 const SHT_STRTAB: u32 = 3;
@@ -123,7 +125,12 @@ pub fn plan(guest: &Guest, how: &ElfOptions<'_>) -> Result<ElfPlan> {
     let sizes = Sizes::of(layout, wide, loads);
     let notes = guest.notes.len() as u64;
     let notes = notes.saturating_add(guest.vmcoreinfo.as_ref().map_or(0, |v| v.len() as u64));
-    let memory_at = sizes.notes_at.saturating_add(notes.max(room.saturating_add(guest.notes.len() as u64)));
+    let notes_end = sizes.notes_at.saturating_add(notes.max(room.saturating_add(guest.notes.len() as u64)));
+    // pages that are written to pages of the file cost the system less
+    let memory_at = match layout {
+        ElfLayout::Standard => notes_end.checked_next_multiple_of(PAGE).unwrap_or(notes_end),
+        _ => notes_end,
+    };
     let mut at = memory_at;
     let mut memory = Vec::with_capacity(guest.memory.len());
     for region in &guest.memory {
@@ -231,7 +238,7 @@ fn program_header(out: &mut Bytes, l: &Load, kind: u32, wide: bool) {
     if !wide {
         out.u32(0);
     }
-    // no alignment: crash takes files with an aligned first piece for an older format
+    // memory is aligned in the file, but a header that says so makes crash take the file for an older format
     out.word(0, wide);
 }
 

@@ -14,14 +14,38 @@ use crate::wire::read_sparse_at;
 pub struct WrittenMemory {
     file: File,
     pieces: Vec<Placed>,
+    /// What a search looks at.
+    ranges: Vec<Range<u64>>,
 }
 
 impl WrittenMemory {
-    /// Reads the pieces of a file, which are in ascending order of addresses.
+    /// Reads the pieces of a file, which are in ascending order of addresses. A search of it looks only at `places`, ranges of blocks, if
+    /// they are given.
     #[must_use]
-    pub fn new(file: File, pieces: Vec<Placed>) -> Self {
-        Self { file, pieces }
+    pub fn new(file: File, pieces: Vec<Placed>, places: Option<Vec<(usize, Range<u64>)>>) -> Self {
+        let ranges = match places {
+            Some(places) => addresses(&pieces, places),
+            None => pieces.iter().map(|p| p.region.gpa.0..p.region.end().0).collect(),
+        };
+        Self { file, pieces, ranges }
     }
+}
+
+/// Returns where ranges of blocks are in guest-physical memory, in ascending order.
+fn addresses(pieces: &[Placed], places: Vec<(usize, Range<u64>)>) -> Vec<Range<u64>> {
+    let mut out: Vec<Range<u64>> = Vec::new();
+    for (block, range) in places {
+        for r in pieces.iter().map(|p| &p.region).filter(|r| r.block == block) {
+            let from = range.start.max(r.block_offset.0);
+            let to = range.end.min(r.block_offset.0.saturating_add(r.bytes));
+            if from < to {
+                let gpa = r.gpa.0.saturating_add(from.saturating_sub(r.block_offset.0));
+                out.push(gpa..gpa.saturating_add(to.saturating_sub(from)));
+            }
+        }
+    }
+    out.sort_unstable_by_key(|r| r.start);
+    out
 }
 
 impl PhysicalMemory for WrittenMemory {
@@ -44,6 +68,6 @@ impl PhysicalMemory for WrittenMemory {
     }
 
     fn ranges(&self) -> Vec<Range<u64>> {
-        self.pieces.iter().map(|p| p.region.gpa.0..p.region.gpa.0.saturating_add(p.region.bytes)).collect()
+        self.ranges.clone()
     }
 }

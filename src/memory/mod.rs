@@ -7,6 +7,7 @@ mod block_hashes;
 mod entry;
 mod guest;
 mod index;
+mod marked;
 mod page_hashes;
 mod pages;
 mod physical;
@@ -16,6 +17,7 @@ pub use block_hashes::{BlockHashes, PageHash};
 pub use entry::PageContent;
 pub use guest::GuestMemory;
 pub use index::PageIndex;
+pub use marked::MarkedPages;
 pub use page_hashes::PageHashes;
 pub use pages::PageReader;
 #[cfg(test)]

@@ -15,7 +15,9 @@ use crate::dump::{self, ElfOptions, ElfPlan, Guest, Lost, Output, WrittenMemory}
 use crate::error::{Error, ErrorKind};
 use crate::image::SaveImage;
 use crate::inspect::DumpContent;
-use crate::ram::BlockList;
+use crate::memory::MarkedPages;
+use crate::os::linux::vmcoreinfo;
+use crate::ram::{BlockList, Both};
 use crate::render::human;
 use crate::render::tree::Role;
 use crate::sink::{FileRules, ImageFile, ImageFiles, ImageReport, PageImages, Plan, Whole};
@@ -129,13 +131,15 @@ fn in_one_pass(a: &ExtractArgs, files: &mut ImageFiles, progress: &Progress) -> 
         let handle = handle.take().ok_or_else(second)?;
         Ok((Plan::placed(list.blocks, pieces.iter().copied(), plan.len), vec![ImageFile::from(handle)]))
     });
-    let mut sink = PageImages::new(planner, &a.source.settings().budget);
+    let mut images = PageImages::new(planner, &a.source.settings().budget);
+    let mut places = MarkedPages::new(vmcoreinfo::may_begin);
     let container = progress.watch(open::container(file, &a.source)?);
+    let mut sink = Both(&mut images, &mut places);
     let opened = open::options(&a.source)?.pages(&mut sink).container(container);
-    let report = sink.finish();
-    drop(sink);
+    let report = images.finish();
+    drop(images);
     let (report, image) = (report?, opened?);
-    let memory = WrittenMemory::new(again(&written)?, plan.memory.clone());
+    let memory = WrittenMemory::new(again(&written)?, plan.memory.clone(), places.ranges());
     super::kernel::look(a, &image, &memory, &mut content)?;
     let plan = dump::elf::plan(&content.guest, &options)?;
     ImageFile::from(written)

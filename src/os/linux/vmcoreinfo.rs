@@ -200,6 +200,12 @@ fn search(mem: &dyn PhysicalMemory) -> Result<Option<Found>> {
     Ok(best)
 }
 
+/// Returns whether a page may begin with a note, or with the text of one.
+#[must_use]
+pub fn may_begin(page: &[u8]) -> bool {
+    page.first_chunk::<HEAD>().is_some_and(|head| how(head).is_some())
+}
+
 /// Returns what the start of a page may be.
 fn how(head: &[u8; HEAD]) -> Option<How> {
     if head.get(12..) == Some(NAME) {
