@@ -73,6 +73,21 @@ fn damaged_fixtures() {
     }
 }
 
+/// Streams with processors and memory, damaged.
+#[test]
+fn damaged_machines_as_core_dumps() {
+    let mut random = Random(46);
+    for name in
+        ["cpu-x86_64-11.1", "cpu-s390x-11.1", "cpu-aarch64-sve-11.1", "cpu-riscv32-11.1", "pc-5.2", "mapped-ram-11.1"]
+    {
+        let bytes = fixture(name);
+        props::dump::run(&bytes);
+        for _ in 0..times(4) {
+            props::dump::run(&damage(&mut random, &bytes));
+        }
+    }
+}
+
 /// A kernel log in memory, damaged; and page tables that lead to themselves.
 #[test]
 fn guests_that_lie() {

@@ -65,7 +65,8 @@ impl Progress {
 
     /// Says how many bytes of the part are done.
     pub fn advance(&self, done: u64) {
-        self.shared.at.store(done, Ordering::Relaxed);
+        let most = self.shared.size.load(Ordering::Relaxed);
+        self.shared.at.store(done.min(most), Ordering::Relaxed);
     }
 
     /// Stops after a failure.

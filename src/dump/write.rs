@@ -1,5 +1,7 @@
 //! Memory on its way into a dump, read page by page.
 
+use std::ops::Range;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::Region;
 use crate::memory::{GuestMemory, PageContent, PageReader};
@@ -126,6 +128,13 @@ impl<'m> RangeReader<'m> {
     }
 }
 
+/// Returns which bytes of a region are in the stream, counted from its start.
+pub(super) fn sent(memory: &GuestMemory, region: &Region) -> Vec<Range<u64>> {
+    let start = region.block_offset.0;
+    let ranges = memory.sent(region.block, start..start.saturating_add(region.bytes));
+    ranges.into_iter().map(|r| r.start.saturating_sub(start)..r.end.saturating_sub(start)).collect()
+}
+
 /// Writes a planned ELF file; `progress` is called with the bytes of memory that are done.
 ///
 /// # Errors
@@ -141,17 +150,23 @@ pub fn elf(
     let mut buf = Vec::new();
     let mut total = 0_u64;
     for p in &plan.memory {
-        let mut done = 0;
-        while done < p.region.bytes {
-            let n = PIECE.min(p.region.bytes.saturating_sub(done));
-            buf.resize(usize::try_from(n).unwrap_or(0), 0);
-            if reader.read(&p.region, done, &mut buf) {
-                out.write_at(p.at.saturating_add(done), &buf)?;
+        let mut missing = p.region.bytes;
+        for sent in sent(memory, &p.region) {
+            missing = missing.saturating_sub(sent.end.saturating_sub(sent.start));
+            let mut done = sent.start;
+            while done < sent.end {
+                let n = PIECE.min(sent.end.saturating_sub(done));
+                buf.resize(usize::try_from(n).unwrap_or(0), 0);
+                if reader.read(&p.region, done, &mut buf) {
+                    out.write_at(p.at.saturating_add(done), &buf)?;
+                }
+                done = done.saturating_add(n);
+                progress(total.saturating_add(done));
             }
-            done = done.saturating_add(n);
-            progress(total.saturating_add(done));
         }
+        reader.lost.unsent = reader.lost.unsent.saturating_add(missing);
         total = total.saturating_add(p.region.bytes);
+        progress(total);
     }
     if !plan.tail.is_empty() {
         out.write_at(plan.len.saturating_sub(plan.tail.len() as u64), &plan.tail)?;

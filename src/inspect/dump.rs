@@ -3,10 +3,13 @@
 use super::{Cpus, Devices};
 use crate::decode::cpu::Fields;
 use crate::dump::{Guest, Processor, Target};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::SaveImage;
 use crate::machine::{self, MapFacts, MemoryMap, Windows};
 use crate::text::Name;
+
+/// The memory that a core dump may have: 64 TiB. A stream may claim any number.
+const MAX_MEMORY: u64 = 1 << 46;
 
 /// The content of a dump besides memory, and what is missing from it.
 #[derive(Debug)]
@@ -35,6 +38,11 @@ impl DumpContent {
         let devices = Devices::find(image, &mut |_| Ok(()))?;
         let windows = windows(image, &devices);
         let memory = machine::dumped(image.machine(), image.ram_blocks(), &map, &windows);
+        let total = memory.iter().map(|r| r.bytes).fold(0, u64::saturating_add);
+        if total > MAX_MEMORY {
+            let what = format!("expected at most {MAX_MEMORY:#x} bytes of memory for a core dump, found {total:#x}");
+            return Err(Error::new(ErrorKind::LimitExceeded, what));
+        }
         let end = memory.iter().map(|r| r.gpa.0.saturating_add(r.bytes)).max().unwrap_or(0);
         let page = image.ram().map_or(4096, |r| r.context().target_page);
         let target = Target::of(&processors, image.machine().map_or("", Name::exact), page, end)?;

@@ -4,7 +4,7 @@
 //! `system/memory_mapping.c`): a video card hides main memory at 640 KiB, the host bridge chooses between RAM and ROM below
 //! 1 MiB, and a card's own memory is where its BAR says.
 
-use super::model::{FIRMWARE, MemoryMap, Region};
+use super::model::{BAR, FIRMWARE, MemoryMap, Region};
 use super::pc;
 use crate::offset::{Gpa, RamOffset};
 use crate::ram::RamBlock;
@@ -53,7 +53,7 @@ pub fn dumped(machine: Option<&Name>, blocks: &[RamBlock], map: &MemoryMap, wind
         let end = address.saturating_add(bytes);
         let free = out.iter().all(|r| end <= r.gpa.0 || r.gpa.0.saturating_add(r.bytes) <= *address);
         if free && *address != 0 {
-            out.push(Region { gpa: Gpa(*address), bytes, block: *block, block_offset: RamOffset(0), why: "BAR" });
+            out.push(Region { gpa: Gpa(*address), bytes, block: *block, block_offset: RamOffset(0), why: BAR });
         }
     }
     out.sort_by_key(|r| r.gpa);

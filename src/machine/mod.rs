@@ -11,4 +11,4 @@ mod pc;
 
 pub use dumped::{Windows, dumped};
 pub use layout::layout;
-pub use model::{FIRMWARE, MapFacts, MemoryMap, Region, VirtioMem};
+pub use model::{BAR, FIRMWARE, MapFacts, MemoryMap, Region, VirtioMem};

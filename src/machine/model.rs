@@ -79,6 +79,9 @@ impl MemoryMap {
     }
 }
 
+/// What the memory of a device says as the source of its address.
+pub const BAR: &str = "BAR";
+
 /// What a region of firmware says as the source of its address.
 pub const FIRMWARE: &str = "firmware";
 

@@ -71,6 +71,20 @@ impl GuestMemory {
         self.map.as_ref().map_err(|why| Error::new(ErrorKind::Unsupported, why.clone()))
     }
 
+    /// Returns which bytes of a range of a block are in the stream, in ascending order, to whole pages.
+    #[must_use]
+    pub fn sent(&self, block: usize, range: Range<u64>) -> Vec<Range<u64>> {
+        let page = self.target_page().max(1);
+        let pages = range.start.checked_div(page).unwrap_or(0)..range.end.div_ceil(page);
+        let mut out = Vec::new();
+        self.index.known(block, pages, &mut |run| {
+            let from = run.start.saturating_mul(page).max(range.start);
+            let to = run.end.saturating_mul(page).min(range.end);
+            out.push(from..to);
+        });
+        out
+    }
+
     /// Reads guest-physical memory.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Where the last content of each page is: 8 bytes a page, an eighth of a byte for a page of zeros.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use super::entry::{Entry, Known, Link};
 use super::spool::{Kept, Spool};
@@ -146,6 +147,33 @@ impl PageIndex {
         match b.chunks.get(&chunk).map_or(Known::Unsent, |c| c.get(i).known()) {
             Known::Unsent if b.mapped => Known::Zero,
             known => known,
+        }
+    }
+
+    /// Calls `f` with the runs of pages that are known, of those in a range, in ascending order. What was never sent costs nothing.
+    pub(super) fn known(&self, block: usize, pages: Range<u64>, f: &mut dyn FnMut(Range<u64>)) {
+        let Some(b) = self.blocks.get(block).filter(|_| !pages.is_empty()) else { return };
+        if b.mapped {
+            return f(pages);
+        }
+        let mut open: Option<Range<u64>> = None;
+        for (number, chunk) in b.chunks.range(split(pages.start).0..=split(pages.end).0) {
+            for (page, i) in (number << CHUNK_SHIFT..).zip(0..CHUNK) {
+                if !pages.contains(&page) || chunk.get(i).known() == Known::Unsent {
+                    continue;
+                }
+                match open.as_mut().filter(|r| r.end == page) {
+                    Some(run) => run.end = page.saturating_add(1),
+                    None => {
+                        if let Some(done) = open.replace(page..page.saturating_add(1)) {
+                            f(done);
+                        }
+                    }
+                }
+            }
+        }
+        if let Some(done) = open {
+            f(done);
         }
     }
 
@@ -339,7 +367,16 @@ mod tests {
         assert_eq!((i.get(0, 6), i.get(1, 0)), (Known::Unsent, Known::Unsent));
         i.discard(0, RamOffset(4 * 4096), 2 * 4096).unwrap();
         assert_eq!((i.get(0, 3), i.get(0, 4), i.get(0, 5)), (Known::Changed(0), Known::Unsent, Known::Unsent));
+        let known = |i: &PageIndex, range| {
+            let mut out = Vec::new();
+            i.known(0, range, &mut |r| out.push(r));
+            out
+        };
+        assert_eq!(known(&i, 0..u64::MAX), [3..4, 1 << 20..(1 << 20) + 1]);
+        i.page(at(2, 600), Page::Fill(0)).unwrap();
+        assert_eq!((known(&i, 0..3), known(&i, 3..1000), known(&i, 2..5)), (vec![2..3], vec![3..4], vec![2..4]));
         i.discard(0, RamOffset(0), u64::MAX).unwrap();
+        assert_eq!(known(&i, 0..u64::MAX), []);
         assert_eq!((i.get(0, 3), i.get(0, 1 << 20)), (Known::Unsent, Known::Unsent));
     }
 

@@ -146,7 +146,8 @@ fn pages_bitmaps_and_headers_are_those_of_qemu() {
         let large = ["ppc64", "loongarch64", "q35"].iter().any(|l| name.starts_with(l));
         let codecs = if large { &codecs[3..] } else { codecs };
         for (format, status) in codecs {
-            let mut ours = read(order, wide, &extract(&d.stream, &["--format", format], &dir.join("dump")));
+            let mut ours =
+                read(order, wide, &extract(&d.stream, &["--format", format, "--layout", "qemu"], &dir.join("dump")));
             assert_eq!(ours.status, *status, "{name}");
             assert!(!ours.uname[4].is_empty(), "{name}");
             same_notes(name, notes(order, &ours.notes), &notes(order, &theirs.notes));
@@ -156,6 +157,20 @@ fn pages_bitmaps_and_headers_are_those_of_qemu() {
             assert!(ours == theirs, "{name}: {format} is not the same");
         }
     }
+}
+
+#[test]
+fn what_lies_above_main_memory_is_left_out() {
+    let dir = directory("top");
+    let d = dumped().into_iter().find(|d| d.name == "x86_64-11.1").unwrap();
+    let order = Order { big: false };
+    let whole =
+        read(order, true, &extract(&d.stream, &["--format", "kdump-zlib", "--layout", "qemu"], &dir.join("whole")));
+    let mut short = read(order, true, &extract(&d.stream, &["--format", "kdump-zlib"], &dir.join("short")));
+    // main memory has 2 MiB, and the BIOS is below 4 GiB
+    assert_eq!((short.max_mapnr, whole.max_mapnr), (0x200, 0x10_0000));
+    short.pages.extend(whole.pages.range(0x200..).map(|(n, p)| (*n, p.clone())));
+    assert!(short.pages == whole.pages);
 }
 
 #[test]

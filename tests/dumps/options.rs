@@ -140,7 +140,7 @@ fn options_that_mean_nothing_are_refused() {
         ),
         (&["--format", "elf", "--block", "pc.ram"], "--block does not go with --format elf"),
         (&["--format", "elf", "--flattened"], "--flattened does not go with --format elf"),
-        (&["--format", "kdump-lzo", "--layout", "qemu"], "--layout does not go with --format kdump-lzo"),
+        (&["--format", "kdump-lzo", "--paging"], "--paging does not go with --format kdump-lzo"),
         (&["--format", "raw", "--layout", "qemu"], "--layout does not go with --format raw"),
         (&["--format", "elf", "--no-firmware"], "--no-firmware does not go with --format elf"),
         (&["--format", "elf", "--also-state", "x"], "--also-state does not go with --format elf"),

@@ -38,7 +38,12 @@ pub fn path(name: &str) -> PathBuf {
 }
 
 pub fn fixture(name: &str) -> Vec<u8> {
-    std::fs::read(path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    let plain = path(name);
+    if plain.exists() {
+        return std::fs::read(plain).unwrap();
+    }
+    let packed = std::fs::File::open(plain.with_extension("mig.zst")).unwrap_or_else(|e| panic!("{name}: {e}"));
+    zstd::decode_all(packed).unwrap()
 }
 
 pub fn open(bytes: Vec<u8>, full: bool) -> Result<SaveImage, Error> {

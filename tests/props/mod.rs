@@ -2,6 +2,7 @@
 
 pub mod compat;
 pub mod description;
+pub mod dump;
 pub mod guest;
 pub mod interp;
 pub mod ram;

@@ -6,7 +6,7 @@ use std::num::NonZero;
 
 use super::ExtractArgs;
 use super::dump_output::{InOrder, Sparse};
-use super::formats::DumpKind;
+use super::formats::{DumpKind, ElfLayoutArg};
 use crate::cli::exit::{Failure, Outcome, say};
 use crate::cli::progress::Progress;
 use crate::cli::{interrupt, open, say};
@@ -220,7 +220,9 @@ fn from_memory(
         }
         DumpKind::Kdump(codec) => {
             let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-            let how = KdumpOptions { codec, block_size: content.guest.block_size(), threads };
+            let everything = a.layout != ElfLayoutArg::Standard;
+            let block_size = if everything { content.guest.target.block_size } else { content.guest.block_size() };
+            let how = KdumpOptions { codec, block_size, threads, everything };
             let mut write = |output: &mut dyn Output| kdump::write(&content.guest, how, memory, output, &mut advance);
             match (a.flattened, to_stdout) {
                 (true, true) => flattened(&mut InOrder::new(out), &mut write)?,

@@ -36,15 +36,15 @@ pub enum ImageFormat {
     KdumpZstd,
 }
 
-/// How an ELF file is laid out.
+/// How a core dump is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ElfLayoutArg {
     /// So that every reader opens it.
     #[default]
     Standard,
-    /// Byte for byte as QEMU 7.2 and later; makedumpfile refuses it.
+    /// As QEMU 7.2 and later: an ELF file byte for byte (without --paging), which makedumpfile refuses; a kdump file with ROMs and video memory.
     Qemu,
-    /// Byte for byte as QEMU 5.2.
+    /// As QEMU 5.2.
     #[value(name = "qemu-5.2")]
     Qemu52,
 }
@@ -221,7 +221,7 @@ pub fn check(a: &ExtractArgs) -> std::result::Result<(), Failure> {
         Way::Dump(kind) => Some(kind),
         Way::Images(_) => None,
     };
-    if kind != Some(DumpKind::Elf) && a.layout != ElfLayoutArg::Standard {
+    if kind.is_none() && a.layout != ElfLayoutArg::Standard {
         return refuse("--layout does not go", "");
     }
     if kind != Some(DumpKind::Elf) && a.paging {

@@ -48,6 +48,8 @@ pub fn look(a: &ExtractArgs, image: &SaveImage, memory: &dyn PhysicalMemory, con
 
 /// Page tables that are read for virtual memory, which map 2 TiB with pages of 4 KiB.
 const MAX_TABLES: u64 = 1 << 20;
+/// Where Linux maps the text of its kernel on x86-64.
+const TEXT: u64 = 0xffff_ffff_8000_0000;
 /// Program headers of virtual memory.
 const MAX_MAPPINGS: usize = 1 << 20;
 
@@ -106,5 +108,12 @@ pub fn mappings(
         return Err(Error::new(ErrorKind::Missing, what).into());
     }
     out.sort_by_key(|m| (m.physical_address, m.virtual_address));
+    // makedumpfile takes the last one below the kernel's text for the mapping of all memory
+    if let Some(largest) =
+        (0..out.len()).max_by_key(|n| out.get(*n).filter(|m| m.virtual_address < TEXT).map(|m| m.bytes))
+    {
+        let m = out.remove(largest);
+        out.push(m);
+    }
     Ok(Some(out))
 }

@@ -63,7 +63,7 @@ pub struct ExtractArgs {
     /// Number of bytes from there (phys, elf), such as 64K, 16M or 0x1000.
     #[arg(long, value_name = "BYTES", value_parser = number)]
     pub length: Option<u64>,
-    /// Layout of the file (elf).
+    /// Layout of a core dump.
     #[arg(long, value_enum, default_value_t, value_name = "LAYOUT", hide_short_help = true)]
     pub layout: ElfLayoutArg,
     /// List memory by virtual address, as the page tables of the first CPU map it (elf), so that gdb reads virtual addresses.

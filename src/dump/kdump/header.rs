@@ -28,14 +28,14 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    pub(super) fn of(guest: &Guest, block: u64, pages: &PageList<'_>) -> Self {
+    pub(super) fn of(guest: &Guest, block: u64, all: &PageList<'_>, pages: u64) -> Self {
         let sub = if guest.target.wide { SUB.0 } else { SUB.1 };
         let sub_blocks = sub.saturating_add(notes(guest)).div_ceil(block.max(1));
-        let max_mapnr = pages.end();
+        let max_mapnr = all.end();
         let bitmap = max_mapnr.div_ceil(8).checked_next_multiple_of(block).unwrap_or(u64::MAX);
         let bitmap_at = sub_blocks.saturating_add(1).saturating_mul(block);
         let descriptors_at = bitmap_at.saturating_add(bitmap.saturating_mul(2));
-        let data_at = descriptors_at.saturating_add(pages.len().saturating_mul(DESCRIPTOR));
+        let data_at = descriptors_at.saturating_add(pages.saturating_mul(DESCRIPTOR));
         Self { block, sub_blocks, bitmap, bitmap_at, descriptors_at, data_at, max_mapnr }
     }
 }

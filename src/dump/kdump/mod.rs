@@ -14,8 +14,9 @@ pub use flattened::Flattened;
 
 use super::bytes::Bytes;
 use super::guest::Guest;
-use super::write::{Lost, Output};
+use super::write::{Lost, Output, sent};
 use crate::error::{Error, ErrorKind, Result};
+use crate::machine::{BAR, FIRMWARE, Region};
 use crate::memory::GuestMemory;
 use header::Sizes;
 use pack::{Chunk, Form};
@@ -35,6 +36,9 @@ pub struct KdumpOptions {
     pub block_size: u64,
     /// Threads that pack pages.
     pub threads: usize,
+    /// Whether ROMs and the memory of devices above main memory belong to the file, as QEMU has it. `makedumpfile` cannot filter such a
+    /// file: it seeks the second bitmap by the end of the guest's own map of memory.
+    pub everything: bool,
 }
 
 /// Writes a dump; `progress` is called with the bytes of memory that are done.
@@ -48,8 +52,18 @@ pub fn write(
     out: &mut dyn Output,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Lost> {
-    let pages = PageList::new(&guest.memory, how.block_size);
-    let sizes = Sizes::of(guest, how.block_size, &pages);
+    let regions = if how.everything { &guest.memory } else { up_to_main_memory(&guest.memory) };
+    let all = PageList::new(regions, how.block_size);
+    // what the stream never sent is memory, but not in the dump
+    let mut missing = 0_u64;
+    let ranges = regions.iter().flat_map(|r| {
+        let ranges = sent(memory, r);
+        let there = ranges.iter().map(|s| s.end.saturating_sub(s.start)).fold(0, u64::saturating_add);
+        missing = missing.saturating_add(r.bytes.saturating_sub(there));
+        ranges.into_iter().map(|s| r.gpa.0.saturating_add(s.start)..r.gpa.0.saturating_add(s.end))
+    });
+    let pages = PageList::of_ranges(regions, how.block_size, ranges);
+    let sizes = Sizes::of(guest, how.block_size, &all, pages.len());
     if sizes.bitmap > MAX_BITMAP {
         let what = format!(
             "memory ends at {:#x}, for which a kdump file needs a bitmap of {} bytes",
@@ -60,21 +74,28 @@ pub fn write(
     }
     out.write_at(0, &header::main(guest, how.codec, &sizes))?;
     out.write_at(how.block_size, &header::sub(guest, &sizes))?;
-    for first in [sizes.bitmap_at, sizes.bitmap_at.saturating_add(sizes.bitmap)] {
-        pages.bitmap(&mut |at, bytes| out.write_at(first.saturating_add(at), bytes))?;
+    for (list, first) in [(&all, sizes.bitmap_at), (&pages, sizes.bitmap_at.saturating_add(sizes.bitmap))] {
+        list.bitmap(&mut |at, bytes| out.write_at(first.saturating_add(at), bytes))?;
     }
     let mut body = Body::new(guest, how, &sizes, out);
     // all pages of zeros share one
     body.data(&vec![0; usize::try_from(how.block_size).unwrap_or(0)])?;
     let mut done = 0_u64;
-    let lost = pack::all(&pages, how, memory, &mut |chunk| {
+    let mut lost = pack::all(&pages, how, memory, &mut |chunk| {
         body.chunk(&chunk)?;
         done = done.saturating_add((chunk.forms.len() as u64).saturating_mul(how.block_size));
         progress(done);
         Ok(())
     })?;
     body.finish()?;
+    lost.unsent = missing;
     Ok(lost)
+}
+
+/// Leaves out what lies above main memory.
+fn up_to_main_memory(regions: &[Region]) -> &[Region] {
+    let last = regions.iter().rposition(|r| r.why != FIRMWARE && r.why != BAR);
+    last.and_then(|n| regions.get(..=n)).unwrap_or(regions)
 }
 
 /// Descriptors and pages on their way to the file.

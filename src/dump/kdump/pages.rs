@@ -1,5 +1,7 @@
 //! The pages of a dump in ascending order.
 
+use std::ops::Range;
+
 use crate::error::Result;
 use crate::machine::Region;
 
@@ -25,18 +27,23 @@ pub(super) struct PageList<'a> {
 }
 
 impl<'a> PageList<'a> {
-    /// Lists the pages of regions, which are in ascending order of addresses.
+    /// Lists all pages of regions, which are in ascending order of addresses.
     pub(super) fn new(regions: &'a [Region], block: u64) -> Self {
+        Self::of_ranges(regions, block, regions.iter().map(|r| r.gpa.0..r.gpa.0.saturating_add(r.bytes)))
+    }
+
+    /// Lists the pages of regions that have something of ranges of guest-physical memory, which are in ascending order.
+    pub(super) fn of_ranges(regions: &'a [Region], block: u64, ranges: impl Iterator<Item = Range<u64>>) -> Self {
         let block = block.max(1);
         let mut runs: Vec<Run> = Vec::new();
-        for r in regions.iter().filter(|r| r.bytes > 0) {
-            let mut first = r.gpa.0.checked_div(block).unwrap_or(0);
-            let end = r.gpa.0.saturating_add(r.bytes).div_ceil(block);
+        for range in ranges.filter(|r| !r.is_empty()) {
+            let mut first = range.start.checked_div(block).unwrap_or(0);
+            let end = range.end.div_ceil(block);
             let mut before = 0;
             if let Some(last) = runs.last_mut() {
                 let last_end = last.first.saturating_add(last.pages);
                 before = last.before.saturating_add(last.pages);
-                // two regions may share a page
+                // two ranges may share a page
                 first = first.max(last_end);
                 if first == last_end {
                     last.pages = last.pages.saturating_add(end.saturating_sub(first));
