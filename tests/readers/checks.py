@@ -164,6 +164,8 @@ class Makedumpfile(Reader):
     name, variable, names = "makedumpfile", "MAKEDUMPFILE", ("makedumpfile",)
 
     def cannot(self, case):
+        if case.dump.codec in ("lzo", "snappy", "zstd") and self.tool() and re.search(rf"^{case.dump.codec}\s+disabled", self.go("-v")[1], re.M):
+            return f"this build has no {case.dump.codec}"
         return host(case) or (None if case.dump.kind in ("elf", "kdump") else "reads ELF and kdump")
 
     def run(self, case, report):

@@ -127,7 +127,7 @@ def rows(options, found, tools):
     for entry in entries(options):
         files = [(entry["file"], None)] if "file" in entry else [(None, form) for form in entry.get("formats") or options.format.split(",")]
         for path, form in files:
-            with tempfile.TemporaryDirectory(prefix="readers-", dir=options.tmpdir) as directory:
+            with tempfile.TemporaryDirectory(prefix="readers-", dir=options.tmpdir and os.path.abspath(options.tmpdir)) as directory:
                 name = f"{entry.get('label') or os.path.basename(path or entry['state'])}" + (f" {form}" if form else "")
                 try:
                     written = path or made(options.tool, entry["state"], form, directory)
@@ -155,7 +155,7 @@ def table(results, found, markdown):
             elif cell["result"] == "not installed":
                 cells.append("")
             elif cell["result"] == "not possible":
-                cells.append("-")
+                cells.append("-" if cell["why"].startswith("reads ") else f"- {note(f'{reader.name}: ' + cell['why'])}")
             else:
                 bad = [c for c in cell["checks"] if c["passed"] is False]
                 limits = [c for c in cell["checks"] if c["passed"] is None and c["said"].startswith("not possible")]
