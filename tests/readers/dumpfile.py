@@ -19,7 +19,7 @@ class Dump:
         self.format, self.arch, self.codec, self.vmcoreinfo, self.loads = "unknown", None, None, {}, []
         with open(path, "rb") as file:
             head = file.read(64)
-            if head[:4] == b"\x7fELF":
+            if head[:4] == b"\x7fELF" and len(head) == 64:
                 self._elf(file, head)
             elif head[:8] == b"KDUMP   ":
                 self.format = "kdump"
@@ -69,6 +69,8 @@ class Dump:
     def _kdump(self, read):
         # the places depend on the class, which only the machine's name tells; the 64-bit ones are tried in both byte orders
         head = read(0, 464)
+        if len(head) < 464:
+            return
         for order in "<>":
             status, block = struct.unpack(order + "II", head[424:432])
             if block in (4096, 8192, 16384, 65536):

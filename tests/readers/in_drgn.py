@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Runs in the Python that has drgn: arguments DUMP [VMLINUX]; prints what drgn made of the dump as one line of JSON."""
+"""Runs in the Python that has drgn: arguments DUMP [VMLINUX]; prints what drgn found in the dump as one line of JSON."""
 import json
 import sys
 

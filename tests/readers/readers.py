@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Opens dumps with every reader of dumps that is installed, and says what each made of them.
+"""Opens dumps with every reader of dumps that is installed, and shows which could read which.
 
     readers.py DUMP... [--vmlinux FILE] [--registers FILE] [--isf DIR]
     readers.py --state STATE --format elf,kdump-zstd [--tool PATH] ...
