@@ -7,7 +7,8 @@
     readers.py --manifest LIST.json ...
 
 Every check looks for something certain: the program counters that QEMU showed, the kernel's release, a line of its log, PID 1.
-A cell of the table is `ok`, `fails`, `-` (this reader reads no such files) or empty (not installed). README.md says more.
+A cell of the table is `ok`, `in part` (some checks lacked what they need), `fails`, `-` (this reader reads no such files) or empty (not installed).
+README.md says more.
 """
 import argparse
 import json
@@ -158,13 +159,13 @@ def table(results, found, markdown):
                 cells.append("-" if cell["why"].startswith("reads ") else f"- {note(f'{reader.name}: ' + cell['why'])}")
             else:
                 bad = [c for c in cell["checks"] if c["passed"] is False]
-                limits = [c for c in cell["checks"] if c["passed"] is None and c["said"].startswith("not possible")]
+                limits = [c for c in cell["checks"] if c["passed"] is None and not c["said"].startswith("this build has no")]
                 said = {}
                 for c in bad + limits:
                     said.setdefault(c["said"] or "no", []).append(c["check"])
                 reasons = [f"{reader.name}, {'; '.join(names)}: {why}" for why, names in said.items()]
                 done = sum(1 for c in cell["checks"] if c["passed"])
-                word = "ok" if not bad else "fails" if done == 0 else f"{len(bad)} of {done + len(bad)} fail"
+                word = ("in part" if limits else "ok") if not bad else "fails" if done == 0 else f"{len(bad)} of {done + len(bad)} fail"
                 cells.append(" ".join([word, *(note(r) for r in reasons)]))
         lines.append(cells)
     if markdown:
