@@ -6,6 +6,7 @@
 #![cfg(all(target_os = "linux", feature = "cli"))]
 
 mod devices;
+mod dumps;
 mod guest;
 mod memory;
 mod ours;
