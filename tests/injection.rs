@@ -182,6 +182,7 @@ const COMMANDS: &[&[&str]] = &[
     &["read", "--virt", "0", "--json"],
     &["dmesg"],
     &["dmesg", "--json"],
+    &["linux", "sym", "--json"],
     &["check"],
     &["check", "--json"],
     &["--dump", "state"],

@@ -3,6 +3,8 @@
 #![cfg(feature = "cli")]
 
 mod common;
+#[path = "common/symbols.rs"]
+mod made;
 
 use std::fs;
 use std::path::Path;
@@ -120,6 +122,22 @@ fn virtio() {
     let documents = every_fixture("output/virtio.schema.json", &["virtio", "--json", "--rings"]);
     let devices: usize = documents.iter().map(|(_, d)| d["devices"].as_array().unwrap().len()).sum();
     assert!(devices > 40, "only {devices} devices");
+}
+
+#[test]
+fn linux_sym() {
+    let validator = strict("output/sym.schema.json");
+    let file = common::scratch("sym").join("guest.mig");
+    std::fs::write(&file, made::stream()).unwrap();
+    for (args, status, symbols) in
+        [(&[][..], 0, made::SYMBOLS.len()), (&["_end", "nothing", "0xffffffff81000044"], 1, 2)]
+    {
+        let out = common::savevm_analyze().args(["linux", "sym", "--json"]).arg(&file).args(args).output().unwrap();
+        assert_eq!(out.status.code(), Some(status), "{}", String::from_utf8_lossy(&out.stderr));
+        let document: Value = serde_json::from_slice(&out.stdout).unwrap();
+        must_follow(&validator, &document, "linux sym");
+        assert_eq!(document["symbols"].as_array().unwrap().len(), symbols);
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod exit;
 mod extract;
 mod info;
 mod interrupt;
+mod linux;
 mod many;
 mod memory;
 mod near;
@@ -96,6 +97,7 @@ fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Some(Command::Virtio(a)) => devices::virtio(&a, out),
         Some(Command::Extract(a)) => extract::run(&a, out),
         Some(Command::Dmesg(a)) => dmesg::run(&a, out),
+        Some(Command::Linux(a)) => linux::run(&a, out),
         Some(Command::Read(a)) => read::run(&a, out),
         Some(Command::Compat(a)) => compat::run(&a, out),
         Some(Command::Unwrap(a)) => unwrap::run(&a, out),

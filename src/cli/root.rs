@@ -14,6 +14,7 @@ use super::diff::DiffArgs;
 use super::dmesg::DmesgArgs;
 use super::extract::ExtractArgs;
 use super::info::InfoArgs;
+use super::linux::LinuxArgs;
 use super::read::ReadArgs;
 use super::shared::SourceArgs;
 use super::state::StateArgs;
@@ -85,6 +86,7 @@ impl Args {
             Some(Command::Compat(a)) => a.report.quiet,
             Some(Command::Read(a)) => a.warnings.quiet,
             Some(Command::Dmesg(a)) => a.quiet,
+            Some(Command::Linux(a)) => a.is_quiet(),
             Some(Command::Unwrap(a)) => a.quiet,
             Some(Command::Completions(_) | Command::Man(_) | Command::Schema(_)) | None => false,
         }
@@ -180,6 +182,8 @@ pub enum Command {
     Read(ReadArgs),
     /// Print the kernel log of a Linux guest.
     Dmesg(DmesgArgs),
+    /// Ask a Linux guest, without debug symbols.
+    Linux(LinuxArgs),
     /// Compare two states field by field.
     Diff(Box<DiffArgs>),
     /// Predict whether another QEMU can load a saved state.

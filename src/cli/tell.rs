@@ -23,6 +23,7 @@ static SCHEMAS: &[(&str, &str)] = &[
     ("read", include_str!("../../schemas/output/read.schema.json")),
     ("report", include_str!("../../schemas/output/report.schema.json")),
     ("state", include_str!("../../schemas/output/state.schema.json")),
+    ("sym", include_str!("../../schemas/output/sym.schema.json")),
     ("virtio", include_str!("../../schemas/output/virtio.schema.json")),
     ("description", include_str!("../../schemas/vmdesc/description.schema.json")),
 ];

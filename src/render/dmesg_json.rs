@@ -26,17 +26,23 @@ pub struct DmesgDocument<'a> {
 }
 
 #[derive(Serialize)]
-struct FoundJson {
+pub(super) struct FoundJson {
     address: String,
     found_by: &'static str,
     proved: bool,
+}
+
+impl From<&Found> for FoundJson {
+    fn from(found: &Found) -> Self {
+        Self { address: found.at.to_string(), found_by: found.how.name(), proved: found.proved }
+    }
 }
 
 impl<'a> DmesgDocument<'a> {
     /// Creates a document without records.
     #[must_use]
     pub fn new(machine: Option<&'a Name>, found: &Found) -> Self {
-        let vmcoreinfo = FoundJson { address: found.at.to_string(), found_by: found.how.name(), proved: found.proved };
+        let vmcoreinfo = FoundJson::from(found);
         Self {
             schema_version: SCHEMA_VERSION,
             machine,

@@ -19,6 +19,7 @@ pub mod pci_json;
 pub mod read_json;
 pub mod report;
 pub mod state_json;
+pub mod sym_json;
 #[cfg(feature = "cli")]
 pub(crate) mod table;
 pub mod tree;

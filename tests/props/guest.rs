@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use savevm_analyze::memory::PhysicalMemory;
-use savevm_analyze::os::linux::{kernel::Kernel, printk, vmcoreinfo};
+use savevm_analyze::os::linux::{kallsyms, kernel::Kernel, printk, vmcoreinfo};
 use savevm_analyze::paging::{AddressSpace, RiscvMode, X86Mode};
 use savevm_analyze::{Error, ErrorKind, Gpa, Result};
 
@@ -52,5 +52,6 @@ pub fn run(data: &[u8]) {
     if let Some(found) = vmcoreinfo::find(&mem, note).unwrap() {
         assert!(found.note.len() % 4 == 0 && found.info.text().starts_with("OSRELEASE="));
         let _ = printk::read(&Kernel::new(&mem, &found));
+        let _ = kallsyms::Symbols::read(&Kernel::new(&mem, &found));
     }
 }

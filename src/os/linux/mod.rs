@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod info;
+pub mod kallsyms;
 pub mod kernel;
 mod old_log;
 pub mod printk;
