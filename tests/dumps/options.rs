@@ -131,6 +131,35 @@ fn a_cut_stream_gives_a_partial_dump() {
 }
 
 #[test]
+fn memory_that_was_left_out_on_purpose_is_missing() {
+    let dir = directory("shared");
+    for stream in ["ignore-shared-10.0.mig", "mapped-ram-ignore-shared-11.1.mig.zst"] {
+        for format in ["elf", "kdump-zlib"] {
+            let to = dir.join("dump");
+            let out = savevm_analyze().args(["extract", stream, "--format", format, "-o"]).arg(&to).output().unwrap();
+            let text = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert_eq!(out.status.code(), Some(3), "{stream} {format}: {text}");
+            assert!(text.contains("of memory not in the stream (x-ignore-shared)"), "{stream} {format}: {text}");
+            assert!(!to.exists());
+        }
+    }
+}
+
+#[test]
+fn a_state_without_descriptions_needs_one() {
+    let to = directory("bare").join("dump");
+    for stream in ["novmdesc-10.0.mig", "postcopy-7.2.mig"] {
+        let out = savevm_analyze().args(["extract", stream, "--format", "elf", "-o"]).arg(&to).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(2), "{stream}: {text}");
+        assert!(text.contains("no processor that could be decoded") && text.contains("--schema"), "{stream}: {text}");
+    }
+    let args = ["extract", "novmdesc-10.0.mig", "--schema", "pc-10.0.mig", "--format", "elf", "-q", "-o"];
+    let out = savevm_analyze().args(args).arg(&to).output().unwrap();
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
+}
+
+#[test]
 fn options_that_mean_nothing_are_refused() {
     let stream = machine("arm-7.2").stream;
     for (arguments, says) in [

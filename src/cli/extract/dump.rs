@@ -83,9 +83,13 @@ fn conclude(a: &ExtractArgs, done: &Done) -> (bool, Outcome) {
     let cut = image.fault().is_some() || image.walk().eof.is_none() || open::unread(image).is_some();
     let flushes = image.ram().map_or(0, |r| r.counts().multifd_flushes);
     let unsent = done.lost.unsent;
+    let shared = unsent > 0 && image.ram().is_some_and(|r| r.context().ignore_shared);
     if unsent > 0 {
         let size = human::size(unsent);
-        if cut {
+        if shared {
+            problems
+                .push(format!("{size} of memory not in the stream (x-ignore-shared): it is in the file that backs it"));
+        } else if cut {
             problems.push(format!("{size} of memory missing from the stream"));
         } else if flushes > 0 {
             problems.push(format!("{size} of memory went through multifd channels"));
@@ -96,7 +100,8 @@ fn conclude(a: &ExtractArgs, done: &Done) -> (bool, Outcome) {
     for r in done.content.remarks.iter().filter(|_| !a.quiet) {
         say(Role::Name, "note", r);
     }
-    let whole = !cut && done.lost.is_nothing() && image.walk().gaps.is_empty() && (unsent == 0 || flushes == 0);
+    let whole =
+        !cut && done.lost.is_nothing() && image.walk().gaps.is_empty() && (unsent == 0 || flushes == 0) && !shared;
     let verdict = open::verdict(image, &problems);
     (whole, if whole { verdict } else { Outcome::Partial })
 }
@@ -167,8 +172,8 @@ fn again(file: &File) -> Result<File, Error> {
 /// Translates the report of the images: only blocks that are in the dump count.
 fn lost(report: &ImageReport, guest: &Guest) -> Lost {
     let in_dump = |i: usize| guest.memory.iter().any(|r| r.block == i);
-    let blocks = report.blocks.iter().enumerate().filter(|(i, b)| in_dump(*i) && !b.absent);
-    let unsent = blocks.map(|(_, b)| b.never_sent).fold(0, u64::saturating_add);
+    let blocks = report.blocks.iter().enumerate().filter(|(i, _)| in_dump(*i));
+    let unsent = blocks.map(|(_, b)| if b.absent { b.len } else { b.never_sent }).fold(0, u64::saturating_add);
     let bad =
         report.bad_pages.iter().map(|(_, at, why)| format!("the page at {at:#x} of the file is not sound: {why}"));
     Lost::new(unsent, bad.collect(), report.bad_count)
