@@ -30,8 +30,10 @@ impl DumpContent {
     /// `Unsupported` when there is no processor that a dump can have, or the machine's map is not known; `Io`.
     pub fn of(image: &SaveImage, given: &[(String, u64)]) -> Result<Self> {
         let cpus = Cpus::find(image)?;
+        // without a description there are bytes, and no fields
+        let described = cpus.sections().filter(|d| image.device_schema(d.section).is_some());
         let mut processors: Vec<Processor<'_>> =
-            cpus.sections().map(|d| Processor { index: d.instance_id(), fields: Fields::new(d.root()) }).collect();
+            described.map(|d| Processor { index: d.instance_id(), fields: Fields::new(d.root()) }).collect();
         processors.sort_by_key(|p| p.index);
         let facts = MapFacts { given: given.to_vec(), ..image.map_facts() };
         let map = machine::layout(image.machine(), image.ram_blocks(), &facts)?;
