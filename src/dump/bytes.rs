@@ -73,6 +73,11 @@ impl Record {
         Self { order, bytes: vec![0; len] }
     }
 
+    /// Takes bytes whose fields are changed.
+    pub(super) fn of(order: Order, bytes: Vec<u8>) -> Self {
+        Self { order, bytes }
+    }
+
     pub(super) fn raw(&mut self, at: usize, bytes: &[u8]) {
         let place = self.bytes.get_mut(at..).and_then(|b| b.get_mut(..bytes.len()));
         debug_assert!(place.is_some(), "a field at {at} of {} bytes", bytes.len());

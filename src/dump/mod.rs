@@ -11,6 +11,7 @@ pub mod kdump;
 mod notes;
 mod processor;
 mod target;
+pub mod windows;
 mod write;
 mod written;
 

@@ -1,6 +1,7 @@
 //! The processors of a state, with their interrupt controllers and clocks.
 
-use crate::decode::cpu::{self, Cpu, Group, Sections};
+use crate::decode::cpu::{self, Cpu, Fields, Group, Sections};
+use crate::dump::Processor;
 use crate::error::{Error, Result};
 use crate::image::{Device, SaveImage};
 use crate::text::Name;
@@ -31,6 +32,17 @@ impl<'a> Cpus<'a> {
     /// Returns the sections of the processors.
     pub fn sections(&self) -> impl Iterator<Item = &Device<'a>> {
         self.devices.iter().filter(|(n, _)| n == "cpu").map(|(_, d)| d)
+    }
+
+    /// Returns the processors as dumps take them, in the order of their numbers. One without a description has no fields, and is left
+    /// out.
+    #[must_use]
+    pub fn processors(&self) -> Vec<Processor<'_>> {
+        let described = self.sections().filter(|d| d.section.device.is_some());
+        let mut out: Vec<Processor<'_>> =
+            described.map(|d| Processor { index: d.instance_id(), fields: Fields::new(d.root()) }).collect();
+        out.sort_by_key(|p| p.index);
+        out
     }
 
     /// Returns a processor; `None` if its architecture is not known.

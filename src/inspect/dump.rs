@@ -1,8 +1,7 @@
 //! What a core dump of a state contains.
 
 use super::{Cpus, Devices};
-use crate::decode::cpu::Fields;
-use crate::dump::{Guest, Processor, Target};
+use crate::dump::{Guest, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::SaveImage;
 use crate::machine::{self, MapFacts, MemoryMap, Windows};
@@ -30,11 +29,7 @@ impl DumpContent {
     /// `Unsupported` when there is no processor that a dump can have, or the machine's map is not known; `Io`.
     pub fn of(image: &SaveImage, given: &[(String, u64)]) -> Result<Self> {
         let cpus = Cpus::find(image)?;
-        // without a description there are bytes, and no fields
-        let described = cpus.sections().filter(|d| image.device_schema(d.section).is_some());
-        let mut processors: Vec<Processor<'_>> =
-            described.map(|d| Processor { index: d.instance_id(), fields: Fields::new(d.root()) }).collect();
-        processors.sort_by_key(|p| p.index);
+        let processors = cpus.processors();
         let facts = MapFacts { given: given.to_vec(), ..image.map_facts() };
         let map = machine::layout(image.machine(), image.ram_blocks(), &facts)?;
         let devices = Devices::find(image, &mut |_| Ok(()))?;

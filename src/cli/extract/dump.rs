@@ -11,10 +11,11 @@ use crate::cli::exit::{Failure, Outcome, say};
 use crate::cli::progress::Progress;
 use crate::cli::{interrupt, open, say};
 use crate::dump::kdump::{self, Flattened, KdumpOptions};
+use crate::dump::windows;
 use crate::dump::{self, ElfOptions, ElfPlan, Guest, Lost, Output, WrittenMemory};
 use crate::error::{Error, ErrorKind};
 use crate::image::SaveImage;
-use crate::inspect::DumpContent;
+use crate::inspect::{self, DumpContent};
 use crate::memory::MarkedPages;
 use crate::os::linux::vmcoreinfo;
 use crate::ram::{BlockList, Both};
@@ -154,6 +155,18 @@ fn in_one_pass(a: &ExtractArgs, files: &mut ImageFiles, progress: &Progress) -> 
     Ok(Done { image, content, lost })
 }
 
+/// Writes a dump of a known length to a pipe.
+fn in_order(
+    out: &mut dyn Write,
+    len: u64,
+    write: &mut dyn FnMut(&mut dyn Output) -> Result<Lost, Error>,
+) -> Result<Lost, Error> {
+    let mut output = InOrder::new(out);
+    let lost = write(&mut output)?;
+    output.finish(len)?;
+    Ok(lost)
+}
+
 /// Writes a dump in its flattened form.
 fn flattened(
     output: &mut dyn Output,
@@ -200,28 +213,34 @@ fn from_memory(
     let image = open::options(&a.source)?.full(true).keep_memory(u64::MAX).container(container)?;
     let mut content = content(a, &image)?;
     let memory = image.memory()?;
-    super::kernel::look(a, &image, memory, &mut content)?;
+    if kind != DumpKind::WinDmp {
+        super::kernel::look(a, &image, memory, &mut content)?;
+        progress.begin(content.guest.memory.iter().map(|r| r.bytes).fold(0, u64::saturating_add));
+    }
     let to_stdout = output.as_os_str() == "-";
-    let total = content.guest.memory.iter().map(|r| r.bytes).fold(0, u64::saturating_add);
-    progress.begin(total);
     let mut advance = |n: u64| progress.advance(n);
     let lost = match kind {
         DumpKind::Elf => {
             let mappings = super::kernel::mappings(a, &image, memory, &content)?;
             let options = ElfOptions { layout: a.layout.into(), mappings: mappings.as_deref(), room: 0 };
             let plan: ElfPlan = dump::elf::plan(&content.guest, &options)?;
+            let mut write = |output: &mut dyn Output| dump::write_elf(&plan, memory, output, &mut advance);
             match to_stdout {
-                true => {
-                    let mut output = InOrder::new(out);
-                    let lost = dump::write_elf(&plan, memory, &mut output, &mut advance)?;
-                    output.finish(plan.len)?;
-                    lost
-                }
-                false => {
-                    let mut output = Sparse::new(files.create(output, plan.len)?);
-                    dump::write_elf(&plan, memory, &mut output, &mut advance)?
-                }
+                true => in_order(out, plan.len, &mut write)?,
+                false => write(&mut Sparse::new(files.create(output, plan.len)?))?,
             }
+        }
+        DumpKind::WinDmp => {
+            let plan = inspect::windows_dump(&image, &content.guest, memory)?;
+            progress.begin(plan.len);
+            let mut write = |output: &mut dyn Output| windows::write(&plan, memory, output, &mut advance);
+            let lost = match to_stdout {
+                true => in_order(out, plan.len, &mut write)?,
+                false => write(&mut Sparse::new(files.create(output, plan.len)?))?,
+            };
+            content.remarks.extend(plan.remarks);
+            content.errors.extend(plan.problems);
+            lost
         }
         DumpKind::Kdump(codec) => {
             let threads = std::thread::available_parallelism().map_or(1, NonZero::get);

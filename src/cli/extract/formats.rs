@@ -11,7 +11,7 @@ use crate::dump::ElfLayout;
 use crate::dump::kdump::Codec;
 use crate::error::Result;
 use crate::image::SaveImage;
-use crate::inspect::DumpContent;
+use crate::inspect::{self, DumpContent};
 use crate::machine::{self, MapFacts};
 use crate::ram::BlockList;
 
@@ -34,6 +34,8 @@ pub enum ImageFormat {
     /// A kdump file with Zstandard, for crash 8 and makedumpfile 1.7.
     #[cfg(feature = "zstd")]
     KdumpZstd,
+    /// A Windows crash dump, for WinDbg, if the guest's driver left a header for it.
+    WinDmp,
 }
 
 /// How a core dump is laid out.
@@ -64,6 +66,7 @@ impl From<ElfLayoutArg> for ElfLayout {
 pub enum DumpKind {
     Elf,
     Kdump(Codec),
+    WinDmp,
 }
 
 /// A format.
@@ -138,6 +141,15 @@ static KDUMP_SNAPPY: Format = kdump("kdump-snappy", "the same with Snappy, which
 static KDUMP_ZSTD: Format =
     kdump("kdump-zstd", "the same with Zstandard, which packs best; crash 8 and makedumpfile 1.7 read it", Codec::Zstd);
 
+static WIN_DMP: Format = Format {
+    name: "win-dmp",
+    help: "a Windows crash dump for WinDbg, from the header that the guest's driver left in memory",
+    takes_blocks: false,
+    takes_range: false,
+    takes_addresses: true,
+    way: Way::Dump(DumpKind::WinDmp),
+};
+
 impl ImageFormat {
     pub fn row(self) -> &'static Format {
         match self {
@@ -149,6 +161,7 @@ impl ImageFormat {
             Self::KdumpSnappy => &KDUMP_SNAPPY,
             #[cfg(feature = "zstd")]
             Self::KdumpZstd => &KDUMP_ZSTD,
+            Self::WinDmp => &WIN_DMP,
         }
     }
 }
@@ -176,6 +189,7 @@ struct Obstacles {
     all: Option<String>,
     addresses: Option<String>,
     dumps: Option<String>,
+    windows: Option<String>,
 }
 
 impl Obstacles {
@@ -183,12 +197,16 @@ impl Obstacles {
         let all = image.ram().is_none().then(|| "the state holds no guest memory".to_owned());
         let facts = MapFacts { given: given.to_vec(), ..image.map_facts() };
         let map = machine::layout(image.machine(), image.ram_blocks(), &facts);
-        let dump = DumpContent::of(image, given);
-        Self { all, addresses: map.err().map(|e| e.to_string()), dumps: dump.err().map(|e| e.to_string()) }
+        let (windows, dumps) = match DumpContent::of(image, given) {
+            Ok(d) => (inspect::windows_obstacle(image, &d.guest).unwrap_or_else(|e| Some(e.to_string())), None),
+            Err(e) => (None, Some(e.to_string())),
+        };
+        Self { all, addresses: map.err().map(|e| e.to_string()), dumps, windows }
     }
 
     fn of_format(&self, f: &Format) -> Option<&str> {
         let own = match f.way {
+            Way::Dump(DumpKind::WinDmp) => self.dumps.as_deref().or(self.windows.as_deref()),
             Way::Dump(_) => self.dumps.as_deref(),
             Way::Images(_) if f.takes_addresses => self.addresses.as_deref(),
             Way::Images(_) => None,
@@ -206,6 +224,7 @@ pub fn check(a: &ExtractArgs) -> std::result::Result<(), Failure> {
     }
     if !format.takes_range && (a.begin.is_some() || a.length.is_some()) {
         let why = match format.way {
+            Way::Dump(DumpKind::WinDmp) => ": the header that the guest left lists the memory of the dump",
             Way::Dump(_) => ": its page numbers begin at address 0, and QEMU has no such filter for it either",
             Way::Images(_) => "",
         };
