@@ -14,6 +14,9 @@ a file of zeros with one jump (or a 25-byte loop of our own that dirties memory)
 """
 import array, argparse, hashlib, json, os, re, shlex, socket, struct, subprocess, sys, tempfile, threading, time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "windows"))
+import guest as windows
+
 # ---------------------------------------------------------------- files handed to the emulator
 def blank(size, tail=16):                       # zeros; at the reset vector (16 bytes below the end) "jmp $"
     b = bytearray(size); b[size - tail:size - tail + 2] = b"\xeb\xfe"; return bytes(b)
@@ -25,6 +28,7 @@ def pattern(size):                              # a recognisable, compressible d
 FILES = {
     "blank-64k.bin": lambda: blank(0x10000), "zero-4k.bin": lambda: bytes(4096),
     "dirty.bin": lambda: dirty(2), "disk.raw": lambda: pattern(1 << 20) + bytes(2 << 20), "ram-1m.img": lambda: bytes(1 << 20),
+    "windows64.bin": lambda: windows.image(64, True, False), "windows32.bin": lambda: windows.image(32, False, True),
     "zero-64k.raw": lambda: bytes(1 << 16), "snap.qcow2": lambda: qcow2(1 << 20),
 }
 def qcow2(size, bits=12):                       # an empty version 3 image: header, refcounts, L1
@@ -104,7 +108,7 @@ def make(f, prefix):
         if f.get("run"): vm.qmp("cont"); time.sleep(f["run"])
         if f.get("stop"): vm.qmp("stop")
         for name, arg in f.get("qmp", []): vm.qmp(name, **arg)
-        if "set registers" in f.get("how", ""): pattern_in_registers(vm, f.get("keep", ()))
+        if "set registers" in f.get("how", ""): pattern_in_registers(vm, f.get("keep", ()), f.get("windows"))
         # before the stream too, since on 7.2 the question itself sets bits of the RISC-V register mideleg
         if "registers" in f.get("how", ""): registers(vm)
         if f.get("caps"): vm.qmp("migrate-set-capabilities", capabilities=[{"capability": c, "state": True} for c in f["caps"]])
@@ -127,7 +131,7 @@ def make(f, prefix):
         vm.wait(sink.idle)
         # after the stream, since saving puts some registers right (the DPL of segments in real mode on x86)
         if "registers" in how: f["registers"] = registers(vm)
-        if "dump" in how: f["dumps"] = {k: dump(vm, n) for k, n in (("elf", "elf"), ("kdump", "kdump-zlib")) if k in f["forms"]}
+        if "dump" in how: f["dumps"] = {k: dump(vm, n) for k, n in (("elf", "elf"), ("kdump", "kdump-zlib"), ("dmp", "win-dmp")) if k in f["forms"]}
         vm.close(); sink.join(10)
         return bytes(sink.data)
     finally:
@@ -137,8 +141,8 @@ def dump(vm, form):
     vm.qmp("dump-guest-memory", paging=False, protocol="fd:dump", format=form)
     data = b"".join(iter(lambda: os.read(fd, 1 << 26), b"")) if os.lseek(fd, 0, 0) == 0 else b""; os.close(fd); return data
 def registers(vm): return vm.qmp("human-monitor-command", command_line="info registers -a").replace("\r", "")
-def pattern_in_registers(vm, keep):
-    """Writes a pattern into registers through the gdb stub, at the first processor."""
+def pattern_in_registers(vm, keep, windows_bits=None):
+    """Writes a pattern into registers through the gdb stub, at the first processor; for a Windows guest, control registers before it."""
     mine, his = socket.socketpair(); mine.settimeout(20)
     vm.qmp("getfd", fd=his.fileno(), fdname="gdb"); his.close()
     vm.qmp("chardev-add", id="gdb", backend={"type": "socket", "data": {"addr": {"type": "fd", "data": {"str": "gdb"}}, "server": False}})
@@ -156,16 +160,19 @@ def pattern_in_registers(vm, keep):
             part = ask(f"qXfer:features:read:{name}:{len(out):x},7f0"); out += part[1:]
             if part[0] != "m": return out
     write = lambda n, size: ask(f"P{n:x}=" + bytes((17 * n * n + 59 * i * (n + 1) + 0xb1) & 0xff for i in range(size)).hex()) == "OK"
-    features = ask("qSupported:xmlRegisters=i386"); number = done = 0
+    features = ask("qSupported:xmlRegisters=i386"); number = 0; places = {}
+    if windows_bits: windows.register(vm, ask); keep = (*keep, *(n for n, _ in windows.CONTROL[windows_bits]), "eflags")
     # MIPS has no description: the general registers, lo, hi and those for floating point, by their numbers
     if "qXfer:features" not in features: print(f"  {sum(write(n, 8) for n in [*range(1, 32), 33, 34, 35, *range(38, 70)])} registers written"); return
     top = xml("target.xml")
     for part in [top] + [xml(n) for n in re.findall(r'include href="([^"]+)"', top)]:
-        for tag in re.findall(r"<reg\s[^>]*>", part):
+        for tag in re.findall(r"<reg\s[^>]*>", re.sub(r"<!--.*?-->", "", part, flags=re.S)):
             at = dict(re.findall(r'(\w+)="([^"]*)"', tag)); number = int(at.get("regnum", number)); n, number = number, number + 1
-            size = int(at["bitsize"]) // 8
-            if not size or at["name"] in keep: continue
-            done += write(n, size)
+            size = int(at["bitsize"]) // 8; places[at["name"]] = n, size
+    for name, value in windows.CONTROL.get(windows_bits, ()):
+        n, size = places[name]
+        if ask(f"P{n:x}=" + value.to_bytes(size, "little").hex()) != "OK": raise RuntimeError(f"cannot write {name}")
+    done = sum(write(n, size) for name, (n, size) in places.items() if size and name not in keep)
     print(f"  {done} registers written")
 def mapped(vm):
     with tempfile.NamedTemporaryFile() as t:
@@ -264,6 +271,11 @@ fx("dumped/q35-11.1", "11.1", "x86_64", "-machine q35 -cpu max -m 5G -bios @blan
 fx("dumped/i386-11.1", "11.1", "i386", "-machine pc -cpu max -m 2M -bios @blank-64k.bin@", "32-bit processor", **DUMP)
 fx("dumped/aarch64-sve-11.1", "11.1", "aarch64", "-machine virt -cpu max,sme=off,sve-max-vq=4 -m 2M " + SVE.replace("d28001e1", "d2800061") + "-device loader,addr=0x40180000,cpu-num=0", "SVE with vectors of 512 bits", run=0.5, stop=True, keep=("cpsr",), **DUMP)
 
+# The parts of a Windows guest that a dump is made of (windows/guest.py), and QEMU's own NAME.dmp.zst of the same stopped machine.
+for q in ("7.2", "11.1"):
+    for b, what in ((64, "64 bits, after a bug check"), (32, "32 bits, PAE, running, with encoded debugger data")):
+        fx(f"windows/windows{b}-{q}", q, "x86_64", f"-machine pc -cpu max -m 2M -smp 2 -bios @blank-64k.bin@ -device vmcoreinfo -device loader,file=@windows{b}.bin@,addr=0x100000,force-raw=on", what, windows=b, **{**DUMP, "forms": ("dmp",)})
+
 # Streams for comparisons, in same/: one machine type on several versions, and one machine saved four times, at least two seconds apart, since one whose clock
 # stands at the same second teaches nothing about it. Always compressed.
 Q = Q35.replace("-machine q35", "-machine TYPE")
@@ -287,7 +299,7 @@ def command(f):
     for n, a in f.get("qmp", []): q.append(n + " " + json.dumps({k.replace("_", "-"): v for k, v in a.items()}))
     if f.get("caps"): q.append("capabilities " + ", ".join(f["caps"]))
     if f.get("params"): q.append("parameters " + ", ".join(f"{k.replace('_', '-')}={v}" for k, v in f["params"].items()))
-    q.append({"stream": "migrate fd:", "file": "migrate file:", "block": "migrate fd: with blk=true", "snapshot": "savevm", "registers": "migrate fd:; info registers -a", "set registers, dump": "a pattern written through the gdb stub; migrate fd:; dump-guest-memory elf and kdump-zlib", "set registers": "a pattern written through the gdb stub; migrate fd:; info registers -a", "rounds": f"migrate fd:, bandwidth and downtime raised after {f.get('rounds')} passes", "postcopy": "migrate fd:, migrate-start-postcopy after 0.7 s"}[f.get("how", "stream")] + (", responder answers PING and sends SHUT" if f.get("respond") else ""))
+    q.append({"stream": "migrate fd:", "file": "migrate file:", "block": "migrate fd: with blk=true", "snapshot": "savevm", "registers": "migrate fd:; info registers -a", "set registers, dump": "a pattern written through the gdb stub; migrate fd:; dump-guest-memory " + ("win-dmp" if f.get("windows") else "elf and kdump-zlib"), "set registers": "a pattern written through the gdb stub; migrate fd:; info registers -a", "rounds": f"migrate fd:, bandwidth and downtime raised after {f.get('rounds')} passes", "postcopy": "migrate fd:, migrate-start-postcopy after 0.7 s"}[f.get("how", "stream")] + (", responder answers PING and sends SHUT" if f.get("respond") else ""))
     return f"`{s}`; " + "; ".join(q)
 CASES = [
     ("base.mig", "nothing: the others are made of it"), ("check-sound.mig", "a struct of one byte whose fields have five: it does not decode"),

@@ -1,0 +1,67 @@
+"""The parts of a Windows guest that a dump is made of, written by hand: page tables, the debugger's block, processor blocks, and the header that the
+guest's driver registers with the vmcoreinfo device. No Windows is in it."""
+import struct
+
+BASE = 0x100000                                   # where the image is loaded; pages are numbered from here
+PAGES = 0x20
+NOTE, DMA = 0x10, 0x18                            # numbers of pages
+VIRTUAL = {64: 0xfffff80000000000, 32: 0x80000000}
+# virtual page to page of the image: the registers of the first processor are on two pages that are not next to each other
+MAP = {0: 4, 1: 5, 2: 6, 3: 7, 4: 0xa, 5: 8, 6: 9}
+RUNS = ((0x1, 0x9e), (0x100, 0x100))
+
+def image(bits, crashed, encoded):
+    b = bytearray(PAGES * 4096); v = VIRTUAL[bits]; p = "<Q" if bits == 64 else "<I"; size = bits // 8
+    page = lambda n: BASE + n * 4096
+    put = lambda at, form, *a: struct.pack_into(form, b, at, *a)
+    def virtual(at): n, off = divmod(at - v, 4096); return MAP[n] * 4096 + off
+    # tables: 4 levels, or those of PAE, which has the last three of them
+    if bits == 64: put(8 * 0x1f0, "<Q", page(1) | 3); put(0x1000, "<Q", page(2) | 3)
+    else: put(8 * 2, "<Q", page(2) | 1)
+    put(0x2000, "<Q", page(3) | 3)
+    for n, to in MAP.items(): put(0x3000 + 8 * n, "<Q", page(to) | 3)
+    block, copy, bugcheck, processors = v, v + 0x800, v + 0x1100, v + 0x1200
+    def debugger(at):
+        put(virtual(at) + 0x10, "<4sI", b"KDBG", 0x390)
+        put(virtual(at) + 0x88, "<Q", bugcheck & (2 ** bits - 1)); put(virtual(at) + 0xc0, "<Q", (v + 0x6f8) & (2 ** bits - 1))
+        put(virtual(at) + 0x218, "<Q", processors & (2 ** bits - 1)); put(virtual(at) + 0x338, "<H", 0x120)
+    if encoded: b[virtual(block):virtual(block) + 0x390] = bytes((i * 89 + 17) & 0xff for i in range(0x390)); debugger(copy)
+    else: debugger(block)
+    code = [0xd1, 0x1122334455667788, 2, 1, 0xfffff80012345678] if crashed else [0] * 5
+    put(virtual(bugcheck), f"<5{p[1]}", *(c & (2 ** bits - 1) for c in code))
+    for i, context in enumerate((v + 0x4e00, v + 0x5400)):
+        prcb = v + 0x2000 + 0x800 * i
+        put(virtual(processors) + size * i, p, prcb); put(virtual(prcb) + 0x120, p, context)
+    # the header, in the kernel's pattern where nothing is set
+    h = bytearray(b"PAGE" * (2048 if bits == 64 else 1024)); hp = lambda at, form, *a: struct.pack_into(form, h, at, *a)
+    pages = sum(n for _, n in RUNS)
+    if bits == 64:
+        hp(0, "<8sIIQQQQII", b"PAGEDU64", 15, 19041, page(0), 0, v + 0x6000, v + 0x6010, 0x8664, 2)
+        hp(0x38, "<IIQ", 0, 0, copy if encoded else 0); hp(0x80, "<QI", block, len(RUNS)); hp(0x90, "<Q", pages)
+        for i, r in enumerate(RUNS): hp(0x98 + 16 * i, "<QQ", *r)
+        hp(0xf98, "<I", 1)
+    else:
+        hp(0, "<8s8I", b"PAGEDUMP", 15, 7601, page(0), 0, v + 0x6000, v + 0x6010, 0x14c, 2)
+        hp(40, "<II", 0, copy if encoded else 0); hp(96, "<III", block, len(RUNS), pages)
+        for i, r in enumerate(RUNS): hp(108 + 8 * i, "<II", *r)
+        hp(0xf88, "<I", 1)
+    n = NOTE * 4096; b[n:n + 24 + len(h)] = struct.pack("<III", 11, len(h), 0) + b"VMCOREINFO\0\0" + h
+    put(DMA * 4096, "<HHIQ", 0, 1, 24 + len(h), page(NOTE))
+    return bytes(b)
+
+def register(vm, ask):
+    """Gives the note to the vmcoreinfo device as the guest's driver does: by a DMA request to fw_cfg."""
+    hmp = lambda line: vm.qmp("human-monitor-command", command_line=line)
+    hmp("o/h 0x510 0x19")
+    take = lambda n: bytes(int(hmp("i/b 0x511").split("=")[1], 16) for _ in range(n))
+    for _ in range(struct.unpack(">I", take(4))[0]):
+        size, key, _, name = struct.unpack(">IHH56s", take(64))
+        if name.split(b"\0")[0] == b"etc/vmcoreinfo": break
+    else: raise RuntimeError("no etc/vmcoreinfo")
+    at = BASE + DMA * 4096
+    request = struct.pack(">IIQ", key << 16 | 0x18, size, at)
+    if ask(f"M{at + 0x100:x},10:{request.hex()}") != "OK": raise RuntimeError("cannot write memory")
+    hmp(f"o/w 0x518 {int.from_bytes((at + 0x100).to_bytes(4, 'big'), 'little'):#x}")
+
+# control registers that select the tables, in an order in which a processor takes them
+CONTROL = {64: (("efer", 0x100), ("cr4", 0x20), ("cr3", BASE), ("cr0", 0x80000011)), 32: (("efer", 0), ("cr4", 0x20), ("cr3", BASE), ("cr0", 0x80000011))}
