@@ -15,6 +15,7 @@ a file of zeros with one jump (or a 25-byte loop of our own that dirties memory)
 import array, argparse, hashlib, json, os, re, shlex, socket, struct, subprocess, sys, tempfile, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "windows"))
+sys.dont_write_bytecode = True
 import guest as windows
 
 # ---------------------------------------------------------------- files handed to the emulator

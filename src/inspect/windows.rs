@@ -50,7 +50,7 @@ fn check_architecture(guest: &Guest) -> Result<()> {
     if matches!(target.kind, Kind::X86_64 | Kind::I386) {
         return Ok(());
     }
-    let what = format!("Windows dumps are known for x86 guests only, found {}", target.kind.uname(target.order));
+    let what = format!("Windows dumps are of x86 guests, and this one is {}", target.kind.uname(target.order));
     Err(Error::new(ErrorKind::Unsupported, what))
 }
 

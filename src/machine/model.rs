@@ -19,6 +19,12 @@ pub struct Region {
 }
 
 impl Region {
+    /// Creates a piece whose place the caller knows.
+    #[must_use]
+    pub const fn new(gpa: Gpa, bytes: u64, block: usize, block_offset: RamOffset) -> Self {
+        Self { gpa, bytes, block, block_offset, why: "given" }
+    }
+
     /// Returns the address after its last byte; the last address, if a hostile length leads beyond it.
     #[must_use]
     pub fn end(&self) -> Gpa {

@@ -18,8 +18,12 @@ def image(bits, crashed, encoded):
     # tables: 4 levels, or those of PAE, which has the last three of them
     if bits == 64: put(8 * 0x1f0, "<Q", page(1) | 3); put(0x1000, "<Q", page(2) | 3)
     else: put(8 * 2, "<Q", page(2) | 1)
+    # address 0 is the kernel's first page too, for a descriptor of a code segment of 64 bits: without one the stub writes 32 bits of each register
+    if bits == 64: put(0, "<Q", page(1) | 3); put(MAP[0] * 4096 + 8, "<Q", 0x00af9b000000ffff)
     put(0x2000, "<Q", page(3) | 3)
     for n, to in MAP.items(): put(0x3000 + 8 * n, "<Q", page(to) | 3)
+    # empty lists of modules and processes
+    for at in (v + 0x6000, v + 0x6010): put(virtual(at), p + p[1], at, at)
     block, copy, bugcheck, processors = v, v + 0x800, v + 0x1100, v + 0x1200
     def debugger(at):
         put(virtual(at) + 0x10, "<4sI", b"KDBG", 0x390)
@@ -64,4 +68,4 @@ def register(vm, ask):
     hmp(f"o/w 0x518 {int.from_bytes((at + 0x100).to_bytes(4, 'big'), 'little'):#x}")
 
 # control registers that select the tables, in an order in which a processor takes them
-CONTROL = {64: (("efer", 0x100), ("cr4", 0x20), ("cr3", BASE), ("cr0", 0x80000011)), 32: (("efer", 0), ("cr4", 0x20), ("cr3", BASE), ("cr0", 0x80000011))}
+CONTROL = {64: (("efer", 0x100), ("cr4", 0x20), ("cr3", BASE), ("cr0", 0x80000011), ("cs", 8)), 32: (("efer", 0), ("cr4", 0x20), ("cr3", BASE), ("cr0", 0x80000011))}

@@ -9,6 +9,7 @@ mod common;
 mod elf;
 mod kdump;
 mod options;
+mod windows;
 
 use std::fs;
 use std::path::{Path, PathBuf};

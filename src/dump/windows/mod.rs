@@ -12,7 +12,6 @@ mod kernel;
 mod plan;
 mod write;
 
-
 pub use context::context;
 pub use find::{NOTE_SIZES, find};
 pub use header::{Header, Run, Width};
