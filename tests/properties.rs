@@ -41,6 +41,7 @@ fn random_bytes() {
         props::interp::run(&data);
         props::ram::run(&data);
         props::guest::run(&data);
+        props::windows::run(&data);
         props::walk::run(&data);
         data.splice(0..0, *b"QEVM\0\0\0\x03");
         props::walk::run(&data);
@@ -128,6 +129,42 @@ fn guests_that_lie() {
         let entries: Vec<u8> =
             (0..32 + 0x3000).map(|i| if i % 8 < 2 { (random.next() >> random.below(60)) as u8 } else { 0 }).collect();
         props::guest::run(&entries);
+    }
+}
+
+/// The header of a Windows dump, page tables, debugger data and processor blocks, damaged.
+#[test]
+fn windows_guests_that_lie() {
+    let mut random = Random(46);
+    // physical memory from 1 MiB on, with its first page at 0x100000 as its tables say
+    for (name, width) in [("64", 0), ("32", 1)] {
+        let stream =
+            std::fs::read(format!("{}/testdata/windows/windows{name}-11.1.mig.zst", env!("CARGO_MANIFEST_DIR")));
+        let image = open(zstd::decode_all(&stream.unwrap()[..]).unwrap(), true).unwrap();
+        let mut sound = vec![width, 0x10, 0x01];
+        sound.resize(3 + 0x12_0000, 0);
+        image.memory().unwrap().read(savevm_analyze::Gpa(0x10_0000), &mut sound[3 + 0x10_0000..]).unwrap();
+        // the second run ends with memory
+        let runs = if width == 0 { 0x90 + 8 + 24 } else { 0x68 + 4 + 12 };
+        sound[3 + 0x11_0018 + runs] = 0x20;
+        sound[3 + 0x11_0018 + runs + 1] = 0;
+        // of two processors, by the note and by a search
+        assert!(props::windows::planned(&sound) >= 4);
+        for _ in 0..times(150) {
+            let mut data = sound.clone();
+            for _ in 0..=random.below(4) {
+                // entries of tables, the pages of the kernel, the first fields of the header
+                let at = match random.below(4) {
+                    0 => 0x10_0000 + random.below(0x4000),
+                    1 => 0x10_4000 + random.below(0x3000),
+                    2 => 0x11_0000 + random.below(0x200),
+                    _ => [0x10_4010, 0x10_4088, 0x10_4218, 0x10_4338, 0x10_5200, 0x10_6120, 0x11_0028, 0x11_00a0]
+                        [random.below(8)],
+                };
+                data[3 + at] = (random.next() >> random.below(60)) as u8;
+            }
+            props::windows::run(&data);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A processor of a dump.
 
 use crate::decode::cpu::Fields;
+use crate::value::Node;
 
 /// A processor whose registers go into a dump.
 #[derive(Clone, Copy)]
@@ -17,7 +18,13 @@ impl std::fmt::Debug for Processor<'_> {
     }
 }
 
-impl Processor<'_> {
+impl<'a> Processor<'a> {
+    /// Takes the section `cpu` of a processor.
+    #[must_use]
+    pub fn new(index: u32, section: &'a Node) -> Self {
+        Self { index, fields: Fields::new(section) }
+    }
+
     /// The thread id in a dump: one more than the number.
     pub(super) fn pid(&self) -> u64 {
         u64::from(self.index).saturating_add(1)

@@ -1,6 +1,6 @@
 //! The processors of a state, with their interrupt controllers and clocks.
 
-use crate::decode::cpu::{self, Cpu, Fields, Group, Sections};
+use crate::decode::cpu::{self, Cpu, Group, Sections};
 use crate::dump::Processor;
 use crate::error::{Error, Result};
 use crate::image::{Device, SaveImage};
@@ -39,8 +39,7 @@ impl<'a> Cpus<'a> {
     #[must_use]
     pub fn processors(&self) -> Vec<Processor<'_>> {
         let described = self.sections().filter(|d| d.section.device.is_some());
-        let mut out: Vec<Processor<'_>> =
-            described.map(|d| Processor { index: d.instance_id(), fields: Fields::new(d.root()) }).collect();
+        let mut out: Vec<Processor<'_>> = described.map(|d| Processor::new(d.instance_id(), d.root())).collect();
         out.sort_by_key(|p| p.index);
         out
     }

@@ -7,3 +7,4 @@ pub mod guest;
 pub mod interp;
 pub mod ram;
 pub mod walk;
+pub mod windows;

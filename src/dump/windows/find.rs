@@ -1,9 +1,9 @@
 //! Finds the header in guest memory.
 
 use super::header::{Header, PAGE, Width};
-use super::kernel::{Debugger, Kernel};
+use super::kernel::{Debugger, Kernel, readable};
 use crate::dump::Processor;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::memory::PhysicalMemory;
 use crate::offset::Gpa;
 
@@ -71,13 +71,4 @@ fn note_at(mem: &dyn PhysicalMemory, at: Gpa, registered: bool) -> Result<Option
         return Ok(None);
     }
     Ok(Header::new(bytes, start, registered))
-}
-
-/// Returns whether memory could be read; of the errors only those of the system end the search.
-pub(super) fn readable(r: Result<()>) -> Result<bool> {
-    match r {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::Io => Err(e),
-        Err(_) => Ok(false),
-    }
 }

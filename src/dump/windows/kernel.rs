@@ -1,6 +1,5 @@
 //! What the kernel's debugger data says: `KDDEBUGGER_DATA64`, which 32-bit kernels have too, with pointers in the lower half of each field.
 
-use super::find::readable;
 use super::header::{Header, Width};
 use crate::dump::Processor;
 use crate::error::{Error, ErrorKind, Result};
@@ -136,5 +135,14 @@ impl Debugger {
         let offset = offset.ok_or_else(|| missing("OffsetPrcbContext"))?;
         let context = kernel.pointer(block.wrapping_add(offset))?;
         context.ok_or_else(|| missing("the address of CONTEXT in its KPRCB"))
+    }
+}
+
+/// Returns whether memory could be read; of the errors only those of the system end the search.
+pub(super) fn readable(r: Result<()>) -> Result<bool> {
+    match r {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::Io => Err(e),
+        Err(_) => Ok(false),
     }
 }

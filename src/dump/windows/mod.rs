@@ -12,6 +12,9 @@ mod kernel;
 mod plan;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 pub use context::context;
 pub use find::{NOTE_SIZES, find};
 pub use header::{Header, Run, Width};

@@ -126,7 +126,7 @@ fn check_memory(header: &Header, p: &mut WindowsPlan) -> Result<()> {
     let all: u64 = p.runs.iter().map(Run::bytes).sum();
     let known: u64 = p.memory.iter().map(|m| m.region.bytes).sum();
     let absent = all.minus(known);
-    let what = || format!("the header lists {all:#x} bytes of memory, of which the state has no {absent:#x}");
+    let what = || format!("the header lists {all:#x} bytes of memory, of which {absent:#x} are not in the state");
     if absent > known {
         let e = Error::new(ErrorKind::Corrupt, what());
         return Err(e.within(format!("Windows dump header at physical address {}", header.at)));
@@ -203,13 +203,14 @@ impl Contexts<'_, '_> {
         let bytes = context(self.header.width(), cpu);
         let at = self.debugger.context(self.kernel, n)?;
         let pieces = self.kernel.pieces(at, bytes.len())?;
-        for (i, (start, len)) in pieces.iter().enumerate() {
+        for (start, len) in &pieces {
             let end = start.plus(*len as u64);
-            let earlier = pieces.get(..i).unwrap_or_default().iter().map(|(s, n)| (*s, s.plus(*n as u64)));
-            let others = self.plan.patches.range(..end).next_back().map(|(s, b)| (*s, s.plus(b.len() as u64)));
-            if earlier.chain(others).any(|(s, e)| s < end && *start < e) {
-                let what = format!("CONTEXT at {at:#x} is in memory that is another CONTEXT already");
-                return Err(Error::new(ErrorKind::Corrupt, what));
+            let before = self.plan.patches.range(..end).next_back();
+            if before.is_some_and(|(s, b)| *start < s.plus(b.len() as u64)) {
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    format!("CONTEXT at {at:#x} overlaps that of another processor"),
+                ));
             }
             let inside = |p: &Placed| p.region.gpa <= *start && end <= p.region.end();
             if !self.plan.memory.iter().any(inside) {
