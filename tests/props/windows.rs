@@ -1,6 +1,6 @@
 //! A Windows dump header, page tables and debugger data that are anything at all.
 //!
-//! The first byte chooses the width, the next two have the page of the note; the rest is memory from 0 on. What is beyond its end is missing.
+//! The first byte chooses the width and the bits of CR4, the next two have the page of the note; the rest is memory from 0 on. What is beyond its end is missing.
 
 use std::ops::Range;
 
@@ -33,12 +33,14 @@ pub fn run(data: &[u8]) {
 /// Returns how many processors' registers are in the plans.
 pub fn planned(data: &[u8]) -> usize {
     let Some((choices, memory)) = data.split_first_chunk::<3>() else { return 0 };
-    let mut registers = 0;
+    let mut written = 0;
     let width = if choices[0] & 1 == 0 { Width::Bits64 } else { Width::Bits32 };
     let note = Gpa(4096 * u64::from(u16::from_le_bytes([choices[1], choices[2]])));
     let mem = Bytes(memory);
-    let root =
-        Node::new("cpu", FieldType::new("struct"), StreamRange::new(0, 0), Value::Struct(Box::<Record>::default()));
+    let mut registers = Record::default();
+    let cr4 = u64::from(choices[0] & 0x30) | u64::from(choices[0] & 0x40) << 6;
+    registers.fields.push(Node::new("env.cr[4]", FieldType::new("uint64"), StreamRange::new(0, 8), Value::Uint(cr4)));
+    let root = Node::new("cpu", FieldType::new("struct"), StreamRange::new(0, 8), Value::Struct(Box::new(registers)));
     let cpus: Vec<Processor<'_>> = (0..4).map(|i| Processor::new(i, &root)).collect();
     let len = memory.len() as u64;
     // a hole in the middle of memory
@@ -70,8 +72,8 @@ pub fn planned(data: &[u8]) -> usize {
             end = start.plus(bytes.len() as u64);
             assert!(plan.memory.iter().any(|p| p.region.gpa <= *start && end <= p.region.end()));
         }
-        registers += plan.patches.values().map(Vec::len).sum::<usize>() / 700;
+        written += plan.patches.values().map(Vec::len).sum::<usize>() / 700;
         assert!(plan.problems.len() <= cpus.len() + 3 && plan.remarks.len() <= 8);
     }
-    registers
+    written
 }

@@ -5,7 +5,7 @@ use super::kernel::{Debugger, Kernel, readable};
 use crate::dump::Processor;
 use crate::error::Result;
 use crate::memory::PhysicalMemory;
-use crate::offset::Gpa;
+use crate::offset::{Gpa, Sure};
 
 /// The head of an ELF note, and the name `VMCOREINFO` with its padding.
 const HEAD: usize = 24;
@@ -32,7 +32,7 @@ pub fn find(
 ) -> Result<Option<Header>> {
     if let Some((at, size)) = registered.filter(|(_, size)| NOTE_SIZES.contains(size))
         && let Some(header) = note_at(mem, at, true)?
-        && header.layout().bytes as u64 + HEAD as u64 == u64::from(size)
+        && header.layout().bytes.plus(HEAD) as u64 == u64::from(size)
     {
         return Ok(Some(header));
     }
