@@ -20,10 +20,15 @@ pub fn windows_dump(image: &SaveImage, guest: &Guest, mem: &dyn PhysicalMemory) 
     let cpus = Cpus::find(image)?;
     let processors = cpus.processors();
     let Some(header) = windows::find(mem, registered, processors.first())? else {
-        let what = match registered {
+        let mut what = match registered {
             Some((_, size)) if !NOTE_SIZES.contains(&size) => another_note(size),
             _ => "the guest's driver left no Windows dump header in memory".to_owned(),
         };
+        if let Some(first) = processors.first()
+            && let Some(kernel) = windows::find_kernel(mem, first)?
+        {
+            what = format!("{what}; {kernel}");
+        }
         return Err(Error::new(ErrorKind::Missing, what).hint(HINT));
     };
     windows::plan(header, &processors, mem, &guest.memory)

@@ -8,6 +8,7 @@
 mod context;
 mod find;
 mod header;
+mod image;
 mod kernel;
 mod plan;
 mod write;
@@ -18,5 +19,6 @@ mod tests;
 pub use context::context;
 pub use find::{NOTE_SIZES, find};
 pub use header::{Header, Run, Width};
+pub use image::{KernelImage, find_kernel};
 pub use plan::{WindowsPlan, plan};
 pub use write::write;

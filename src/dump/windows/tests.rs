@@ -1,6 +1,6 @@
 //! Headers that lie, in memory of a few pages.
 
-use super::{Header, Width, WindowsPlan, find, plan};
+use super::{Header, Width, WindowsPlan, find, find_kernel, plan};
 use crate::dump::Processor;
 use crate::error::{Error, ErrorKind};
 use crate::machine::Region;
@@ -279,4 +279,65 @@ fn headers_have_their_size() {
     let e = Guest { cpus: 0, ..Guest::new() }.plan().unwrap();
     assert_eq!(e.head[0x348..0x34c], *b"PAGE", "no registers to write");
     assert!(e.problems.iter().all(|e| e.kind() != ErrorKind::Io));
+}
+
+/// A processor in long mode with this root of page tables and this interrupt table.
+fn in_long_mode(cr3: u64, table: u64) -> Node {
+    let number = |name: &str, v| Node::new(name, FieldType::new("uint64"), StreamRange::new(0, 8), Value::Uint(v));
+    let record = |name: &str, fields| {
+        let r = Record { fields, ..Record::default() };
+        Node::new(name, FieldType::new("struct"), StreamRange::new(0, 8), Value::Struct(Box::new(r)))
+    };
+    let idt = record("env.idt", vec![number("base", table)]);
+    let registers = [("env.cr[0]", 1 << 31), ("env.cr[3]", cr3), ("env.cr[4]", 0x20), ("env.efer", 0x500)];
+    let mut fields: Vec<Node> = registers.map(|(n, v)| number(n, v)).into();
+    fields.push(idt);
+    record("cpu", fields)
+}
+
+#[test]
+fn a_kernel_without_a_header_is_named() {
+    let sound = || {
+        let mut g = Guest::new();
+        // the interrupt table in the kernel's second page: offsets of a handler in its fourth page
+        g.mem.write(0x6000, &[0x34, 0x32, 0x10, 0, 0, 0x8e, 0, 0, 0, 0xf8, 0xff, 0xff, 0, 0, 0, 0]);
+        g.mem.write(0x6ff0, b"MZ, which no page begins with");
+        g.kernel(0, b"MZ");
+        g.kernel(0x3c, &[0x80, 0, 0, 0]);
+        g.kernel(0x80, b"PE\0\0");
+        g.kernel(0x98, &[0x0b, 2]);
+        // the debug directory at 0x200: another kind of entry, and then the one that names the symbols at 0x300
+        g.kernel(0x98 + 0xa0, &[0, 2, 0, 0, 56, 0, 0, 0]);
+        g.kernel(0x20c, &[13]);
+        g.kernel(0x200 + 28 + 12, &[2, 0, 0, 0, 37, 0, 0, 0, 0, 3, 0, 0]);
+        g.kernel(
+            0x300,
+            b"RSDS\x10\x32\x54\x76\x98\xba\xdc\xfe\x01\x23\x45\x67\x89\xab\xcd\xef\x05\0\0\0ntkrnlmp.pdb\0",
+        );
+        g
+    };
+    let named = |g: &Guest, cr3| {
+        let root = in_long_mode(cr3, BASE + 0x1000);
+        find_kernel(&g.mem, &Processor::new(0, &root)).unwrap().map(|k| k.to_string())
+    };
+    let expected = "a Windows kernel is at 0xfffff80000000000, with symbols in ntkrnlmp.pdb (GUID 76543210-BA98-FEDC-0123-456789ABCDEF, age 5)";
+    assert_eq!(named(&sound(), 0x1000).as_deref(), Some(expected));
+    for (at, byte) in [(0, 0), (0x3f, 0xff), (0x80, 0), (0x98, 0x0c), (0x13b, 0x7f), (0x13c, 3), (0x300, 0), (0x318, 0)]
+    {
+        let mut g = sound();
+        g.kernel(at, &[byte]);
+        assert_eq!(named(&g, 0x1000), None, "{at:#x}");
+    }
+    assert_eq!(named(&sound(), 0x8000), None, "other page tables");
+    // every page begins like an image, and the handler is 1 GiB above the first: the search ends all the same
+    let mut g = sound();
+    g.kernel(0x300, b"none");
+    for n in 0..512 {
+        g.mem.write(0x3000 + 8 * n, &0x4003_u64.to_le_bytes());
+        g.mem.write(0x4000 + 8 * n, &0x5003_u64.to_le_bytes());
+    }
+    g.kernel(6, &[0xff, 0x3f, 0, 0xf8, 0xff, 0xff]);
+    assert_eq!(named(&g, 0x1000), None);
+    g.kernel(0x300, b"RSDS");
+    assert!(named(&g, 0x1000).unwrap().starts_with("a Windows kernel is at 0xfffff8003fff5000"));
 }
