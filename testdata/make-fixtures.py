@@ -30,6 +30,7 @@ FILES = {
     "blank-64k.bin": lambda: blank(0x10000), "zero-4k.bin": lambda: bytes(4096),
     "dirty.bin": lambda: dirty(2), "disk.raw": lambda: pattern(1 << 20) + bytes(2 << 20), "ram-1m.img": lambda: bytes(1 << 20),
     "windows64.bin": lambda: windows.image(64, True, False), "windows32.bin": lambda: windows.image(32, False, True),
+    "windows64-la57.bin": lambda: windows.image(64, False, True, "la57"), "windows32-nopae.bin": lambda: windows.image(32, True, False, "nopae"),
     "zero-64k.raw": lambda: bytes(1 << 16), "snap.qcow2": lambda: qcow2(1 << 20),
 }
 def qcow2(size, bits=12):                       # an empty version 3 image: header, refcounts, L1
@@ -142,7 +143,7 @@ def dump(vm, form):
     vm.qmp("dump-guest-memory", paging=False, protocol="fd:dump", format=form)
     data = b"".join(iter(lambda: os.read(fd, 1 << 26), b"")) if os.lseek(fd, 0, 0) == 0 else b""; os.close(fd); return data
 def registers(vm): return vm.qmp("human-monitor-command", command_line="info registers -a").replace("\r", "")
-def pattern_in_registers(vm, keep, windows_bits=None):
+def pattern_in_registers(vm, keep, guest=None):
     """Writes a pattern into registers through the gdb stub, at the first processor; for a Windows guest, control registers before it."""
     mine, his = socket.socketpair(); mine.settimeout(20)
     vm.qmp("getfd", fd=his.fileno(), fdname="gdb"); his.close()
@@ -162,7 +163,8 @@ def pattern_in_registers(vm, keep, windows_bits=None):
             if part[0] != "m": return out
     write = lambda n, size: ask(f"P{n:x}=" + bytes((17 * n * n + 59 * i * (n + 1) + 0xb1) & 0xff for i in range(size)).hex()) == "OK"
     features = ask("qSupported:xmlRegisters=i386"); number = 0; places = {}
-    if windows_bits: windows.register(vm, ask); keep = (*keep, *(n for n, _ in windows.CONTROL[windows_bits]), "eflags")
+    control = windows.control(*guest) if guest else []
+    if guest: windows.register(vm, ask); keep = (*keep, *(n for n, _ in control), "eflags")
     # MIPS has no description: the general registers, lo, hi and those for floating point, by their numbers
     if "qXfer:features" not in features: print(f"  {sum(write(n, 8) for n in [*range(1, 32), 33, 34, 35, *range(38, 70)])} registers written"); return
     top = xml("target.xml")
@@ -170,7 +172,7 @@ def pattern_in_registers(vm, keep, windows_bits=None):
         for tag in re.findall(r"<reg\s[^>]*>", re.sub(r"<!--.*?-->", "", part, flags=re.S)):
             at = dict(re.findall(r'(\w+)="([^"]*)"', tag)); number = int(at.get("regnum", number)); n, number = number, number + 1
             size = int(at["bitsize"]) // 8; places[at["name"]] = n, size
-    for name, value in windows.CONTROL.get(windows_bits, ()):
+    for name, value in control:
         n, size = places[name]
         if ask(f"P{n:x}=" + value.to_bytes(size, "little").hex()) != "OK": raise RuntimeError(f"cannot write {name}")
     done = sum(write(n, size) for name, (n, size) in places.items() if size and name not in keep)
@@ -274,8 +276,10 @@ fx("dumped/aarch64-sve-11.1", "11.1", "aarch64", "-machine virt -cpu max,sme=off
 
 # The parts of a Windows guest that a dump is made of (windows/guest.py), and QEMU's own NAME.dmp.zst of the same stopped machine.
 for q in ("7.2", "11.1"):
-    for b, what in ((64, "64 bits, after a bug check"), (32, "32 bits, PAE, running, with encoded debugger data")):
-        fx(f"windows/windows{b}-{q}", q, "x86_64", f"-machine pc -cpu max -m 2M -smp 2 -bios @blank-64k.bin@ -device vmcoreinfo -device loader,file=@windows{b}.bin@,addr=0x100000,force-raw=on", what, windows=b, **{**DUMP, "forms": ("dmp",)})
+    for b, mode, what in ((64, "", "64 bits, after a bug check"), (32, "", "32 bits, PAE, running, with encoded debugger data"), (64, "la57", "5-level paging, running, with encoded debugger data"), (32, "nopae", "32-bit paging, after a bug check")):
+        if mode and q != "11.1": continue
+        n = f"windows{b}" + (f"-{mode}" if mode else "")
+        fx(f"windows/{n}-{q}", q, "x86_64", f"-machine pc -cpu max -m 2M -smp 2 -bios @blank-64k.bin@ -device vmcoreinfo -device loader,file=@{n}.bin@,addr=0x100000,force-raw=on", what, windows=(b, mode), **{**DUMP, "forms": ("dmp",)})
 
 # Streams for comparisons, in same/: one machine type on several versions, and one machine saved four times, at least two seconds apart, since one whose clock
 # stands at the same second teaches nothing about it. Always compressed.

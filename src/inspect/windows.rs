@@ -45,7 +45,10 @@ pub fn windows_obstacle(image: &SaveImage, guest: &Guest) -> Result<Option<Strin
     let why = match guest_note(image)? {
         Some((_, size)) if NOTE_SIZES.contains(&size) => return Ok(None),
         Some((_, size)) => another_note(size),
-        None => "the guest's driver left no dump header with the vmcoreinfo device".to_owned(),
+        None => {
+            "the guest's driver left no dump header with the vmcoreinfo device, unless a search of memory finds one"
+                .to_owned()
+        }
     };
     Ok(Some(format!("{why}; {HINT}")))
 }

@@ -4,24 +4,28 @@ import struct
 
 BASE = 0x100000                                   # where the image is loaded; pages are numbered from here
 PAGES = 0x20
-NOTE, DMA = 0x10, 0x18                            # numbers of pages
+NOTE, DMA, TOP = 0x10, 0x18, 0x19                 # numbers of pages
 VIRTUAL = {64: 0xfffff80000000000, 32: 0x80000000}
 # virtual page to page of the image: the registers of the first processor are on two pages that are not next to each other
 MAP = {0: 4, 1: 5, 2: 6, 3: 7, 4: 0xa, 5: 8, 6: 9}
 RUNS = ((0x1, 0x9e), (0x100, 0x100))
 
-def image(bits, crashed, encoded):
+def image(bits, crashed, encoded, mode=""):
     b = bytearray(PAGES * 4096); v = VIRTUAL[bits]; p = "<Q" if bits == 64 else "<I"; size = bits // 8
     page = lambda n: BASE + n * 4096
     put = lambda at, form, *a: struct.pack_into(form, b, at, *a)
     def virtual(at): n, off = divmod(at - v, 4096); return MAP[n] * 4096 + off
-    # tables: 4 levels, or those of PAE, which has the last three of them
-    if bits == 64: put(8 * 0x1f0, "<Q", page(1) | 3); put(0x1000, "<Q", page(2) | 3)
-    else: put(8 * 2, "<Q", page(2) | 1)
-    # address 0 is the kernel's first page too, for a descriptor of a code segment of 64 bits: without one the stub writes 32 bits of each register
-    if bits == 64: put(0, "<Q", page(1) | 3); put(MAP[0] * 4096 + 8, "<Q", 0x00af9b000000ffff)
-    put(0x2000, "<Q", page(3) | 3)
-    for n, to in MAP.items(): put(0x3000 + 8 * n, "<Q", page(to) | 3)
+    # tables: 4 levels, those of PAE, which has the last three of them, or two of 32 bits; a fifth level is above the four
+    if mode == "nopae":
+        put(4 * 0x200, "<I", page(3) | 3)
+        for n, to in MAP.items(): put(0x3000 + 4 * n, "<I", page(to) | 3)
+    else:
+        if bits == 64: put(8 * 0x1f0, "<Q", page(1) | 3); put(0x1000, "<Q", page(2) | 3)
+        else: put(8 * 2, "<Q", page(2) | 1)
+        put(0x2000, "<Q", page(3) | 3)
+        for n, to in MAP.items(): put(0x3000 + 8 * n, "<Q", page(to) | 3)
+    if mode == "la57": put(TOP * 4096, "<Q", page(0) | 3); put(TOP * 4096 + 8 * 0x1ff, "<Q", page(0) | 3)
+    root = page(TOP if mode == "la57" else 0)
     # empty lists of modules and processes
     for at in (v + 0x6000, v + 0x6010): put(virtual(at), p + p[1], at, at)
     block, copy, bugcheck, processors = v, v + 0x800, v + 0x1100, v + 0x1200
@@ -31,6 +35,8 @@ def image(bits, crashed, encoded):
         put(virtual(at) + 0x218, "<Q", processors & (2 ** bits - 1)); put(virtual(at) + 0x338, "<H", 0x120)
     if encoded: b[virtual(block):virtual(block) + 0x390] = bytes((i * 89 + 17) & 0xff for i in range(0x390)); debugger(copy)
     else: debugger(block)
+    # address 0 is the kernel's first page too, for a descriptor of a code segment of 64 bits: without one the stub writes 32 bits of each register
+    if bits == 64: put(0, "<Q", page(1) | 3); put(MAP[0] * 4096 + 8, "<Q", 0x00af9b000000ffff)
     code = [0xd1, 0x1122334455667788, 2, 1, 0xfffff80012345678] if crashed else [0] * 5
     put(virtual(bugcheck), f"<5{p[1]}", *(c & (2 ** bits - 1) for c in code))
     for i, context in enumerate((v + 0x4e00, v + 0x5400)):
@@ -40,12 +46,12 @@ def image(bits, crashed, encoded):
     h = bytearray(b"PAGE" * (2048 if bits == 64 else 1024)); hp = lambda at, form, *a: struct.pack_into(form, h, at, *a)
     pages = sum(n for _, n in RUNS)
     if bits == 64:
-        hp(0, "<8sIIQQQQII", b"PAGEDU64", 15, 19041, page(0), 0, v + 0x6000, v + 0x6010, 0x8664, 2)
+        hp(0, "<8sIIQQQQII", b"PAGEDU64", 15, 19041, root, 0, v + 0x6000, v + 0x6010, 0x8664, 2)
         hp(0x38, "<IIQ", 0, 0, copy if encoded else 0); hp(0x80, "<QI", block, len(RUNS)); hp(0x90, "<Q", pages)
         for i, r in enumerate(RUNS): hp(0x98 + 16 * i, "<QQ", *r)
         hp(0xf98, "<I", 1)
     else:
-        hp(0, "<8s8I", b"PAGEDUMP", 15, 7601, page(0), 0, v + 0x6000, v + 0x6010, 0x14c, 2)
+        hp(0, "<8s8I", b"PAGEDUMP", 15, 7601, root, 0, v + 0x6000, v + 0x6010, 0x14c, 2)
         hp(40, "<II", 0, copy if encoded else 0); hp(96, "<III", block, len(RUNS), pages)
         for i, r in enumerate(RUNS): hp(108 + 8 * i, "<II", *r)
         hp(0xf88, "<I", 1)
@@ -67,5 +73,8 @@ def register(vm, ask):
     if ask(f"M{at + 0x100:x},10:{request.hex()}") != "OK": raise RuntimeError("cannot write memory")
     hmp(f"o/w 0x518 {int.from_bytes((at + 0x100).to_bytes(4, 'big'), 'little'):#x}")
 
-# control registers that select the tables, in an order in which a processor takes them
-CONTROL = {64: (("efer", 0x100), ("cr4", 0x20), ("cr3", BASE), ("cr0", 0x80000011), ("cs", 8)), 32: (("efer", 0), ("cr4", 0x20), ("cr3", BASE), ("cr0", 0x80000011))}
+def control(bits, mode=""):
+    """Control registers that select the tables, in an order in which a processor takes them."""
+    cr4 = {"nopae": 0x10, "la57": 0x1020, "": 0x20}[mode]
+    out = [("efer", 0x100 if bits == 64 else 0), ("cr4", cr4), ("cr3", BASE + (TOP * 4096 if mode == "la57" else 0)), ("cr0", 0x80000011)]
+    return out + [("cs", 8)] * (bits == 64)

@@ -43,7 +43,7 @@ fn forget(bytes: &mut [u8], at: usize, len: usize) {
 #[test]
 fn a_dump_of_64_bits_is_that_of_qemu() {
     let dir = directory("windows64");
-    for name in ["windows64-7.2", "windows64-11.1"] {
+    for name in ["windows64-7.2", "windows64-11.1", "windows64-la57-11.1"] {
         let mut ours = extract(&stream(name), FORMAT, &dir.join("dump"));
         let mut theirs = of_qemu(name);
         let contexts = [&FIRST[..], &SECOND[..]];
@@ -72,7 +72,7 @@ fn a_dump_of_64_bits_is_that_of_qemu() {
 #[test]
 fn a_dump_of_32_bits_is_that_of_qemu() {
     let dir = directory("windows32");
-    for name in ["windows32-7.2", "windows32-11.1"] {
+    for name in ["windows32-7.2", "windows32-11.1", "windows32-nopae-11.1"] {
         let mut ours = extract(&stream(name), FORMAT, &dir.join("dump"));
         let mut theirs = of_qemu(name);
         assert_eq!(ours[0x320..0x320 + 512], memory(&ours, 0x1000, &FIRST)[..512], "the registers in the header");
@@ -170,6 +170,21 @@ fn pipes_give_the_same_dump() {
     }
 }
 
+#[test]
+fn a_header_that_is_not_registered_is_found_by_a_search() {
+    let dir = directory("windows-search");
+    let plain = dir.join("stream");
+    for name in ["windows64-11.1", "windows32-11.1", "windows64-la57-11.1"] {
+        let mut bytes = unpacked(&stream(name));
+        let expected = extract(&stream(name), FORMAT, &dir.join("dump"));
+        // the section: instance 0, version 1, and then whether the guest registered a note
+        let section = bytes.windows(20).position(|w| w == b"\x0avmcoreinfo\0\0\0\0\0\0\0\x01\x01").unwrap();
+        bytes[section + 19] = 0;
+        fs::write(&plain, bytes).unwrap();
+        assert!(extract(&plain, FORMAT, &dir.join("dump")) == expected, "{name}");
+    }
+}
+
 /// Runs the command and returns the status and both outputs.
 fn said(arguments: &[&str], file: &std::path::Path) -> (i32, String) {
     let out = savevm_analyze().arg("extract").arg(file).args(arguments).output().unwrap();
@@ -200,8 +215,7 @@ fn why_it_is_not_possible_is_said() {
         text.lines().find(|l| l.starts_with("win-dmp")).unwrap().to_owned()
     };
     assert!(line(&stream("windows64-11.1")).contains("a Windows crash dump"));
-    let none =
-        "the guest's driver left no dump header with the vmcoreinfo device; write --format elf and run elf2dmp on it";
+    let none = "the guest's driver left no dump header with the vmcoreinfo device, unless a search of memory finds one; write --format elf and run elf2dmp on it";
     assert_eq!(line(&dumped("x86_64-11.1")), format!("win-dmp       not possible: {none}"));
     assert!(line(&dumped("aarch64-11.1")).ends_with("Windows dumps are of x86 guests, and this one is aarch64"));
     let never = ["--format", "win-dmp", "-o", "never"];
