@@ -240,7 +240,8 @@ pub fn check(a: &ExtractArgs) -> std::result::Result<(), Failure> {
         Way::Dump(kind) => Some(kind),
         Way::Images(_) => None,
     };
-    if kind.is_none() && a.layout != ElfLayoutArg::Standard {
+    let takes_layout = matches!(kind, Some(DumpKind::Elf | DumpKind::Kdump(_)));
+    if !takes_layout && a.layout != ElfLayoutArg::Standard {
         return refuse("--layout does not go", "");
     }
     if kind != Some(DumpKind::Elf) && a.paging {
