@@ -118,12 +118,14 @@ impl Symbols {
         self.iter().filter(move |s| s.name == name)
     }
 
-    /// Returns the last symbol at or before an address, unless it is too far away to be one of the kernel's.
+    /// Returns the last symbol at or before an address, unless the address is too far away to be one of the kernel's, or per-CPU, which an
+    /// address of a user's process may look like.
     #[must_use]
     pub fn before(&self, address: u64) -> Option<Symbol<'_>> {
         let next = self.entries.partition_point(|e| e.address <= address);
         let entry = self.entries.get(next.checked_sub(1)?)?;
-        self.symbol(entry).filter(|s| address.minus(s.address) < MAX_SIZE)
+        let per_cpu = self.form == Form::AbsolutePerCpu && u32::try_from(entry.address).is_ok();
+        self.symbol(entry).filter(|s| !per_cpu && address.minus(s.address) < MAX_SIZE)
     }
 
     fn symbol(&self, e: &Entry) -> Option<Symbol<'_>> {
@@ -364,7 +366,8 @@ mod tests {
         assert_eq!(listed(&s), [(0x40, 'A', "fired"), (IMAGE, 'T', "_stext"), (IMAGE + 0x10, 't', "x")]);
         assert_eq!((s.form(), s.len()), ((Form::AbsolutePerCpu, 1), 3));
         assert_eq!(s.before(IMAGE + 0xf).unwrap().exact(), "_stext");
-        assert_eq!((s.before(0x3f), s.before(IMAGE + (1 << 30))), (None, None));
+        // an address of a process is no per-CPU symbol
+        assert_eq!((s.before(0x3f), s.before(0x42_b220), s.before(IMAGE + (1 << 30))), (None, None, None));
         assert_eq!(s.named("x").map(|s| s.address).collect::<Vec<_>>(), [IMAGE + 0x10]);
         let t = Table::new(&[(stext, 0x100), (b"tx", 0x4000_0000)], Some(IMAGE - 0x100));
         assert_eq!(listed(&t.read(IMAGE).unwrap()), [(IMAGE, 'T', "_stext"), (IMAGE + 0x3fff_ff00, 't', "x")]);
