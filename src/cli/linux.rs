@@ -121,6 +121,10 @@ fn sym(a: &SymArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     }
     out.flush()?;
     for name in &absent {
+        if address(name).is_some() {
+            say(Role::Problem, "error", &format!("no kernel symbol is at or shortly before {name}"));
+            continue;
+        }
         let near = did_you_mean(name, symbols.iter().map(|s| s.exact()));
         let what = format!("the kernel has no symbol {}; {near}", quoted(name));
         say(Role::Problem, "error", what.trim_end_matches([' ', ';']));
