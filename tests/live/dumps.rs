@@ -36,3 +36,40 @@ fn an_elf_file_is_that_of_qemu() {
         assert_eq!(differ, None, "{machine} {args:?}: the first byte that differs");
     }
 }
+
+/// Runs a program; `None` if it is not installed.
+fn tool(name: &str, args: &[&str]) -> Option<String> {
+    let out = std::process::Command::new(name).args(args).output().ok()?;
+    Some(format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)))
+}
+
+/// gdb and readelf, where they are installed, open a dump: two threads, their program counters as the monitor has them, and memory.
+/// `tests/readers` has the readers that need a booted guest.
+#[test]
+fn debuggers_open_a_dump() {
+    let Some(qemu) = qemu::find() else { return };
+    let mut vm = Vm::start(&qemu, "pc", &guest::blank(), &["-S", "-smp", "2"]);
+    vm.poke(0x10_0000, b"savevm-analyze");
+    let monitor = vm.hmp("info registers -a");
+    let counters: Vec<u64> = monitor
+        .split("IP=")
+        .skip(1)
+        .map(|t| u64::from_str_radix(t.split_whitespace().next().unwrap(), 16).unwrap())
+        .collect();
+    assert_eq!(counters.len(), 2, "{monitor}");
+    let state = vm.save("state.mig");
+    let dump = vm.path("dump.elf");
+    ours::complete(&["extract", arg(&state), "--format", "elf", "-q", "-o", arg(&dump)]);
+    if let Some(text) = tool("readelf", &["-lnW", arg(&dump)]) {
+        assert!(!text.contains("Warning") && !text.contains("Error"), "{text}");
+        assert_eq!(text.matches("NT_PRSTATUS").count(), 2, "{text}");
+    }
+    let script = ["-ex", "info threads", "-ex", "thread apply all -ascending p/x $pc", "-ex", "x/s 0x100000"];
+    let args = [&["-nx", "-batch", "-c", arg(&dump)][..], &script].concat();
+    if let Some(text) = tool("gdb", &args) {
+        for pc in counters {
+            assert!(text.contains(&format!("= {pc:#x}\n")), "{pc:#x}: {text}");
+        }
+        assert!(text.contains("LWP 2") && text.contains("\"savevm-analyze\""), "{text}");
+    }
+}
