@@ -4,7 +4,7 @@ use super::bytes::Bytes;
 use super::guest::Guest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::Region;
-use crate::offset::Gpa;
+use crate::offset::{Gpa, Sure};
 
 /// How the file is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,13 +92,14 @@ const STRINGS: &[u8; 11] = b"\0.shstrtab\0";
 /// # Errors
 /// `Missing` when there is no memory in the range.
 pub fn cut(memory: &[Region], begin: u64, length: u64) -> Result<Vec<Region>> {
+    // a range to beyond the last address is all that there is from `begin` on
     let end = begin.saturating_add(length);
     let mut out = Vec::new();
     for r in memory {
         let from = r.gpa.0.max(begin);
-        let to = r.gpa.0.saturating_add(r.bytes).min(end);
+        let to = r.end().0.min(end);
         if let Some(bytes) = to.checked_sub(from).filter(|n| *n > 0) {
-            let skipped = from.saturating_sub(r.gpa.0);
+            let skipped = from.minus(r.gpa.0);
             out.push(Region { gpa: Gpa(from), bytes, block_offset: r.block_offset.plus(skipped), ..*r });
         }
     }
@@ -121,11 +122,11 @@ pub fn plan(guest: &Guest, how: &ElfOptions<'_>) -> Result<ElfPlan> {
         let what = format!("memory ends at {end:#x}, which an ELF file of 32 bits cannot say");
         return Err(Error::new(ErrorKind::Unsupported, what));
     }
-    let loads = 1_usize.saturating_add(mappings.map_or(guest.memory.len(), <[Mapping]>::len));
+    let loads = 1_usize.plus(mappings.map_or(guest.memory.len(), <[Mapping]>::len));
     let sizes = Sizes::of(layout, wide, loads);
     let notes = guest.notes.len() as u64;
-    let notes = notes.saturating_add(guest.vmcoreinfo.as_ref().map_or(0, |v| v.len() as u64));
-    let notes_end = sizes.notes_at.saturating_add(notes.max(room.saturating_add(guest.notes.len() as u64)));
+    let notes = notes.plus(guest.vmcoreinfo.as_ref().map_or(0, |v| v.len() as u64));
+    let notes_end = sizes.notes_at.plus(notes.max(room.plus(guest.notes.len() as u64)));
     // pages that are written to pages of the file cost the system less
     let memory_at = match layout {
         ElfLayout::Standard => notes_end.checked_next_multiple_of(PAGE).unwrap_or(notes_end),
@@ -135,7 +136,7 @@ pub fn plan(guest: &Guest, how: &ElfOptions<'_>) -> Result<ElfPlan> {
     let mut memory = Vec::with_capacity(guest.memory.len());
     for region in &guest.memory {
         memory.push(Placed { region: *region, at });
-        at = at.saturating_add(region.bytes);
+        at = at.plus(region.bytes);
     }
     let mut head = Bytes::new(guest.target.order);
     let mut headers = vec![Load { offset: sizes.notes_at, vaddr: 0, paddr: 0, file_bytes: notes, bytes: notes }];
@@ -157,7 +158,7 @@ pub fn plan(guest: &Guest, how: &ElfOptions<'_>) -> Result<ElfPlan> {
     head.raw(&guest.notes);
     head.raw(guest.vmcoreinfo.as_deref().unwrap_or_default());
     let tail = if layout == ElfLayout::Qemu { STRINGS.to_vec() } else { Vec::new() };
-    let len = at.saturating_add(tail.len() as u64);
+    let len = at.plus(tail.len() as u64);
     Ok(ElfPlan { head: head.out, memory_at, memory, tail, len })
 }
 
@@ -177,15 +178,15 @@ struct Sizes {
 impl Sizes {
     fn of(layout: ElfLayout, wide: bool, loads: usize) -> Self {
         let (file_header, program_header, section_header) = if wide { (64, 56, 64) } else { (52, 32, 40_u64) };
-        let programs = (loads as u64).saturating_mul(program_header);
+        let programs = (loads as u64).times(program_header);
         let many = u64::from(loads >= PN_XNUM);
         let (sections, program_headers_at, sections_at) = match layout {
-            ElfLayout::Qemu => (2, section_header.saturating_mul(2).saturating_add(file_header), file_header),
-            _ => (many, file_header, programs.saturating_add(file_header)),
+            ElfLayout::Qemu => (2, section_header.times(2).plus(file_header), file_header),
+            _ => (many, file_header, programs.plus(file_header)),
         };
         let notes_at = match layout {
-            ElfLayout::Qemu => program_headers_at.saturating_add(programs),
-            _ => sections_at.saturating_add(sections.saturating_mul(section_header)),
+            ElfLayout::Qemu => program_headers_at.plus(programs),
+            _ => sections_at.plus(sections.times(section_header)),
         };
         Self {
             layout,
@@ -281,7 +282,7 @@ fn mapped(m: &Mapping, memory: &[Placed]) -> Load {
     let paddr = m.physical_address.0;
     let found = memory.iter().find_map(|p| {
         let within = paddr.checked_sub(p.region.gpa.0).filter(|n| *n < p.region.bytes)?;
-        Some((p.at.saturating_add(within), m.bytes.min(p.region.bytes.saturating_sub(within))))
+        Some((p.at.plus(within), m.bytes.min(p.region.bytes.minus(within))))
     });
     let (offset, file_bytes) = found.unwrap_or((u64::MAX, 0));
     let vaddr = if m.virtual_address == 0 { paddr } else { m.virtual_address };

@@ -54,6 +54,6 @@ impl Guest {
     /// Returns the address after the last byte of memory.
     #[must_use]
     pub fn end(&self) -> u64 {
-        self.memory.iter().map(|r| r.gpa.0.saturating_add(r.bytes)).max().unwrap_or(0)
+        self.memory.iter().map(|r| r.end().0).max().unwrap_or(0)
     }
 }

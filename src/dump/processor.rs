@@ -1,6 +1,7 @@
 //! A processor of a dump.
 
 use crate::decode::cpu::Fields;
+use crate::offset::Sure;
 use crate::value::Node;
 
 /// A processor whose registers go into a dump.
@@ -27,7 +28,7 @@ impl<'a> Processor<'a> {
 
     /// The thread id in a dump: one more than the number.
     pub(super) fn pid(&self) -> u64 {
-        u64::from(self.index).saturating_add(1)
+        u64::from(self.index).plus(1)
     }
 
     /// Returns the elements of an array of numbers.

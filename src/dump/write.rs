@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::Region;
 use crate::memory::{GuestMemory, PageContent, PageReader};
-use crate::offset::RamOffset;
+use crate::offset::{RamOffset, Sure};
 use crate::ram::is_zero;
 
 /// Bytes of memory that are read before they are written.
@@ -44,9 +44,9 @@ impl Lost {
     }
 
     pub(super) fn add(&mut self, other: Self) {
-        self.unsent = self.unsent.saturating_add(other.unsent);
-        self.bad_count = self.bad_count.saturating_add(other.bad_count);
-        let room = MAX_BAD.saturating_sub(self.bad.len());
+        self.unsent.tally(other.unsent);
+        self.bad_count.tally(other.bad_count);
+        let room = MAX_BAD.minus(self.bad.len());
         self.bad.extend(other.bad.into_iter().take(room));
         if self.unreadable.is_none() {
             self.unreadable = other.unreadable;
@@ -66,7 +66,7 @@ impl Lost {
                 self.unreadable.get_or_insert(e);
             }
             _ => {
-                self.bad_count = self.bad_count.saturating_add(1);
+                self.bad_count.tally(1);
                 if self.bad.len() < MAX_BAD {
                     self.bad.push(format!("the page at physical address {at:#x} is not sound: {}", e.message()));
                 }
@@ -96,13 +96,13 @@ impl<'m> RangeReader<'m> {
         let mut any = false;
         let mut done = 0_usize;
         while let Some(rest) = out.get_mut(done..).filter(|r| !r.is_empty()) {
-            let ahead = skip.saturating_add(done as u64);
-            let offset = region.block_offset.0.saturating_add(ahead);
+            let ahead = skip.plus(done as u64);
+            let offset = region.block_offset.0.plus(ahead);
             let within = offset.checked_rem(self.page).unwrap_or(0);
-            let left = usize::try_from(self.page.saturating_sub(within)).unwrap_or(usize::MAX);
+            let left = usize::try_from(self.page.minus(within)).unwrap_or(usize::MAX);
             let n = left.min(rest.len());
             let piece = rest.get_mut(..n).unwrap_or_default();
-            let start = RamOffset(offset.saturating_sub(within));
+            let start = RamOffset(offset.minus(within));
             let found = if self.lost.unreadable.is_some() {
                 piece.fill(0);
                 Ok(PageContent::Zero)
@@ -119,10 +119,10 @@ impl<'m> RangeReader<'m> {
             match found {
                 Ok(PageContent::Data) => any = true,
                 Ok(PageContent::Zero) => {}
-                Ok(PageContent::Unsent) => self.lost.unsent = self.lost.unsent.saturating_add(n as u64),
-                Err(e) => self.lost.fault(region.gpa.0.saturating_add(ahead), e),
+                Ok(PageContent::Unsent) => self.lost.unsent.tally(n as u64),
+                Err(e) => self.lost.fault(region.gpa.plus(ahead).0, e),
             }
-            done = done.saturating_add(n);
+            done = done.plus(n);
         }
         any && !is_zero(out)
     }
@@ -131,8 +131,8 @@ impl<'m> RangeReader<'m> {
 /// Returns which bytes of a region are in the stream, counted from its start.
 pub(super) fn sent(memory: &GuestMemory, region: &Region) -> Vec<Range<u64>> {
     let start = region.block_offset.0;
-    let ranges = memory.sent(region.block, start..start.saturating_add(region.bytes));
-    ranges.into_iter().map(|r| r.start.saturating_sub(start)..r.end.saturating_sub(start)).collect()
+    let ranges = memory.sent(region.block, start..start.plus(region.bytes));
+    ranges.into_iter().map(|r| r.start.minus(start)..r.end.minus(start)).collect()
 }
 
 /// Writes a planned ELF file; `progress` is called with the bytes of memory that are done.
@@ -152,24 +152,24 @@ pub fn elf(
     for p in &plan.memory {
         let mut missing = p.region.bytes;
         for sent in sent(memory, &p.region) {
-            missing = missing.saturating_sub(sent.end.saturating_sub(sent.start));
+            missing = missing.minus(sent.end.minus(sent.start));
             let mut done = sent.start;
             while done < sent.end {
-                let n = PIECE.min(sent.end.saturating_sub(done));
+                let n = PIECE.min(sent.end.minus(done));
                 buf.resize(usize::try_from(n).unwrap_or(0), 0);
                 if reader.read(&p.region, done, &mut buf) {
-                    out.write_at(p.at.saturating_add(done), &buf)?;
+                    out.write_at(p.at.plus(done), &buf)?;
                 }
-                done = done.saturating_add(n);
-                progress(total.saturating_add(done));
+                done = done.plus(n);
+                progress(total.plus(done));
             }
         }
-        reader.lost.unsent = reader.lost.unsent.saturating_add(missing);
-        total = total.saturating_add(p.region.bytes);
+        reader.lost.unsent.tally(missing);
+        total = total.plus(p.region.bytes);
         progress(total);
     }
     if !plan.tail.is_empty() {
-        out.write_at(plan.len.saturating_sub(plan.tail.len() as u64), &plan.tail)?;
+        out.write_at(plan.len.minus(plan.tail.len() as u64), &plan.tail)?;
     }
     Ok(reader.lost)
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::elf::Placed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::PhysicalMemory;
-use crate::offset::Gpa;
+use crate::offset::{Gpa, Sure};
 use crate::wire::read_sparse_at;
 
 /// The memory of a dump that is being written: what is found in it (the kernel's note) goes into the same file.
@@ -37,10 +37,10 @@ fn addresses(pieces: &[Placed], places: Vec<(usize, Range<u64>)>) -> Vec<Range<u
     for (block, range) in places {
         for r in pieces.iter().map(|p| &p.region).filter(|r| r.block == block) {
             let from = range.start.max(r.block_offset.0);
-            let to = range.end.min(r.block_offset.0.saturating_add(r.bytes));
+            let to = range.end.min(r.block_offset.0.plus(r.bytes));
             if from < to {
-                let gpa = r.gpa.0.saturating_add(from.saturating_sub(r.block_offset.0));
-                out.push(gpa..gpa.saturating_add(to.saturating_sub(from)));
+                let gpa = r.gpa.plus(from.minus(r.block_offset.0));
+                out.push(gpa.0..gpa.plus(to.minus(from)).0);
             }
         }
     }
@@ -56,13 +56,13 @@ impl PhysicalMemory for WrittenMemory {
             let next = self.pieces.partition_point(|p| p.region.gpa <= at);
             let missing = || Error::new(ErrorKind::Missing, format!("no memory is known at {at}"));
             let p = next.checked_sub(1).and_then(|i| self.pieces.get(i)).ok_or_else(missing)?;
-            let within = at.0.saturating_sub(p.region.gpa.0);
+            let within = at.0.minus(p.region.gpa.0);
             let left = p.region.bytes.checked_sub(within).filter(|n| *n > 0).ok_or_else(missing)?;
             let n = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
             let piece = rest.get_mut(..n).unwrap_or_default();
-            read_sparse_at(&self.file, piece, p.at.saturating_add(within))
+            read_sparse_at(&self.file, piece, p.at.plus(within))
                 .map_err(|e| Error::io("cannot read the dump back", e))?;
-            done = done.saturating_add(n);
+            done = done.plus(n);
         }
         Ok(())
     }

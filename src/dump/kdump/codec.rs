@@ -1,5 +1,7 @@
 //! How single pages are packed.
 
+use crate::offset::Sure;
+
 /// A way to pack pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -85,7 +87,7 @@ impl Packer {
             }
         };
         let size = done.and_then(|n| u32::try_from(n).ok());
-        out.truncate(before.saturating_add(done.unwrap_or(0)));
+        out.truncate(before.plus(done.unwrap_or(0)));
         size
     }
 }

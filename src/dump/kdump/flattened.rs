@@ -2,6 +2,7 @@
 
 use super::super::write::Output;
 use crate::error::Result;
+use crate::offset::Sure;
 
 /// Where the pieces begin.
 const HEAD: usize = 4096;
@@ -38,7 +39,7 @@ impl<'o> Flattened<'o> {
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.out.write_at(self.at, bytes)?;
-        self.at = self.at.saturating_add(bytes.len() as u64);
+        self.at = self.at.plus(bytes.len() as u64);
         Ok(())
     }
 

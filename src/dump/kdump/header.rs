@@ -4,6 +4,7 @@ use super::super::bytes::Record;
 use super::super::guest::Guest;
 use super::codec::Codec;
 use super::pages::PageList;
+use crate::offset::Sure;
 
 /// The sizes of the two headers, of 64 and of 32 bits.
 const MAIN: (usize, usize) = (464, 452);
@@ -30,12 +31,12 @@ pub(super) struct Sizes {
 impl Sizes {
     pub(super) fn of(guest: &Guest, block: u64, all: &PageList<'_>, pages: u64) -> Self {
         let sub = if guest.target.wide { SUB.0 } else { SUB.1 };
-        let sub_blocks = sub.saturating_add(notes(guest)).div_ceil(block.max(1));
+        let sub_blocks = sub.plus(notes(guest)).div_ceil(block.max(1));
         let max_mapnr = all.end();
         let bitmap = max_mapnr.div_ceil(8).checked_next_multiple_of(block).unwrap_or(u64::MAX);
-        let bitmap_at = sub_blocks.saturating_add(1).saturating_mul(block);
-        let descriptors_at = bitmap_at.saturating_add(bitmap.saturating_mul(2));
-        let data_at = descriptors_at.saturating_add(pages.saturating_mul(DESCRIPTOR));
+        let bitmap_at = sub_blocks.plus(1).times(block);
+        let descriptors_at = bitmap_at.plus(bitmap.times(2));
+        let data_at = descriptors_at.plus(pages.times(DESCRIPTOR));
         Self { block, sub_blocks, bitmap, bitmap_at, descriptors_at, data_at, max_mapnr }
     }
 }
@@ -43,7 +44,7 @@ impl Sizes {
 /// The bytes of all notes.
 fn notes(guest: &Guest) -> u64 {
     let own = guest.vmcoreinfo.as_ref().map_or(0, Vec::len) as u64;
-    own.saturating_add(guest.notes.len() as u64)
+    own.plus(guest.notes.len() as u64)
 }
 
 /// Returns the main header.
@@ -53,7 +54,7 @@ pub(super) fn main(guest: &Guest, codec: Codec, s: &Sizes) -> Vec<u8> {
     r.raw(0, b"KDUMP   ");
     r.u32(8, 6);
     for (at, text) in (12..).step_by(UNAME).zip(&guest.uname) {
-        r.raw(at, text.get(..text.len().min(UNAME.saturating_sub(1))).unwrap_or_default());
+        r.raw(at, text.get(..text.len().min(UNAME.minus(1))).unwrap_or_default());
     }
     // a time of two words is before the rest
     let base: usize = if wide { 424 } else { 412 };
@@ -61,7 +62,7 @@ pub(super) fn main(guest: &Guest, codec: Codec, s: &Sizes) -> Vec<u8> {
         codec.flag().into(),
         s.block,
         s.sub_blocks,
-        s.bitmap.saturating_mul(2).checked_div(s.block).unwrap_or(0),
+        s.bitmap.times(2).checked_div(s.block).unwrap_or(0),
         s.max_mapnr.min(u32::MAX.into()),
         0,
         0,
@@ -77,11 +78,11 @@ pub(super) fn main(guest: &Guest, codec: Codec, s: &Sizes) -> Vec<u8> {
 pub(super) fn sub(guest: &Guest, s: &Sizes) -> Vec<u8> {
     let wide = guest.target.wide;
     let size = if wide { SUB.0 } else { SUB.1 };
-    let notes_at = s.block.saturating_add(size);
+    let notes_at = s.block.plus(size);
     let own = guest.vmcoreinfo.as_deref().unwrap_or_default();
     // the content of the note, after its head and name
     let note = super::super::notes::content(guest.target.order, own);
-    let content_at = |skip: u64| notes_at.saturating_add(guest.notes.len() as u64).saturating_add(skip);
+    let content_at = |skip: u64| notes_at.plus(guest.notes.len() as u64).plus(skip);
     let (vmcoreinfo_at, vmcoreinfo) = note.map_or((0, 0), |(skip, len)| (content_at(skip), len));
     let mut r = Record::new(guest.target.order, usize::try_from(size).unwrap_or(0));
     if wide {

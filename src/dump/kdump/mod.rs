@@ -18,6 +18,7 @@ use super::write::{Lost, Output, sent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine::{BAR, FIRMWARE, Region};
 use crate::memory::GuestMemory;
+use crate::offset::{Sure, total};
 use header::Sizes;
 use pack::{Chunk, Form};
 use pages::PageList;
@@ -58,9 +59,9 @@ pub fn write(
     let mut missing = 0_u64;
     let ranges = regions.iter().flat_map(|r| {
         let ranges = sent(memory, r);
-        let there = ranges.iter().map(|s| s.end.saturating_sub(s.start)).fold(0, u64::saturating_add);
-        missing = missing.saturating_add(r.bytes.saturating_sub(there));
-        ranges.into_iter().map(|s| r.gpa.0.saturating_add(s.start)..r.gpa.0.saturating_add(s.end))
+        let there = total(ranges.iter().map(|s| s.end.minus(s.start)));
+        missing.tally(r.bytes.minus(there));
+        ranges.into_iter().map(|s| r.gpa.plus(s.start).0..r.gpa.plus(s.end).0)
     });
     let pages = PageList::of_ranges(regions, how.block_size, ranges);
     let sizes = Sizes::of(guest, how.block_size, &all, pages.len());
@@ -74,8 +75,8 @@ pub fn write(
     }
     out.write_at(0, &header::main(guest, how.codec, &sizes))?;
     out.write_at(how.block_size, &header::sub(guest, &sizes))?;
-    for (list, first) in [(&all, sizes.bitmap_at), (&pages, sizes.bitmap_at.saturating_add(sizes.bitmap))] {
-        list.bitmap(&mut |at, bytes| out.write_at(first.saturating_add(at), bytes))?;
+    for (list, first) in [(&all, sizes.bitmap_at), (&pages, sizes.bitmap_at.plus(sizes.bitmap))] {
+        list.bitmap(&mut |at, bytes| out.write_at(first.plus(at), bytes))?;
     }
     let mut body = Body::new(guest, how, &sizes, out);
     // all pages of zeros share one
@@ -83,7 +84,7 @@ pub fn write(
     let mut done = 0_u64;
     let mut lost = pack::all(&pages, how, memory, &mut |chunk| {
         body.chunk(&chunk)?;
-        done = done.saturating_add((chunk.forms.len() as u64).saturating_mul(how.block_size));
+        done = done.plus((chunk.forms.len() as u64).times(how.block_size));
         progress(done);
         Ok(())
     })?;
@@ -131,20 +132,20 @@ impl<'a> Body<'a> {
 
     fn flush_data(&mut self) -> Result<()> {
         self.out.write_at(self.data_at, &self.data)?;
-        self.data_at = self.data_at.saturating_add(self.data.len() as u64);
+        self.data_at = self.data_at.plus(self.data.len() as u64);
         self.data.clear();
         Ok(())
     }
 
     fn flush_descriptors(&mut self) -> Result<()> {
         self.out.write_at(self.descriptors_at, &self.descriptors.out)?;
-        self.descriptors_at = self.descriptors_at.saturating_add(self.descriptors.len());
+        self.descriptors_at = self.descriptors_at.plus(self.descriptors.len());
         self.descriptors.out.clear();
         Ok(())
     }
 
     fn chunk(&mut self, chunk: &Chunk) -> Result<()> {
-        let mut at = self.data_at.saturating_add(self.data.len() as u64);
+        let mut at = self.data_at.plus(self.data.len() as u64);
         for form in &chunk.forms {
             let (offset, size, flags) = match *form {
                 Form::Zero => (self.zero_at, self.block_size, 0),
@@ -152,7 +153,7 @@ impl<'a> Body<'a> {
                 Form::Packed(size) => (at, u64::from(size), self.codec.flag()),
             };
             if !matches!(form, Form::Zero) {
-                at = at.saturating_add(size);
+                at = at.plus(size);
             }
             self.descriptors.u64(offset);
             self.descriptors.u32(super::bytes::low32(size));

@@ -8,6 +8,7 @@ use super::pages::PageList;
 use crate::dump::write::{Lost, PIECE, RangeReader};
 use crate::error::Result;
 use crate::memory::GuestMemory;
+use crate::offset::Sure;
 
 /// Chunks of a thread that wait to be written.
 const QUEUE: usize = 4;
@@ -88,7 +89,7 @@ fn worker(pages: &PageList<'_>, how: KdumpOptions, memory: &GuestMemory, n: Numb
         if give.send(own.chunk(pages, number, n.per_chunk)).is_err() {
             return;
         }
-        number = number.saturating_add(n.step);
+        number = number.plus(n.step);
     }
 }
 
@@ -107,8 +108,8 @@ impl<'m> Own<'m> {
 
     fn chunk(&mut self, pages: &PageList<'_>, number: u64, per_chunk: u64) -> Chunk {
         let mut out = Chunk::default();
-        let first = number.saturating_mul(per_chunk);
-        for n in first..first.saturating_add(per_chunk).min(pages.len()) {
+        let first = number.times(per_chunk);
+        for n in first..first.plus(per_chunk).min(pages.len()) {
             let Some(address) = pages.address(n) else { break };
             let form = if self.read(pages, address) {
                 match self.packer.pack(&self.page, &mut out.data) {
@@ -129,23 +130,25 @@ impl<'m> Own<'m> {
 
     /// Reads a page, which may have memory of several regions or of none in parts. Returns whether anything in it is not zero.
     fn read(&mut self, pages: &PageList<'_>, address: u64) -> bool {
-        let end = address.saturating_add(pages.block);
-        let from = pages.regions.partition_point(|r| r.gpa.0.saturating_add(r.bytes) <= address);
+        let end = address.plus(pages.block);
+        let from = pages.regions.partition_point(|r| r.end().0 <= address);
         let here = pages.regions.get(from..).unwrap_or_default().iter().take_while(|r| r.gpa.0 < end);
         let mut any = false;
         let mut filled = false;
         for r in here {
             let start = r.gpa.0.max(address);
-            let stop = r.gpa.0.saturating_add(r.bytes).min(end);
+            let stop = r.end().0.min(end);
+            // the regions of a hostile machine may overlap, and end before the page
+            let Some(len) = stop.checked_sub(start) else { continue };
             let whole = start == address && stop == end;
             if !whole && !filled {
                 self.page.fill(0);
                 filled = true;
             }
-            let at = usize::try_from(start.saturating_sub(address)).unwrap_or(usize::MAX);
-            let len = usize::try_from(stop.saturating_sub(start)).unwrap_or(usize::MAX);
+            let at = usize::try_from(start.minus(address)).unwrap_or(usize::MAX);
+            let len = usize::try_from(len).unwrap_or(usize::MAX);
             if let Some(place) = self.page.get_mut(at..).and_then(|p| p.get_mut(..len)) {
-                any |= self.reader.read(r, start.saturating_sub(r.gpa.0), place);
+                any |= self.reader.read(r, start.minus(r.gpa.0), place);
             }
         }
         any

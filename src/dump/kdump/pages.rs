@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::machine::Region;
+use crate::offset::Sure;
 
 /// Bytes of the bitmap that are written at a time.
 const PIECE: u64 = 64 << 10;
@@ -29,7 +30,7 @@ pub(super) struct PageList<'a> {
 impl<'a> PageList<'a> {
     /// Lists all pages of regions, which are in ascending order of addresses.
     pub(super) fn new(regions: &'a [Region], block: u64) -> Self {
-        Self::of_ranges(regions, block, regions.iter().map(|r| r.gpa.0..r.gpa.0.saturating_add(r.bytes)))
+        Self::of_ranges(regions, block, regions.iter().map(|r| r.gpa.0..r.end().0))
     }
 
     /// Lists the pages of regions that have something of ranges of guest-physical memory, which are in ascending order.
@@ -41,17 +42,17 @@ impl<'a> PageList<'a> {
             let end = range.end.div_ceil(block);
             let mut before = 0;
             if let Some(last) = runs.last_mut() {
-                let last_end = last.first.saturating_add(last.pages);
-                before = last.before.saturating_add(last.pages);
-                // two ranges may share a page
+                let last_end = last.first.plus(last.pages);
+                before = last.before.plus(last.pages);
+                // two ranges may share a page; those of a hostile machine overlap, and may end before it
                 first = first.max(last_end);
                 if first == last_end {
-                    last.pages = last.pages.saturating_add(end.saturating_sub(first));
+                    last.pages.tally(end.saturating_sub(first));
                     continue;
                 }
             }
             if first < end {
-                runs.push(Run { first, pages: end.saturating_sub(first), before });
+                runs.push(Run { first, pages: end.minus(first), before });
             }
         }
         Self { block, regions, runs }
@@ -59,12 +60,12 @@ impl<'a> PageList<'a> {
 
     /// Returns the number of pages.
     pub(super) fn len(&self) -> u64 {
-        self.runs.last().map_or(0, |r| r.before.saturating_add(r.pages))
+        self.runs.last().map_or(0, |r| r.before.plus(r.pages))
     }
 
     /// Returns one more than the number of the last page.
     pub(super) fn end(&self) -> u64 {
-        self.runs.last().map_or(0, |r| r.first.saturating_add(r.pages))
+        self.runs.last().map_or(0, |r| r.first.plus(r.pages))
     }
 
     /// Returns the address of a page, by its place in the list.
@@ -81,40 +82,40 @@ impl<'a> PageList<'a> {
         let mut number = 0;
         for r in &self.runs {
             let mut page = r.first;
-            let end = r.first.saturating_add(r.pages);
+            let end = r.first.plus(r.pages);
             while page < end {
                 let wanted = page.checked_div(PIECE << 3).unwrap_or(0);
                 if wanted != number || piece.is_empty() {
                     if !piece.is_empty() {
-                        f(number.saturating_mul(PIECE), &piece)?;
+                        f(number.times(PIECE), &piece)?;
                     }
                     piece.clear();
                     piece.resize(usize::try_from(PIECE).unwrap_or(0), 0);
                     number = wanted;
                 }
-                let stop = end.min(number.saturating_add(1).saturating_mul(PIECE << 3));
-                set(&mut piece, page.saturating_sub(number.saturating_mul(PIECE << 3)), stop.saturating_sub(page));
+                let stop = end.min(number.plus(1).times(PIECE << 3));
+                set(&mut piece, page.minus(number.times(PIECE << 3)), stop.minus(page));
                 page = stop;
             }
         }
         // the last piece ends with the bitmap
-        let last = self.end().div_ceil(8).saturating_sub(number.saturating_mul(PIECE));
+        let last = self.end().div_ceil(8).minus(number.times(PIECE));
         piece.truncate(usize::try_from(last).unwrap_or(usize::MAX));
-        if piece.is_empty() { Ok(()) } else { f(number.saturating_mul(PIECE), &piece) }
+        if piece.is_empty() { Ok(()) } else { f(number.times(PIECE), &piece) }
     }
 }
 
 /// Sets `n` bits from bit `from` on.
 fn set(bits: &mut [u8], from: u64, n: u64) {
-    let end = from.saturating_add(n);
+    let end = from.plus(n);
     let mut bit = from;
     while bit < end {
         let Some(byte) = usize::try_from(bit >> 3).ok().and_then(|i| bits.get_mut(i)) else { return };
         let low = bit & 7;
-        let count = end.saturating_sub(bit).min(8_u64.saturating_sub(low));
-        let mask = 0xff_u32.checked_shr(8_u32.saturating_sub(u32::try_from(count).unwrap_or(8))).unwrap_or(0) << low;
+        let count = end.minus(bit).min(8_u64.minus(low));
+        let mask = 0xff_u32.checked_shr(8_u32.minus(u32::try_from(count).unwrap_or(8))).unwrap_or(0) << low;
         *byte |= u8::try_from(mask & 0xff).unwrap_or(0);
-        bit = bit.saturating_add(count);
+        bit = bit.plus(count);
     }
 }
 

@@ -4,6 +4,7 @@ use super::{NT_PRFPREG, NT_PRSTATUS, Notes};
 use crate::decode::cpu::{Fields, arm_float_control, arm_system_register};
 use crate::dump::bytes::Record;
 use crate::dump::processor::Processor;
+use crate::offset::Sure;
 
 const NT_ARM_SVE: u32 = 0x405;
 
@@ -62,7 +63,7 @@ fn of_aarch32(cpu: &Processor<'_>, psr: u64) -> [u64; 31] {
     for (n, x) in x.iter_mut().enumerate() {
         *x = match n {
             0..=7 => now(n),
-            8..=12 if bank == FIQ => of("env.usr_regs", n.saturating_sub(8)),
+            8..=12 if bank == FIQ => of("env.usr_regs", n.minus(8)),
             8..=12 => now(n),
             13 => banked(0, 13),
             // Hyp mode has the link register of user mode
@@ -77,8 +78,8 @@ fn of_aarch32(cpu: &Processor<'_>, psr: u64) -> [u64; 31] {
             21 => banked(ABT, 13),
             22 => banked(UND, 14),
             23 => banked(UND, 13),
-            24..=28 if bank == FIQ => now(n.saturating_sub(16)),
-            24..=28 => of("env.fiq_regs", n.saturating_sub(24)),
+            24..=28 if bank == FIQ => now(n.minus(16)),
+            24..=28 => of("env.fiq_regs", n.minus(24)),
             29 => banked(FIQ, 13),
             _ => banked(FIQ, 14),
         };
@@ -115,7 +116,7 @@ fn scalable(notes: &mut Notes, f: &Fields<'_>, pstate: u64) {
     let Some((v, s)) = f.sub("cpu/vfp").zip(f.sub("cpu/sve")) else { return };
     let level = pstate >> 2 & 3;
     let Some(quads) = quads(f, level) else { return };
-    let bytes = quads.saturating_mul(16);
+    let bytes = quads.times(16);
     let size = size(quads);
     let mut r = Record::new(notes.order, size);
     r.row32(0, [size as u64, size as u64]);
@@ -125,18 +126,18 @@ fn scalable(notes: &mut Notes, f: &Fields<'_>, pstate: u64) {
     for n in 0..32_usize {
         let mut words = vector(&v, n).to_vec();
         words.extend(part(&s, "env.vfp.zregs", n, "d"));
-        words.resize(quads.saturating_mul(2), 0);
-        r.row64(16_usize.saturating_add(n.saturating_mul(bytes)), words);
+        words.resize(quads.times(2), 0);
+        r.row64(16_usize.plus(n.times(bytes)), words);
     }
-    let predicates = 16_usize.saturating_add(bytes.saturating_mul(32));
+    let predicates = 16_usize.plus(bytes.times(32));
     for n in 0..17_usize {
         let words = part(&s, "env.vfp.pregs", n, "p");
         let all: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-        let len = quads.saturating_mul(2);
-        let at = predicates.saturating_add(n.saturating_mul(len));
+        let len = quads.times(2);
+        let at = predicates.plus(n.times(len));
         r.raw(at, all.get(..len).unwrap_or_default());
     }
-    let control = size.saturating_sub(16);
+    let control = size.minus(16);
     let (fpcr, fpsr) = arm_float_control(&v);
     r.row32(control, [fpsr, fpcr]);
     notes.add("LINUX", NT_ARM_SVE, &r.bytes);
@@ -144,7 +145,7 @@ fn scalable(notes: &mut Notes, f: &Fields<'_>, pstate: u64) {
 
 /// The size of the note: its head, 32 vectors, 17 predicates, and two control registers in a slot of 16 bytes.
 fn size(quads: usize) -> usize {
-    16_usize.saturating_add(quads.saturating_mul(512 + 34)).next_multiple_of(16).saturating_add(16)
+    16_usize.plus(quads.times(512 + 34)).next_multiple_of(16).plus(16)
 }
 
 fn part(f: &Fields<'_>, array: &str, n: usize, name: &str) -> Vec<u64> {

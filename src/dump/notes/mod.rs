@@ -14,6 +14,7 @@ mod x86;
 use super::bytes::{Bytes, Order};
 use super::processor::Processor;
 use super::target::{Kind, Target};
+use crate::offset::Sure;
 
 /// The types of notes that several architectures have (`include/elf.h`).
 const NT_PRSTATUS: u32 = 1;
@@ -34,7 +35,7 @@ impl Notes {
     /// Adds a note; the name gets its NUL, and name and content are filled up to a multiple of 4 bytes.
     fn add(&mut self, name: &str, kind: u32, content: &[u8]) {
         let len = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        self.out.u32(len(name.len().saturating_add(1)));
+        self.out.u32(len(name.len().plus(1)));
         self.out.u32(len(content.len()));
         self.out.u32(kind);
         self.out.raw(name.as_bytes());

@@ -4,6 +4,7 @@ use super::{NT_PRSTATUS, Notes};
 use crate::decode::cpu::Fields;
 use crate::dump::bytes::Record;
 use crate::dump::processor::Processor;
+use crate::offset::Sure;
 
 /// Places in `env.regs`.
 const RAX: usize = 0;
@@ -82,7 +83,7 @@ pub(super) fn qemu(notes: &mut Notes, cpu: &Processor<'_>) {
         let Some(s) = s else { return };
         let parts = ["selector", "limit", "flags"];
         r.row32(at, parts.map(|p| s.u64(p)));
-        r.u64(at.saturating_add(16), s.u64("base"));
+        r.u64(at.plus(16), s.u64("base"));
     };
     for (at, n) in (152..).step_by(24).zip([CS, DS, ES, FS, GS, SS]) {
         if let Some(s) = f.element("env.segs", n) {
