@@ -70,7 +70,7 @@ impl<'a> Kernel<'a> {
     /// Returns a number of bytes that were read; 0 beyond their end.
     #[must_use]
     pub fn number_in(&self, bytes: &[u8], at: usize, len: usize) -> u64 {
-        let field = bytes.get(at..at.saturating_add(len.min(8))).unwrap_or_default();
+        let field = at.checked_add(len.min(8)).and_then(|end| bytes.get(at..end)).unwrap_or_default();
         let add = |n: u64, b: &u8| n << 8 | u64::from(*b);
         if self.big_endian { field.iter().fold(0, add) } else { field.iter().rev().fold(0, add) }
     }

@@ -3,6 +3,7 @@
 use super::kernel::Kernel;
 use super::record::{Log, Record};
 use crate::error::{Error, ErrorKind, Result};
+use crate::offset::Sure;
 use crate::text::Name;
 
 /// The longest buffer.
@@ -27,7 +28,7 @@ pub(super) fn read(kernel: &Kernel<'_>) -> Result<Option<Log>> {
     };
     let (nsec, len, text_len) = (offset("ts_nsec")?, offset("len")?, offset("text_len")?);
     // facility and level come after the length of the dictionary
-    let after = offset("dict_len").unwrap_or(text_len.saturating_add(2)).saturating_add(2);
+    let after = offset("dict_len").unwrap_or(text_len.plus(2)).plus(2);
     let head = usize::try_from(info.size(name).unwrap_or(16)).unwrap_or(16).clamp(16, 4096);
     // a list's head is two pointers
     let pointer = if info.size("list_head") == Some(8) { 4 } else { 8 };
@@ -44,7 +45,7 @@ pub(super) fn read(kernel: &Kernel<'_>) -> Result<Option<Log>> {
     let mut wrapped = at <= end;
     while at != end {
         let mut record = vec![0; head];
-        let fits = at.saturating_add(head as u64) <= size;
+        let fits = at.plus(head as u64) <= size;
         let number = |r: &[u8], at: usize, len: usize| kernel.number_in(r, at, len);
         if fits {
             match kernel.read(buffer.wrapping_add(at), &mut record) {
@@ -63,8 +64,8 @@ pub(super) fn read(kernel: &Kernel<'_>) -> Result<Option<Log>> {
             continue;
         }
         let text_bytes = number(&record, text_len, 2);
-        let total = (head as u64).saturating_add(text_bytes);
-        if !fits || bytes < total || at.saturating_add(bytes) > size || (wrapped && at.saturating_add(bytes) > end) {
+        let total = (head as u64).plus(text_bytes);
+        if !fits || bytes < total || at.plus(bytes) > size || (wrapped && at.plus(bytes) > end) {
             let what = format!("the record at {at:#x} of log_buf has {bytes} bytes, which contradicts the rest");
             log.problem(Error::new(ErrorKind::Corrupt, what));
             break;
@@ -80,7 +81,7 @@ pub(super) fn read(kernel: &Kernel<'_>) -> Result<Option<Log>> {
                 }
             }
         }
-        let byte = |n: usize| record.get(after.saturating_add(n)).copied().unwrap_or(0);
+        let byte = |n: usize| record.get(after.plus(n)).copied().unwrap_or(0);
         let more = log.add(Record {
             seq: None,
             nsec: number(&record, nsec, 8),
@@ -92,7 +93,7 @@ pub(super) fn read(kernel: &Kernel<'_>) -> Result<Option<Log>> {
         if !more {
             break;
         }
-        at = at.saturating_add(bytes);
+        at = at.plus(bytes);
     }
     Ok(Some(log))
 }

@@ -1,6 +1,7 @@
 //! Records of the kernel log.
 
 use crate::error::{Error, ErrorKind};
+use crate::offset::Sure;
 use crate::text::Name;
 
 /// Records of one log. A ring has some thousands, and half a million with `log_buf_len=16M`.
@@ -63,7 +64,7 @@ pub struct Log {
 impl Log {
     /// Adds a record; returns whether there may be more.
     pub(super) fn add(&mut self, r: Record) -> bool {
-        self.text = self.text.saturating_add(r.text.len());
+        self.text.tally(r.text.len());
         if self.records.len() >= MAX_RECORDS || self.text > MAX_TEXT {
             self.problem(Error::new(ErrorKind::LimitExceeded, "the kernel log has more records than a log may have"));
             return false;

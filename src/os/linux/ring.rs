@@ -3,6 +3,7 @@
 use super::kernel::Kernel;
 use super::record::{Caller, Log, Record};
 use crate::error::{Error, ErrorKind, Result};
+use crate::offset::Sure;
 use crate::text::Name;
 
 /// Descriptors of a ring, as a shift: there is one for 32 bytes of text, so that this suits `log_buf_len=32M`.
@@ -52,8 +53,8 @@ pub(super) fn read(kernel: &Kernel<'_>) -> Result<Option<Log>> {
     let Some(pointer) = kernel.info().symbol("prb") else { return Ok(None) };
     let ring = Ring::find(kernel, pointer).map_err(|e| e.within("printk ring"))?;
     let mut log = Log::default();
-    let count = mask(ring.count_bits).saturating_add(1);
-    let ids = mask(u64::try_from(ring.word).unwrap_or(8).saturating_mul(8).saturating_sub(2));
+    let count = mask(ring.count_bits).plus(1);
+    let ids = mask(u64::try_from(ring.word).unwrap_or(8).times(8).minus(2));
     let used = ring.head.wrapping_sub(ring.tail) & ids;
     if used >= count {
         let what = format!("printk ring: expected at most {count} records, found {used} between its tail and its head");
@@ -143,7 +144,7 @@ impl<'a> Ring<'a> {
         let index = id & mask(self.count_bits);
         let desc = self.descs.wrapping_add(index.wrapping_mul(self.desc.size));
         let state = self.kernel.number(desc.wrapping_add(self.desc.state), self.word)?;
-        let bits = u32::try_from(self.word).unwrap_or(8).saturating_mul(8).saturating_sub(2);
+        let bits = u32::try_from(self.word).unwrap_or(8).times(8).minus(2);
         if state & mask(bits.into()) != id {
             return Ok(None);
         }
@@ -151,7 +152,7 @@ impl<'a> Ring<'a> {
         match state.checked_shr(bits).unwrap_or(0) {
             1 | 2 => {}
             0 => {
-                log.unfinished = log.unfinished.saturating_add(1);
+                log.unfinished.tally(1);
                 return Ok(None);
             }
             _ => return Ok(None),
@@ -160,7 +161,7 @@ impl<'a> Ring<'a> {
         let mut info = vec![0; self.info.size];
         self.kernel.read(at, &mut info)?;
         let number = |at: usize, len: usize| self.kernel.number_in(&info, at, len);
-        let byte = |after: usize| info.get(self.info.len.saturating_add(after)).copied().unwrap_or(0);
+        let byte = |after: usize| info.get(self.info.len.plus(after)).copied().unwrap_or(0);
         let flags = byte(3);
         let len = number(self.info.len, 2);
         let begin = self.kernel.number(desc.wrapping_add(self.desc.begin), self.word)?;
@@ -184,11 +185,11 @@ impl<'a> Ring<'a> {
         }
         let wrap = |n: u64| n.checked_shr(u32::try_from(self.size_bits).unwrap_or(0)).unwrap_or(0);
         let (first, last) = (begin & mask(self.size_bits), next & mask(self.size_bits));
-        let room = mask(self.size_bits).saturating_add(1);
+        let room = mask(self.size_bits).plus(1);
         // a block that does not fit before the end lies at the start; one that ends with the ring does fit
         let (at, bytes) = match wrap(next).wrapping_sub(wrap(begin)) {
-            0 => (first, last.saturating_sub(first)),
-            1 if last == 0 => (first, room.saturating_sub(first)),
+            0 => (first, last.checked_sub(first).unwrap_or(0)),
+            1 if last == 0 => (first, room.minus(first)),
             1 => (0, last),
             _ => (0, 0),
         };
@@ -197,7 +198,7 @@ impl<'a> Ring<'a> {
             let what = format!("expected a block of text, found the positions {begin:#x} and {next:#x}");
             return Err(Error::new(ErrorKind::Corrupt, what));
         }
-        let len = len.min(bytes.saturating_sub(head));
+        let len = len.min(bytes.minus(head));
         let mut text = vec![0; usize::try_from(len).unwrap_or(0)];
         self.kernel.read(self.data.wrapping_add(at).wrapping_add(head), &mut text)?;
         Ok(text)

@@ -3,6 +3,7 @@
 use super::address::image_address;
 use super::info::Info;
 use crate::memory::PhysicalMemory;
+use crate::offset::Sure;
 
 /// The length of a field with its NUL (`__NEW_UTS_LEN` + 1).
 const FIELD: usize = 65;
@@ -17,7 +18,7 @@ pub type Names = [Vec<u8>; 6];
 #[must_use]
 pub fn uname(mem: &dyn PhysicalMemory, info: &Info) -> Option<Names> {
     let at = info.symbol("init_uts_ns").and_then(|a| image_address(info, a))?;
-    let mut bytes = vec![0; MAX_BEFORE.saturating_add(FIELD.saturating_mul(6))];
+    let mut bytes = vec![0; MAX_BEFORE.plus(FIELD.times(6))];
     mem.read(at, &mut bytes).ok()?;
     let before = bytes.get(..MAX_BEFORE)?.windows(6).position(|w| w == b"Linux\0")?;
     let mut fields = bytes.get(before..)?.chunks_exact(FIELD);

@@ -11,7 +11,7 @@ use super::address::image_address;
 use super::info::Info;
 use crate::error::{ErrorKind, Result};
 use crate::memory::PhysicalMemory;
-use crate::offset::Gpa;
+use crate::offset::{Gpa, Sure};
 
 const NAME: &[u8; 12] = b"VMCOREINFO\0\0";
 
@@ -170,11 +170,11 @@ fn search(mem: &dyn PhysicalMemory) -> Result<Option<Found>> {
         let mut at = range.start.checked_next_multiple_of(PAGE).unwrap_or(range.end);
         while at < range.end && pages < MAX_PAGES && candidates < MAX_CANDIDATES {
             let here = Gpa(at);
-            at = at.saturating_add(PAGE);
-            pages = pages.saturating_add(1);
+            at = at.checked_add(PAGE).unwrap_or(range.end);
+            pages.tally(1);
             let mut head = [0; HEAD];
             if !readable(mem.read(here, &mut head))? {
-                missing = missing.saturating_add(1);
+                missing.tally(1);
                 if missing >= MAX_MISSING {
                     break;
                 }
@@ -182,11 +182,11 @@ fn search(mem: &dyn PhysicalMemory) -> Result<Option<Found>> {
             }
             missing = 0;
             let found = match how(&head) {
-                Some(How::Note) => note_at(mem, here, MAX_TEXT.saturating_add(HEAD), How::Note)?,
+                Some(How::Note) => note_at(mem, here, MAX_TEXT.plus(HEAD), How::Note)?,
                 Some(_) => text_at(mem, here)?,
                 None => continue,
             };
-            candidates = candidates.saturating_add(1);
+            candidates.tally(1);
             let Some(found) = found else { continue };
             let rank = |f: &Found| (f.proved, f.how == How::Note);
             if rank(&found) == (true, true) {
@@ -229,8 +229,8 @@ fn read_some(mem: &dyn PhysicalMemory, at: Gpa, most: usize) -> Result<Vec<u8>> 
     let page = usize::try_from(PAGE).unwrap_or(4096);
     while out.len() < most {
         let here = at.plus(out.len() as u64);
-        let left = page.saturating_sub(usize::try_from(here.0 % PAGE).unwrap_or(0));
-        let mut piece = vec![0; left.min(most.saturating_sub(out.len()))];
+        let left = page.minus(usize::try_from(here.0 % PAGE).unwrap_or(0));
+        let mut piece = vec![0; left.min(most.minus(out.len()))];
         if !readable(mem.read(here, &mut piece))? {
             break;
         }
@@ -253,7 +253,7 @@ fn note_at(mem: &dyn PhysicalMemory, at: Gpa, most: usize, how: How) -> Result<O
     };
     let number = |n: usize| if big_endian { u32::from_be_bytes(word(n)) } else { u32::from_le_bytes(word(n)) };
     let len = usize::try_from(number(4)).unwrap_or(usize::MAX);
-    if number(8) != 0 || len == 0 || len > MAX_TEXT || len > most.saturating_sub(HEAD) {
+    if number(8) != 0 || len == 0 || len > MAX_TEXT || len.plus(HEAD) > most {
         return Ok(None);
     }
     let text = read_some(mem, at.plus(HEAD as u64), len)?;
