@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::model::{Entry, Level, Tree, bit, field, mask};
 use crate::error::{Error, ErrorKind, Result};
+use crate::offset::Sure;
 
 /// The registers of a translation regime with two ranges of addresses (EL1, and EL2 with `HCR_EL2.E2H`) or one (EL2, EL3).
 #[derive(Clone, Copy, Debug)]
@@ -94,11 +95,11 @@ pub(super) fn trees(r: &Regime) -> Result<Vec<Tree>> {
             return Err(Error::new(ErrorKind::Corrupt, what));
         }
         let wide = granule == 16 && widest;
-        let input = 64_u32.saturating_sub(size);
+        let input = 64_u32.minus(size);
         let levels = levels(granule, input);
         let Some(top) = levels.first() else { continue };
         let ttbr = r.ttbr.get(usize::from(upper)).copied().unwrap_or(0);
-        let table = mask(top.bits.saturating_add(3).max(6));
+        let table = mask(top.bits.plus(3).max(6));
         let high = if wide || (ds && widest) { field(ttbr, 2, 4) << 48 } else { 0 };
         out.push(Tree {
             register: r.names.get(usize::from(upper)).copied().unwrap_or_default(),
@@ -118,7 +119,7 @@ pub(super) fn trees(r: &Regime) -> Result<Vec<Tree>> {
 
 /// Returns the levels for addresses of `input` bits: the first one has as many bits as are left.
 fn levels(granule: u32, input: u32) -> Vec<Level> {
-    let stride = granule.saturating_sub(3);
+    let stride = granule.minus(3);
     let mut out = Vec::new();
     let mut left = input;
     let mut shift = granule;
@@ -129,7 +130,7 @@ fn levels(granule: u32, input: u32) -> Vec<Level> {
         }
         out.push(Level { name, shift, bits });
         left = left.max(shift);
-        shift = shift.saturating_add(stride);
+        shift = shift.plus(stride);
     }
     out.reverse();
     out

@@ -6,7 +6,7 @@ use super::AddressSpace;
 use super::model::{Entry, Tree, mask};
 use crate::error::{ErrorKind, Result};
 use crate::memory::PhysicalMemory;
-use crate::offset::Gpa;
+use crate::offset::{Gpa, Sure};
 
 /// Virtual memory that is contiguous in guest-physical memory too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,27 +78,27 @@ impl Going<'_> {
             self.done.stopped = true;
             return Ok(());
         }
-        self.done.tables = self.done.tables.saturating_add(1);
+        self.done.tables.tally(1);
         let size = self.tree.entry_bytes;
         // index of the first address, which is not 0 in the upper half
         let start = level.index(base);
-        let count = mask(level.bits).saturating_sub(start).saturating_add(1);
-        let mut bytes = vec![0; usize::try_from(count.saturating_mul(size)).unwrap_or(0)];
+        let count = mask(level.bits).minus(start).plus(1);
+        let mut bytes = vec![0; usize::try_from(count.times(size)).unwrap_or(0)];
         let at = Gpa(table.wrapping_add(start.wrapping_mul(size)));
         match self.mem.read(at, &mut bytes) {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::Io => return Err(e),
             Err(_) => {
-                self.done.unreadable = self.done.unreadable.saturating_add(1);
+                self.done.unreadable.tally(1);
                 return Ok(());
             }
         }
-        let each = mask(level.shift).saturating_add(1);
+        let each = mask(level.shift).plus(1);
         let chunk = usize::try_from(size).unwrap_or(8);
         for (n, raw) in (0_u64..).zip(bytes.chunks_exact(chunk)) {
-            let virt = base.saturating_add(n.saturating_mul(each));
-            let end = virt.saturating_add(each.saturating_sub(1));
-            let index = start.saturating_add(n);
+            let virt = base.plus(n.times(each));
+            let end = virt.plus(each.minus(1));
+            let index = start.plus(n);
             if virt > *self.within.end() || virt > self.tree.high {
                 break;
             }
@@ -107,10 +107,10 @@ impl Going<'_> {
             }
             match self.tree.entries.read(&level, number(raw, self.tree.big_endian)) {
                 Entry::Absent(_) => {}
-                Entry::Table { at, first, last } => self.table(depth.saturating_add(1), virt, (at, first, last))?,
+                Entry::Table { at, first, last } => self.table(depth.plus(1), virt, (at, first, last))?,
                 Entry::Page { at, shift } => {
                     // a page that is larger than its entry says is in several entries
-                    let bytes = each.min(mask(shift).saturating_add(1));
+                    let bytes = each.min(mask(shift).plus(1));
                     self.page(virt, at | (virt & mask(shift)), bytes)?;
                 }
             }
@@ -124,14 +124,14 @@ impl Going<'_> {
     fn page(&mut self, virt: u64, phys: u64, bytes: u64) -> Result<()> {
         // a page may begin before the range, or end after it
         let skip = self.within.start().saturating_sub(virt);
-        let last = virt.saturating_add(bytes.saturating_sub(1)).min(*self.within.end());
-        let virt = virt.saturating_add(skip);
-        let m =
-            Mapping { virt, phys: Gpa(phys.wrapping_add(skip)), bytes: last.saturating_sub(virt).saturating_add(1) };
+        let last = virt.plus(bytes.minus(1)).min(*self.within.end());
+        let virt = virt.plus(skip);
+        let Some(after) = last.checked_sub(virt) else { return Ok(()) };
+        let m = Mapping { virt, phys: Gpa(phys.wrapping_add(skip)), bytes: after.plus(1) };
         if let Some(open) = &mut self.open {
             let next = open.virt.checked_add(open.bytes) == Some(m.virt) && open.phys.plus(open.bytes) == m.phys;
-            if next {
-                open.bytes = open.bytes.saturating_add(m.bytes);
+            if let Some(bytes) = open.bytes.checked_add(m.bytes).filter(|_| next) {
+                open.bytes = bytes;
                 return Ok(());
             }
             (self.each)(*open)?;
@@ -144,7 +144,7 @@ impl Going<'_> {
 fn number(raw: &[u8], big_endian: bool) -> u64 {
     let mut bytes = [0; 8];
     if big_endian {
-        let at = 8_usize.saturating_sub(raw.len());
+        let at = 8_usize.minus(raw.len());
         if let Some(to) = bytes.get_mut(at..) {
             to.copy_from_slice(raw);
         }

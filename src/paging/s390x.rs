@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::model::{Entry, Level, Tree, bit, field, mask};
+use crate::offset::Sure;
 
 static LEVELS: &[Level] = &[
     Level { name: "region-first table", shift: 53, bits: 11 },
@@ -31,7 +32,7 @@ impl super::model::Entries for Entries {
         if bit(value, 5) {
             return Entry::Absent("invalid");
         }
-        let kind = level.shift.saturating_sub(20).checked_div(11).unwrap_or(0);
+        let kind = level.shift.minus(20).checked_div(11).unwrap_or(0);
         if field(value, 2, 2) != u64::from(kind) {
             return Entry::Absent("not valid: an entry of another table");
         }
@@ -55,12 +56,12 @@ pub(super) fn tree(register: &'static str, asce: u64, edat: bool) -> Option<Tree
         return None;
     }
     let kind = usize::try_from(field(asce, 2, 2)).unwrap_or(0);
-    let levels = LEVELS.get(3_usize.saturating_sub(kind)..).unwrap_or_default();
+    let levels = LEVELS.get(3_usize.minus(kind)..).unwrap_or_default();
     let top = levels.first()?;
     Some(Tree {
         register,
         low: 0,
-        high: mask(top.shift.saturating_add(top.bits)),
+        high: mask(top.shift.plus(top.bits)),
         root: asce & !mask(12),
         first: 0,
         last: (field(asce, 0, 2) << 9) | mask(9),

@@ -6,7 +6,7 @@ use super::{arm64, riscv, s390x, walk, x86};
 use crate::decode::cpu::{Cpu, Number};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::PhysicalMemory;
-use crate::offset::Gpa;
+use crate::offset::{Gpa, Sure};
 
 /// How virtual addresses become guest-physical ones.
 #[derive(Clone, Debug)]
@@ -90,7 +90,9 @@ impl AddressSpace {
                 return Err(Error::new(ErrorKind::Corrupt, format!("expected pages of 4, 16 or 64 KiB, found {n:#x}")));
             }
         };
-        let size = 64_u64.saturating_sub(bits) & 0x3f;
+        let too_wide =
+            || Error::new(ErrorKind::Corrupt, format!("expected addresses of at most 64 bits, found {bits}"));
+        let size = 64_u64.checked_sub(bits).ok_or_else(too_wide)? & 0x3f;
         // of the root itself, bits 48 to 51 are in bits 2 to 5
         let ttbr = (root & mask(48)) | field(root, 48, 4) << 2;
         let (ips, ds) = if bits > 48 { (6, 1) } else { (5, 0) };
@@ -197,7 +199,7 @@ impl AddressSpace {
             _ => address,
         };
         if self.trees.is_empty() {
-            let left = u64::MAX.saturating_sub(address);
+            let left = u64::MAX.minus(address);
             let t = Translation { address: Gpa(address), page: None, left };
             let t = self.prefixed(t);
             return Walk { steps: Vec::new(), same: t.left.max(1), outcome: Ok(t) };
@@ -207,7 +209,7 @@ impl AddressSpace {
             let what =
                 format!("virtual address {address:#x} is not valid: {} translates {}", self.name, ranges.join(" and "));
             let next = self.trees.iter().map(|t| t.low).find(|low| *low > address);
-            let same = next.unwrap_or(u64::MAX).saturating_sub(address).max(1);
+            let same = next.unwrap_or(u64::MAX).minus(address).max(1);
             return Walk { steps: Vec::new(), same, outcome: Err(Error::new(ErrorKind::Missing, what)) };
         };
         let mut w = walk::walk(mem, tree, address);
@@ -222,7 +224,7 @@ impl AddressSpace {
     fn prefixed(&self, t: Translation) -> Translation {
         let After::Prefix(prefix) = self.after else { return t };
         let area = mask(13).wrapping_add(1);
-        let left = t.left.min(area.saturating_sub(t.address.0 & mask(13)));
+        let left = t.left.min(area.minus(t.address.0 & mask(13)));
         Translation { address: Gpa(s390x::absolute(prefix, t.address.0)), left, ..t }
     }
 
@@ -246,7 +248,7 @@ impl AddressSpace {
             let n = usize::try_from(t.left.max(1)).unwrap_or(usize::MAX).min(rest.len());
             let piece = rest.get_mut(..n).unwrap_or_default();
             mem.read(t.address, piece).map_err(|e| e.within(format!("virtual address {at:#x}")))?;
-            done = done.saturating_add(n);
+            done = done.plus(n);
         }
         Ok(())
     }

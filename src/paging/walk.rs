@@ -3,7 +3,7 @@
 use super::model::{Entry, Meaning, Step, Translation, Tree, Walk, mask};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::PhysicalMemory;
-use crate::offset::Gpa;
+use crate::offset::{Gpa, Sure};
 
 /// Reads an entry.
 fn entry(mem: &dyn PhysicalMemory, tree: &Tree, at: Gpa) -> Result<u64> {
@@ -27,7 +27,7 @@ pub(super) fn walk(mem: &dyn PhysicalMemory, tree: &Tree, address: u64) -> Walk 
     for level in &tree.levels {
         let index = level.index(address);
         let at = Gpa(table.wrapping_add(index.wrapping_mul(tree.entry_bytes)));
-        let same = mask(level.shift).saturating_sub(address & mask(level.shift)).saturating_add(1);
+        let same = mask(level.shift).minus(address & mask(level.shift)).plus(1);
         if index < first || index > last {
             let what = format!("the {} has no entry {index:#x}", level.name);
             return Walk { steps, same, outcome: Err(unmapped(what)) };
@@ -51,10 +51,10 @@ pub(super) fn walk(mem: &dyn PhysicalMemory, tree: &Tree, address: u64) -> Walk 
                 (table, first, last) = (next, f, l);
             }
             Entry::Page { at: page, shift } => {
-                let bytes = mask(shift).saturating_add(1);
+                let bytes = mask(shift).plus(1);
                 step(Meaning::Page(Gpa(page), bytes));
                 let within = address & mask(shift);
-                let left = bytes.saturating_sub(within);
+                let left = bytes.minus(within);
                 let t = Translation { address: Gpa(page | within), page: Some(bytes), left };
                 return Walk { steps, same: left, outcome: Ok(t) };
             }
