@@ -5,6 +5,7 @@ use crate::dump::{Guest, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::SaveImage;
 use crate::machine::{self, MapFacts, MemoryMap, Windows};
+use crate::offset;
 use crate::text::Name;
 
 /// The memory that a core dump may have: 64 TiB. A stream may claim any number.
@@ -35,12 +36,12 @@ impl DumpContent {
         let devices = Devices::find(image, &mut |_| Ok(()))?;
         let windows = windows(image, &devices);
         let memory = machine::dumped(image.machine(), image.ram_blocks(), &map, &windows);
-        let total = memory.iter().map(|r| r.bytes).fold(0, u64::saturating_add);
+        let total = offset::total(memory.iter().map(|r| r.bytes));
         if total > MAX_MEMORY {
             let what = format!("expected at most {MAX_MEMORY:#x} bytes of memory for a core dump, found {total:#x}");
             return Err(Error::new(ErrorKind::LimitExceeded, what));
         }
-        let end = memory.iter().map(|r| r.gpa.0.saturating_add(r.bytes)).max().unwrap_or(0);
+        let end = memory.iter().map(|r| r.end().0).max().unwrap_or(0);
         let page = image.ram().map_or(4096, |r| r.context().target_page);
         let target = Target::of(&processors, image.machine().map_or("", Name::exact), page, end)?;
         let MemoryMap { remarks, .. } = map;

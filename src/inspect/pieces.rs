@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::PhysicalMemory;
-use crate::offset::Gpa;
+use crate::offset::{Gpa, Sure};
 use crate::paging::AddressSpace;
 
 /// Bytes of one piece.
@@ -40,7 +40,7 @@ pub fn pieces<E: From<Error>>(
     let mut missing: Option<Piece> = None;
     while done < length {
         let at = address.wrapping_add(done);
-        let left = length.saturating_sub(done);
+        let left = length.minus(done);
         let (phys, same, fault) = match space.map(|s| s.walk(mem, at)) {
             None => (Some(Gpa(at)), u64::MAX, None),
             Some(w) => match w.outcome {
@@ -52,8 +52,8 @@ pub fn pieces<E: From<Error>>(
         let (bytes, content) = match (phys, fault, here) {
             (_, Some(e), _) => (same, Err(e)),
             (Some(p), None, Some(range)) => {
-                let to_page = PIECE.saturating_sub(at.checked_rem(PIECE).unwrap_or(0));
-                let bytes = to_page.min(left).min(same).min(range.end.saturating_sub(p.0));
+                let to_page = PIECE.minus(at.checked_rem(PIECE).unwrap_or(0));
+                let bytes = to_page.min(left).min(same).min(range.end.minus(p.0));
                 let mut buf = vec![0; usize::try_from(bytes).unwrap_or(0)];
                 (bytes, mem.read(p, &mut buf).map(|()| buf))
             }
@@ -61,7 +61,7 @@ pub fn pieces<E: From<Error>>(
                 let p = p.unwrap_or_default();
                 let next = ranges.iter().map(|r| r.start).find(|s| *s > p.0).unwrap_or(u64::MAX);
                 let what = format!("the machine has no memory at {p}");
-                (same.min(next.saturating_sub(p.0)), Err(Error::new(ErrorKind::Missing, what)))
+                (same.min(next.minus(p.0)), Err(Error::new(ErrorKind::Missing, what)))
             }
         };
         let bytes = bytes.min(left).max(1);
@@ -70,10 +70,10 @@ pub fn pieces<E: From<Error>>(
         {
             return content.map(|_| ()).map_err(E::from);
         }
-        done = done.saturating_add(bytes);
+        done = done.plus(bytes);
         let piece = Piece { at, bytes, phys, content };
         match &mut missing {
-            Some(open) if continues(open, &piece) => open.bytes = open.bytes.saturating_add(bytes),
+            Some(open) if continues(open, &piece) => open.bytes = open.bytes.plus(bytes),
             _ => {
                 missing.take().map_or(Ok(()), &mut *each)?;
                 match piece.content {

@@ -6,7 +6,7 @@
 
 use super::model::{BAR, FIRMWARE, MemoryMap, Region};
 use super::pc;
-use crate::offset::{Gpa, RamOffset};
+use crate::offset::{Gpa, RamOffset, Sure};
 use crate::ram::RamBlock;
 use crate::text::Name;
 
@@ -50,10 +50,10 @@ pub fn dumped(machine: Option<&Name>, blocks: &[RamBlock], map: &MemoryMap, wind
     }
     for (block, address) in &windows.bars {
         let Some(bytes) = blocks.get(*block).map(|b| b.len) else { continue };
-        let end = address.saturating_add(bytes);
-        let free = out.iter().all(|r| end <= r.gpa.0 || r.gpa.0.saturating_add(r.bytes) <= *address);
+        let card = Region { gpa: Gpa(*address), bytes, block: *block, block_offset: RamOffset(0), why: BAR };
+        let free = out.iter().all(|r| card.end() <= r.gpa || r.end() <= card.gpa);
         if free && *address != 0 {
-            out.push(Region { gpa: Gpa(*address), bytes, block: *block, block_offset: RamOffset(0), why: BAR });
+            out.push(card);
         }
     }
     out.sort_by_key(|r| r.gpa);
@@ -67,7 +67,7 @@ fn low(out: &mut Vec<Region>, main: &Region, blocks: &[RamBlock], windows: &Wind
         let to = to.min(end);
         if from < to {
             let block_offset = main.block_offset.plus(from);
-            out.push(Region { gpa: Gpa(from), bytes: to.saturating_sub(from), block_offset, ..*main });
+            out.push(Region { gpa: Gpa(from), bytes: to.minus(from), block_offset, ..*main });
         }
     };
     add(0, VGA);
@@ -76,7 +76,7 @@ fn low(out: &mut Vec<Region>, main: &Region, blocks: &[RamBlock], windows: &Wind
     }
     let mut roms = Vec::new();
     for from in (ROMS..MIB).step_by(usize::try_from(PAM_STEP).unwrap_or(1)) {
-        let to = from.saturating_add(PAM_STEP);
+        let to = from.plus(PAM_STEP);
         // without a host bridge ROMs are always there
         let shown = if windows.pam.is_some_and(|pam| reads_ram(&pam, from)) { None } else { rom(blocks, from, to) };
         match shown {
@@ -112,8 +112,8 @@ fn reads_ram(pam: &[u8; 7], address: u64) -> bool {
     let field = match address.checked_sub(0xf_0000) {
         Some(_) => pam[0] >> 4,
         None => {
-            let n = address.saturating_sub(ROMS) >> 14;
-            let register = usize::try_from(n >> 1).ok().and_then(|i| pam.get(i.saturating_add(1)));
+            let n = address.minus(ROMS) >> 14;
+            let register = usize::try_from(n >> 1).ok().and_then(|i| pam.get(i.plus(1)));
             let register = register.copied().unwrap_or(0);
             if n & 1 == 0 { register } else { register >> 4 }
         }
@@ -126,11 +126,9 @@ fn join(regions: Vec<Region>) -> Vec<Region> {
     let mut out: Vec<Region> = Vec::new();
     for r in regions {
         match out.last_mut().filter(|last| {
-            last.block == r.block
-                && last.gpa.plus(last.bytes) == r.gpa
-                && last.block_offset.plus(last.bytes) == r.block_offset
+            last.block == r.block && last.end() == r.gpa && last.block_offset.plus(last.bytes) == r.block_offset
         }) {
-            Some(last) => last.bytes = last.bytes.saturating_add(r.bytes),
+            Some(last) => last.bytes = last.bytes.plus(r.bytes),
             None => out.push(r),
         }
     }

@@ -78,7 +78,8 @@ impl GuestMemory {
         let pages = range.start.checked_div(page).unwrap_or(0)..range.end.div_ceil(page);
         let mut out = Vec::new();
         self.index.known(block, pages, &mut |run| {
-            let from = run.start.saturating_mul(page).max(range.start);
+            let from = run.start.times(page).max(range.start);
+            // the last page may be longer than the range
             let to = run.end.saturating_mul(page).min(range.end);
             out.push(from..to);
         });
@@ -161,7 +162,7 @@ impl GuestMemory {
         match self.content(block, number, content, replay)? {
             PageContent::Unsent => {
                 let place = self.blocks.get(block).map(|b| b.name.to_string()).unwrap_or_default();
-                let offset = number.saturating_mul(self.target_page());
+                let offset = number.times(self.target_page());
                 let what = format!("the page at {offset:#x} of {place} is not in the stream");
                 Err(Error::new(ErrorKind::Missing, what))
             }

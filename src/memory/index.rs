@@ -163,9 +163,9 @@ impl PageIndex {
                     continue;
                 }
                 match open.as_mut().filter(|r| r.end == page) {
-                    Some(run) => run.end = page.saturating_add(1),
+                    Some(run) => run.end = page.plus(1),
                     None => {
-                        if let Some(done) = open.replace(page..page.saturating_add(1)) {
+                        if let Some(done) = open.replace(page..page.plus(1)) {
                             f(done);
                         }
                     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::offset::RamOffset;
+use crate::offset::{RamOffset, Sure};
 use crate::ram::{BlockList, MappedRun, Page, PageAt, PageSink};
 use crate::wire::Source;
 
@@ -40,6 +40,7 @@ impl MarkedPages {
     }
 
     fn forget(&mut self, block: usize, from: u64, bytes: u64) {
+        // the stream may discard more than there is
         let end = from.saturating_add(bytes);
         let gone: Vec<_> = self.places.range((block, from)..(block, end)).copied().collect();
         for place in gone {
@@ -70,14 +71,14 @@ impl PageSink for MarkedPages {
                 let pieces = usize::try_from(PIECE).unwrap_or(4096);
                 for (n, piece) in (0_u64..).zip(data.chunks(pieces)) {
                     if (self.wanted)(piece) {
-                        self.add(at.block, at.offset.0.saturating_add(n.saturating_mul(PIECE)));
+                        self.add(at.block, at.offset.0.plus(n.times(PIECE)));
                     }
                 }
             }
             // the content is not known here
             Page::Xbzrle(_) | Page::Compressed(_) => {
                 for n in 0..self.target_page.div_ceil(PIECE) {
-                    self.add(at.block, at.offset.0.saturating_add(n.saturating_mul(PIECE)));
+                    self.add(at.block, at.offset.0.plus(n.times(PIECE)));
                 }
             }
         }
@@ -86,7 +87,7 @@ impl PageSink for MarkedPages {
 
     fn mapped(&mut self, run: MappedRun, _: &dyn Source) -> Result<()> {
         match self.runs.len() < MAX_PLACES {
-            true => self.runs.push((run.block, run.offset.0..run.offset.0.saturating_add(run.bytes))),
+            true => self.runs.push((run.block, run.offset.0..run.offset.0.plus(run.bytes))),
             false => self.full = true,
         }
         Ok(())
