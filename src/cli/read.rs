@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::image::SaveImage;
 use crate::inspect::{Cpus, Piece, pieces};
 use crate::memory::GuestMemory;
+use crate::offset::Sure;
 use crate::paging::AddressSpace;
 use crate::render;
 use crate::render::hexdump::HexDump;
@@ -102,9 +103,9 @@ struct Lost {
 impl Lost {
     fn note(&mut self, p: &Piece) {
         match &p.content {
-            Ok(_) => self.found = self.found.saturating_add(p.bytes),
+            Ok(_) => self.found.tally(p.bytes),
             Err(e) => {
-                self.missing = self.missing.saturating_add(p.bytes);
+                self.missing.tally(p.bytes);
                 if self.said.len() <= MAX_NAMED {
                     // where it is in guest-physical memory is clear from the address
                     let why = if p.phys.is_some() { e.message().to_owned() } else { e.to_string() };
@@ -128,7 +129,7 @@ impl Lost {
 /// Runs `read`.
 pub fn run(a: &ReadArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let (address, length) = (a.virt.or(a.phys).unwrap_or(0), a.length.unwrap_or(DEFAULT));
-    if length == 0 || address.checked_add(length.saturating_sub(1)).is_none() {
+    if length == 0 || address.checked_add(length.minus(1)).is_none() {
         let what = format!("expected a length of at least 1 that ends below 2^64, found {length:#x} at {address:#x}");
         return Err(Failure::Usage(what));
     }
@@ -219,7 +220,7 @@ fn to_file(
         match &p.content {
             Ok(b) => file.write_all(b).map_err(failed)?,
             Err(_) => {
-                file.seek(SeekFrom::Start(p.at.wrapping_sub(q.address).saturating_add(p.bytes))).map_err(failed)?;
+                file.seek(SeekFrom::Start(p.at.wrapping_sub(q.address).plus(p.bytes))).map_err(failed)?;
             }
         }
         Ok(())

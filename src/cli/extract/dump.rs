@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::image::SaveImage;
 use crate::inspect::{self, DumpContent};
 use crate::memory::MarkedPages;
+use crate::offset;
 use crate::os::linux::vmcoreinfo;
 use crate::ram::{BlockList, Both};
 use crate::render::human;
@@ -186,7 +187,7 @@ fn again(file: &File) -> Result<File, Error> {
 fn lost(report: &ImageReport, guest: &Guest) -> Lost {
     let in_dump = |i: usize| guest.memory.iter().any(|r| r.block == i);
     let blocks = report.blocks.iter().enumerate().filter(|(i, _)| in_dump(*i));
-    let unsent = blocks.map(|(_, b)| if b.absent { b.len } else { b.never_sent }).fold(0, u64::saturating_add);
+    let unsent = offset::total(blocks.map(|(_, b)| if b.absent { b.len } else { b.never_sent }));
     let bad =
         report.bad_pages.iter().map(|(_, at, why)| format!("the page at {at:#x} of the file is not sound: {why}"));
     Lost::new(unsent, bad.collect(), report.bad_count)
@@ -215,7 +216,7 @@ fn from_memory(
     let memory = image.memory()?;
     if kind != DumpKind::WinDmp {
         super::kernel::look(a, &image, memory, &mut content)?;
-        progress.begin(content.guest.memory.iter().map(|r| r.bytes).fold(0, u64::saturating_add));
+        progress.begin(offset::total(content.guest.memory.iter().map(|r| r.bytes)));
     }
     let to_stdout = output.as_os_str() == "-";
     let mut advance = |n: u64| progress.advance(n);

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use crate::dump::Output;
 use crate::error::{Error, Result};
+use crate::offset::Sure;
 use crate::wire::write_all_at;
 
 /// A file in which what is not written is a hole.
@@ -43,7 +44,7 @@ impl<'w> InOrder<'w> {
     fn zeros(&mut self, to: u64) -> Result<()> {
         static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         while self.at < to {
-            let n = usize::try_from(to.saturating_sub(self.at)).unwrap_or(usize::MAX).min(ZEROS.len());
+            let n = usize::try_from(to.minus(self.at)).unwrap_or(usize::MAX).min(ZEROS.len());
             self.raw(ZEROS.get(..n).unwrap_or_default())?;
         }
         Ok(())
@@ -51,7 +52,7 @@ impl<'w> InOrder<'w> {
 
     fn raw(&mut self, bytes: &[u8]) -> Result<()> {
         self.out.write_all(bytes).map_err(|e| Error::io("cannot write to standard output", e))?;
-        self.at = self.at.saturating_add(bytes.len() as u64);
+        self.at = self.at.plus(bytes.len() as u64);
         Ok(())
     }
 }

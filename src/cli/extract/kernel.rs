@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::image::SaveImage;
 use crate::inspect::{self, Cpus, DumpContent};
 use crate::memory::PhysicalMemory;
-use crate::offset::Gpa;
+use crate::offset::{Gpa, Sure};
 use crate::os::linux::{self, vmcoreinfo};
 use crate::paging::AddressSpace;
 use crate::render::tree::Role;
@@ -80,19 +80,21 @@ pub fn mappings(
     let mut out: Vec<Mapping> = Vec::new();
     let mut full = false;
     let going = space.mapped(memory, 0..=u64::MAX, MAX_TABLES, &mut |m| {
-        let end = m.phys.0.saturating_add(m.bytes);
-        let first = regions.partition_point(|r| r.gpa.0.saturating_add(r.bytes) <= m.phys.0);
+        let end = m.phys.plus(m.bytes).0;
+        let first = regions.partition_point(|r| r.end().0 <= m.phys.0);
         for r in regions.iter().skip(first).take_while(|r| r.gpa.0 < end) {
             let from = r.gpa.0.max(m.phys.0);
-            let to = r.gpa.0.saturating_add(r.bytes).min(end);
+            let to = r.end().0.min(end);
+            // the regions of a hostile machine may overlap
+            let Some(bytes) = to.checked_sub(from).filter(|n| *n > 0) else { continue };
             if out.len() >= MAX_MAPPINGS {
                 full = true;
                 return Ok(());
             }
             out.push(Mapping {
-                virtual_address: m.virt.saturating_add(from.saturating_sub(m.phys.0)),
+                virtual_address: m.virt.plus(from.minus(m.phys.0)),
                 physical_address: Gpa(from),
-                bytes: to.saturating_sub(from),
+                bytes,
             });
         }
         Ok(())
