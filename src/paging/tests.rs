@@ -179,6 +179,10 @@ fn tables_that_contain_themselves() {
     });
     assert!(!done.unwrap().stopped);
     assert_eq!(part, [(0x1800, 0x1800, 0x800), (0x2000, 0x1000, 0x1000)]);
+    // a range without an address, inside one page
+    let none = std::ops::RangeInclusive::new(0x1900, 0x1800);
+    let done = s.mapped(&m, none, 1000, &mut |x| panic!("{x:x?}"));
+    assert!(!done.unwrap().stopped);
     // a root without memory
     let s = AddressSpace::x86(Some(X86Mode::Level4), 0x7_0000, 0);
     let e = s.translate(&m, 0).unwrap_err();
