@@ -180,3 +180,51 @@ fn options_that_mean_nothing_are_refused() {
         assert!(text.contains(says), "{arguments:?}: {text}");
     }
 }
+
+#[test]
+fn memory_may_be_anywhere() {
+    const CARD: &str = "0000:00:02.0/vga.vram=0xfffffffffff00000";
+    let dir = directory("anywhere");
+    let stream = machine("x86_64-11.1").stream;
+    let too_far = "a kdump file needs a bitmap of";
+    // regions that end with the last address or beyond it; a ROM at 0 with the ROMs below 1 MiB inside main memory
+    let last = &["--map", "pc.ram=0xfffffffffffff000"][..];
+    let card = &["--map", CARD][..];
+    let both = &["--map", CARD, "--map", "pc.ram=0xffffffffffffffff"][..];
+    let overlapping = &["--map", "pc.ram=0xc2000", "--map", "pc.rom=0", "--map", "pc.bios=0x100000000"][..];
+    let range = &["--map", CARD, "--begin", "0xffffffffffffff00", "--length", "0xffff"][..];
+    for (format, more, map, says) in [
+        ("elf", &[][..], last, ""),
+        ("elf", &["--layout", "qemu"], last, ""),
+        ("elf", &["--paging"], last, ""),
+        ("kdump-zlib", &[], last, too_far),
+        ("kdump-zlib", &["--layout", "qemu"], last, too_far),
+        ("elf", &[], card, ""),
+        ("kdump-zlib", &[], card, too_far),
+        ("elf", &[], both, ""),
+        ("elf", &["--layout", "qemu"], both, ""),
+        ("kdump-zlib", &[], both, too_far),
+        ("elf", &[], overlapping, ""),
+        ("elf", &["--layout", "qemu"], overlapping, ""),
+        ("elf", &["--paging"], overlapping, ""),
+        ("kdump-zlib", &[], overlapping, ""),
+        ("kdump-zlib", &["--layout", "qemu"], overlapping, ""),
+        ("elf", &[], range, ""),
+        ("kdump-zlib", &[], range, "--begin and --length do not go with"),
+    ] {
+        let to = dir.join("dump");
+        let mut command = savevm_analyze();
+        command.arg("extract").arg(&stream).args(["--format", format, "-q", "--no-sync", "-o"]).arg(&to);
+        let out = command.args(more).args(map).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        let expected = if says.is_empty() { 0 } else { 2 };
+        assert_eq!(out.status.code(), Some(expected), "{format} {more:?} {map:?}: {text}");
+        assert!(text.contains(says), "{format} {more:?} {map:?}: {text}");
+        assert_eq!(fs::remove_file(&to).is_ok(), says.is_empty());
+    }
+    for (what, length) in [("--phys", "0xff"), ("--phys", "0x100"), ("--virt", "0x100"), ("--phys", "0x101")] {
+        let mut command = savevm_analyze();
+        let out = command.arg("read").arg(&stream).args([what, "0xffffffffffffff00", "--length", length]).output();
+        assert_eq!(out.unwrap().status.code(), Some(2), "{what} {length}");
+    }
+}

@@ -146,6 +146,14 @@ mod tests {
     }
 
     #[test]
+    fn regions_that_overlap_count_once() {
+        // a small region inside a large one, and one that begins inside and ends after it
+        let regions = [region(0x1000, 0x8000), region(0x2000, 0x1000), region(0x8000, 0x4000), region(u64::MAX, 9)];
+        let list = PageList::new(&regions, 4096);
+        assert_eq!((list.len(), list.end(), list.address(10)), (11, 12, Some(0xb000)));
+    }
+
+    #[test]
     fn the_bitmap_is_what_a_bit_for_each_page_gives() {
         let regions = [region(0x3000, 0x5000), region(0x10000, 0x1000), region(0x8_0000_0000, 0x1_2345_6000)];
         let list = PageList::new(&regions, 4096);
