@@ -188,6 +188,7 @@ impl<'a> Ring<'a> {
         let room = mask(self.size_bits).plus(1);
         // a block that does not fit before the end lies at the start; one that ends with the ring does fit
         let (at, bytes) = match wrap(next).wrapping_sub(wrap(begin)) {
+            // one that goes backwards has no bytes
             0 => (first, last.saturating_sub(first)),
             1 if last == 0 => (first, room.minus(first)),
             1 => (0, last),
