@@ -7,7 +7,7 @@ use crate::cli::exit::{Failure, Outcome, say};
 use crate::cli::{open, say};
 use crate::error::{Error, ErrorKind};
 use crate::image::SaveImage;
-use crate::offset::Gpa;
+use crate::offset::{Gpa, Sure};
 use crate::ram::is_zero;
 use crate::render::human;
 use crate::render::tree::Role;
@@ -39,7 +39,7 @@ pub fn write(job: &Job<'_>, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let options = open::options(job.source)?.full(true).keep_memory(u64::MAX);
     let image = open::image(job.file, options)?;
     let map = image.memory()?.map()?;
-    let end = map.regions.iter().map(|r| r.gpa.0.saturating_add(r.bytes)).max().unwrap_or(0);
+    let end = map.regions.iter().map(|r| r.end().0).max().unwrap_or(0);
     let length = job.length.unwrap_or_else(|| end.saturating_sub(job.begin));
     let end = job.begin.saturating_add(length).min(end.max(job.begin));
     let mut files = ImageFiles::new(job.rules());
@@ -47,20 +47,20 @@ pub fn write(job: &Job<'_>, out: &mut dyn Write) -> Result<Outcome, Failure> {
         true => None,
         false => {
             files.allow(job.output)?;
-            Some(files.create_image(job.output, end.saturating_sub(job.begin))?)
+            Some(files.create_image(job.output, end.minus(job.begin))?)
         }
     };
     let mut missing = 0_u64;
     let mut at = job.begin;
     let mut buf = Vec::new();
     while at < end {
-        let next = (at | (PIECE - 1)).saturating_add(1).min(end);
+        let next = (at | (PIECE - 1)).checked_add(1).map_or(end, |next| next.min(end));
         buf.clear();
-        buf.resize(usize::try_from(next.saturating_sub(at)).unwrap_or(0), 0);
-        missing = missing.saturating_add(read(&image, Gpa(at), &mut buf)?);
+        buf.resize(usize::try_from(next.minus(at)).unwrap_or(0), 0);
+        missing.tally(read(&image, Gpa(at), &mut buf)?);
         match &file {
             None => out.write_all(&buf)?,
-            Some(file) if !is_zero(&buf) => file.write_at(&buf, at.saturating_sub(job.begin))?,
+            Some(file) if !is_zero(&buf) => file.write_at(&buf, at.minus(job.begin))?,
             Some(_) => {}
         }
         at = next;
@@ -99,11 +99,11 @@ fn read(image: &SaveImage, at: Gpa, buf: &mut [u8]) -> Result<u64, Error> {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::Missing => {
                 piece.fill(0);
-                missing = missing.saturating_add(n as u64);
+                missing.tally(n as u64);
             }
             Err(e) => return Err(e),
         }
-        done = done.saturating_add(n);
+        done = done.plus(n);
         step = usize::try_from(SMALLEST_PAGE).unwrap_or(256);
     }
     Ok(missing)
