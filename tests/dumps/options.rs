@@ -211,6 +211,14 @@ fn memory_may_be_anywhere() {
         ("kdump-zlib", &["--layout", "qemu"], overlapping, ""),
         ("elf", &[], range, ""),
         ("kdump-zlib", &[], range, "--begin and --length do not go with"),
+        ("phys", &[], &["--begin", "0xffffffffffffff00", "--length", "0xffff"], ""),
+        (
+            "phys",
+            &[],
+            &["--map", "pc.ram=0xfffffffffffff000", "--begin", "0xfffffffffffff000", "--length", "0x2000"],
+            "",
+        ),
+        ("phys", &[], last, "cannot set the size of"),
     ] {
         let to = dir.join("dump");
         let mut command = savevm_analyze();
