@@ -37,6 +37,10 @@ impl DumpContent {
         let windows = windows(image, &devices);
         let memory = machine::dumped(image.machine(), image.ram_blocks(), &map, &windows);
         let total = offset::total(memory.iter().map(|r| r.bytes));
+        if let Some(r) = memory.iter().find(|r| r.gpa.0.checked_add(r.bytes).is_none()) {
+            let what = format!("{:#x} bytes of memory at {} end beyond the last address", r.bytes, r.gpa);
+            return Err(Error::new(ErrorKind::Unsupported, what));
+        }
         if total > MAX_MEMORY {
             let what = format!("expected at most {MAX_MEMORY:#x} bytes of memory for a core dump, found {total:#x}");
             return Err(Error::new(ErrorKind::LimitExceeded, what));

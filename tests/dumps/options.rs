@@ -186,7 +186,8 @@ fn memory_may_be_anywhere() {
     const CARD: &str = "0000:00:02.0/vga.vram=0xfffffffffff00000";
     let dir = directory("anywhere");
     let stream = machine("x86_64-11.1").stream;
-    let too_far = "a kdump file needs a bitmap of";
+    let too_far = "end beyond the last address";
+    let wide = &["--map", "pc.ram=0x7fffffffffff0000"][..];
     // regions that end with the last address or beyond it; a ROM at 0 with the ROMs below 1 MiB inside main memory
     let last = &["--map", "pc.ram=0xfffffffffffff000"][..];
     let card = &["--map", CARD][..];
@@ -194,22 +195,25 @@ fn memory_may_be_anywhere() {
     let overlapping = &["--map", "pc.ram=0xc2000", "--map", "pc.rom=0", "--map", "pc.bios=0x100000000"][..];
     let range = &["--map", CARD, "--begin", "0xffffffffffffff00", "--length", "0xffff"][..];
     for (format, more, map, says) in [
-        ("elf", &[][..], last, ""),
-        ("elf", &["--layout", "qemu"], last, ""),
-        ("elf", &["--paging"], last, ""),
+        ("elf", &[][..], last, too_far),
+        ("elf", &["--layout", "qemu"], last, too_far),
+        ("elf", &["--paging"], last, too_far),
         ("kdump-zlib", &[], last, too_far),
         ("kdump-zlib", &["--layout", "qemu"], last, too_far),
-        ("elf", &[], card, ""),
+        ("elf", &[], card, too_far),
         ("kdump-zlib", &[], card, too_far),
-        ("elf", &[], both, ""),
-        ("elf", &["--layout", "qemu"], both, ""),
+        ("elf", &[], both, too_far),
+        ("elf", &["--layout", "qemu"], both, too_far),
         ("kdump-zlib", &[], both, too_far),
         ("elf", &[], overlapping, ""),
         ("elf", &["--layout", "qemu"], overlapping, ""),
         ("elf", &["--paging"], overlapping, ""),
         ("kdump-zlib", &[], overlapping, ""),
         ("kdump-zlib", &["--layout", "qemu"], overlapping, ""),
-        ("elf", &[], range, ""),
+        ("elf", &[], range, too_far),
+        ("elf", &[], wide, ""),
+        ("kdump-zlib", &[], wide, "a kdump file needs a bitmap of"),
+        ("elf", &[], &["--map", "vga.vram=0"], "no RAM block"),
         ("kdump-zlib", &[], range, "--begin and --length do not go with"),
         ("phys", &[], &["--begin", "0xffffffffffffff00", "--length", "0xffff"], ""),
         (

@@ -114,6 +114,10 @@ fn content(a: &ExtractArgs, image: &SaveImage) -> Result<DumpContent, Failure> {
         let e = Error::new(ErrorKind::Missing, "the state holds no guest memory");
         return Err(e.hint("a state of devices only, as xen-save-devices-state writes it, has none").into());
     }
+    let blocks = image.ram_blocks();
+    if let Some((name, _)) = a.map.iter().find(|(name, _)| blocks.iter().all(|b| b.name != *name)) {
+        return Err(super::no_such_block(name, blocks).into());
+    }
     let mut content = DumpContent::of(image, &a.map)?;
     if a.begin.is_some() || a.length.is_some() {
         let begin = a.begin.unwrap_or(0);
