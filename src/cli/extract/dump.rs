@@ -152,6 +152,11 @@ fn in_one_pass(a: &ExtractArgs, files: &mut ImageFiles, progress: &Progress) -> 
     let (report, image) = (report?, opened?);
     let memory = WrittenMemory::new(again(&written)?, plan.memory.clone(), places.ranges());
     super::kernel::look(a, &image, &memory, &mut content)?;
+    // memory is in its place already
+    if let Some(note) = content.guest.vmcoreinfo.take_if(|n| n.len() as u64 > NOTE_ROOM) {
+        let what = format!("VMCOREINFO has {} bytes, for which there is no room; it is left out", note.len());
+        content.remarks.push(what);
+    }
     let plan = dump::elf::plan(&content.guest, &options)?;
     ImageFile::from(written)
         .write_at(&plan.head, 0)
