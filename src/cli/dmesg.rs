@@ -4,20 +4,16 @@ use std::io::Write;
 
 use clap::Args as ClapArgs;
 
-use super::exit::{Failure, Outcome, say};
+use super::exit::{Failure, Outcome};
 use super::near::did_you_mean;
 use super::shared::InputArgs;
 use super::{open, style};
-use crate::error::{Error, ErrorKind};
-use crate::inspect::guest_note;
 use crate::os::linux::kernel::Kernel;
 use crate::os::linux::printk::{self, LEVELS, Log, Record};
-use crate::os::linux::vmcoreinfo;
 use crate::render;
 use crate::render::dmesg::Style;
 use crate::render::dmesg_json::{DmesgDocument, RecordJson};
 use crate::render::state_json::FindingJson;
-use crate::render::tree::Role;
 use crate::text::quoted;
 
 /// Arguments of `dmesg`.
@@ -77,15 +73,7 @@ fn levels(text: &str) -> Result<u8, String> {
 /// Runs `dmesg`.
 pub fn run(a: &DmesgArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let image = open::image(&a.input.file, open::options(&a.input.source)?.keep_memory(u64::MAX))?;
-    let memory = image.memory()?;
-    memory.map()?;
-    let Some(found) = vmcoreinfo::find(memory, guest_note(&image)?)? else {
-        let what = "no VMCOREINFO in guest memory: the guest is not Linux, has not booted yet, or its kernel has no kexec support";
-        return Err(Error::new(ErrorKind::Missing, what).into());
-    };
-    if !a.json && !a.quiet {
-        say(Role::Name, "note", &found.says());
-    }
+    let (memory, found) = super::linux::kernel_of(&image, !a.json && !a.quiet)?;
     let kernel = Kernel::new(memory, &found);
     let Log { records, problems, unfinished, .. } = printk::read(&kernel)?;
     let wanted = |r: &&Record| a.level.is_none_or(|l| l.checked_shr(r.level.into()).unwrap_or(0) & 1 == 1);

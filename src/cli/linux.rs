@@ -9,10 +9,12 @@ use super::near::did_you_mean;
 use super::open;
 use super::shared::InputArgs;
 use crate::error::{Error, ErrorKind};
+use crate::image::SaveImage;
 use crate::inspect::guest_note;
+use crate::memory::GuestMemory;
 use crate::os::linux::kallsyms::Symbols;
 use crate::os::linux::kernel::Kernel;
-use crate::os::linux::vmcoreinfo;
+use crate::os::linux::vmcoreinfo::{self, Found};
 use crate::render;
 use crate::render::state_json::FindingJson;
 use crate::render::sym_json::{SymDocument, SymbolJson};
@@ -73,17 +75,23 @@ pub fn run(a: &LinuxArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     }
 }
 
-fn sym(a: &SymArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let image = open::image(&a.input.file, open::options(&a.input.source)?.keep_memory(u64::MAX))?;
+/// Finds the VMCOREINFO of a Linux guest, and says how it was found if it is to be said.
+pub fn kernel_of(image: &SaveImage, say_how: bool) -> Result<(&GuestMemory, Found), Failure> {
     let memory = image.memory()?;
     memory.map()?;
-    let Some(found) = vmcoreinfo::find(memory, guest_note(&image)?)? else {
+    let Some(found) = vmcoreinfo::find(memory, guest_note(image)?)? else {
         let what = "no VMCOREINFO in guest memory: the guest is not Linux, has not booted yet, or its kernel has no kexec support";
         return Err(Error::new(ErrorKind::Missing, what).into());
     };
-    if !a.json && !a.quiet {
+    if say_how {
         say(Role::Name, "note", &found.says());
     }
+    Ok((memory, found))
+}
+
+fn sym(a: &SymArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
+    let image = open::image(&a.input.file, open::options(&a.input.source)?.keep_memory(u64::MAX))?;
+    let (memory, found) = kernel_of(&image, !a.json && !a.quiet)?;
     let kernel = Kernel::new(memory, &found);
     let symbols = Symbols::read(&kernel)?;
     let mut hits = Vec::new();
