@@ -288,3 +288,27 @@ fn mapped(m: &Mapping, memory: &[Placed]) -> Load {
     let vaddr = if m.virtual_address == 0 { paddr } else { m.virtual_address };
     Load { offset, vaddr, paddr, file_bytes, bytes: m.bytes }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::{Kind, Order, Target};
+    use crate::offset::RamOffset;
+
+    #[test]
+    fn a_note_that_fits_into_the_room_moves_no_memory() {
+        let target = Target { kind: Kind::X86_64, order: Order::Little, wide: true, block_size: 4096 };
+        let region = Region { gpa: Gpa(0), bytes: 4096, block: 0, block_offset: RamOffset(0), why: "table" };
+        let mut guest = Guest::new(target, &[], vec![region]);
+        let options = ElfOptions { room: 8000, ..ElfOptions::default() };
+        let mut planned = |note: usize| {
+            guest.vmcoreinfo = Some(vec![1; note]);
+            let plan = plan(&guest, &options).unwrap();
+            (plan.memory_at, plan.memory.first().map(|p| p.at), plan.head.len())
+        };
+        // after 176 bytes of headers
+        assert_eq!(planned(0), (8192, Some(8192), 176));
+        assert_eq!(planned(8000), (8192, Some(8192), 8176));
+        assert_eq!(planned(8100), (12288, Some(12288), 8276));
+    }
+}
