@@ -14,6 +14,7 @@ mod target;
 pub mod windows;
 mod write;
 mod written;
+mod x86;
 
 pub use bytes::Order;
 pub use elf::{ElfLayout, ElfOptions, ElfPlan};

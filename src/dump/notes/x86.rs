@@ -4,25 +4,8 @@ use super::{NT_PRSTATUS, Notes};
 use crate::decode::cpu::Fields;
 use crate::dump::bytes::Record;
 use crate::dump::processor::Processor;
+use crate::dump::x86::{CS, DS, ES, FS, GS, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, SS};
 use crate::offset::Sure;
-
-/// Places in `env.regs`.
-const RAX: usize = 0;
-const RCX: usize = 1;
-const RDX: usize = 2;
-const RBX: usize = 3;
-const RSP: usize = 4;
-const RBP: usize = 5;
-const RSI: usize = 6;
-const RDI: usize = 7;
-
-/// Places in `env.segs`.
-const ES: usize = 0;
-const CS: usize = 1;
-const SS: usize = 2;
-const DS: usize = 3;
-const FS: usize = 4;
-const GS: usize = 5;
 
 /// The size of QEMU's note, which is in the note too.
 const QEMU_NOTE: usize = 440;

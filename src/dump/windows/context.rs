@@ -5,6 +5,7 @@ use crate::decode::cpu::Fields;
 use crate::dump::Order;
 use crate::dump::bytes::Record;
 use crate::dump::processor::Processor;
+use crate::dump::x86::{CS, DS, ES, FS, GS, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, SS};
 use crate::offset::Sure;
 use crate::value::Node;
 
@@ -21,24 +22,6 @@ const FXSAVE: usize = 0x100;
 
 /// The bits of MXCSR that a processor of 64 bits has.
 const MXCSR_MASK: u64 = 0xffff;
-
-/// Places in `env.segs`.
-const ES: usize = 0;
-const CS: usize = 1;
-const SS: usize = 2;
-const DS: usize = 3;
-const FS: usize = 4;
-const GS: usize = 5;
-
-/// Places in `env.regs`, of those that are listed in another order in the structure of 32 bits.
-const EAX: usize = 0;
-const ECX: usize = 1;
-const EDX: usize = 2;
-const EBX: usize = 3;
-const ESP: usize = 4;
-const EBP: usize = 5;
-const ESI: usize = 6;
-const EDI: usize = 7;
 
 /// Debug registers 4 and 5 are names for 6 and 7.
 const DEBUG: [usize; 6] = [0, 1, 2, 3, 6, 7];
@@ -81,10 +64,10 @@ fn short(f: &Fields<'_>) -> Vec<u8> {
     r.u32(0, ALL_32);
     r.row32(4, DEBUG.map(|n| element(f, "env.dr", n)));
     r.row32(0x8c, [GS, FS, ES, DS].map(|n| selector(f, n)));
-    r.row32(0x9c, [EDI, ESI, EBX, EDX, ECX, EAX, EBP].map(|n| element(f, "env.regs", n)));
+    r.row32(0x9c, [RDI, RSI, RBX, RDX, RCX, RAX, RBP].map(|n| element(f, "env.regs", n)));
     r.row32(
         0xb8,
-        [f.u64("env.eip"), selector(f, CS), f.u64("env.eflags"), element(f, "env.regs", ESP), selector(f, SS)],
+        [f.u64("env.eip"), selector(f, CS), f.u64("env.eflags"), element(f, "env.regs", RSP), selector(f, SS)],
     );
     r.bytes
 }
