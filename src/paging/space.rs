@@ -102,6 +102,33 @@ impl AddressSpace {
         Self::of_regime(regime)
     }
 
+    /// Returns a space like this one with another root: that of a process, for the kernel's space. On AArch64 it is the lower half.
+    ///
+    /// # Errors
+    /// `Unsupported` for a space without page tables; `Corrupt` for a reserved form of addresses.
+    pub fn of_process(&self, root: Gpa) -> Result<Self> {
+        if let After::Tags(r) = self.after {
+            // the lower half has another code for the size of pages
+            let granule = match field(r.tcr, 30, 2) {
+                2 => 0,
+                1 => 2,
+                _ => 1,
+            };
+            let ttbr = (root.0 & mask(48)) | field(root.0, 48, 4) << 2;
+            let wide = r.tcr & (7 << 32 | 1 << 59);
+            let tcr = granule << 14 | field(r.tcr, 16, 6) | 1 << 23 | wide;
+            return Self::of_regime(arm64::Regime { names: ["pgd", ""], ttbr: [ttbr, 0], tcr, ..r });
+        }
+        if self.trees.is_empty() {
+            return Err(Error::new(ErrorKind::Unsupported, "this space has no page tables"));
+        }
+        let mut space = self.clone();
+        for t in &mut space.trees {
+            (t.root, t.register) = (root.0, "pgd");
+        }
+        Ok(space)
+    }
+
     /// Creates the space of an address-space-control element of IBM Z; `edat` says whether control register 0 enables large frames.
     #[must_use]
     pub fn s390x_asce(asce: u64, edat: bool) -> Self {

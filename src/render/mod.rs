@@ -13,13 +13,13 @@ pub mod info;
 pub mod info_json;
 mod json;
 mod lines;
+pub mod linux;
 pub mod paging;
 pub mod pci;
 pub mod pci_json;
 pub mod read_json;
 pub mod report;
 pub mod state_json;
-pub mod sym_json;
 #[cfg(feature = "cli")]
 pub(crate) mod table;
 pub mod tree;

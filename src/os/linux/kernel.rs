@@ -5,6 +5,7 @@ use super::info::{Info, Machine};
 use super::vmcoreinfo::Found;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::PhysicalMemory;
+use crate::offset::Gpa;
 use crate::paging::{AddressSpace, RiscvMode, X86Mode};
 
 /// A kernel in memory, whose structures are read at its own addresses.
@@ -31,6 +32,48 @@ impl<'a> Kernel<'a> {
     #[must_use]
     pub fn info(&self) -> &'a Info {
         self.info
+    }
+
+    /// Returns the memory in which the kernel is.
+    #[must_use]
+    pub fn memory(&self) -> &'a dyn PhysicalMemory {
+        self.mem
+    }
+
+    /// Returns the architecture.
+    #[must_use]
+    pub fn machine(&self) -> Machine {
+        self.machine
+    }
+
+    /// Returns where an address of the kernel is in guest-physical memory.
+    ///
+    /// # Errors
+    /// `Missing` when the address is not mapped; `Unsupported` if the addresses of this kernel cannot be translated; `Io`.
+    pub fn physical(&self, address: u64) -> Result<Gpa> {
+        let image = self.rule.and_then(|r| r.address(address));
+        match (&self.space, image) {
+            (Some(space), at) if at.is_none() || self.machine != Machine::X86_64 => {
+                Ok(space.translate(self.mem, address)?.address)
+            }
+            (_, Some(at)) => Ok(at),
+            _ => {
+                let what = format!("the kernel address {address:#x} cannot be translated on this architecture");
+                Err(Error::new(ErrorKind::Unsupported, what))
+            }
+        }
+    }
+
+    /// Returns the address space of a process by the kernel's address of its root table.
+    ///
+    /// # Errors
+    /// Those of [`Kernel::physical`]; `Unsupported` for an architecture whose processes cannot be read.
+    pub fn user_space(&self, root: u64) -> Result<AddressSpace> {
+        let root = self.physical(root)?;
+        match (self.machine, &self.space) {
+            (Machine::X86_64 | Machine::Arm64 | Machine::Riscv64, Some(space)) => space.of_process(root),
+            _ => Err(Error::new(ErrorKind::Unsupported, "the memory of processes of this architecture cannot be read")),
+        }
     }
 
     /// Returns whether the kernel is big-endian.

@@ -5,16 +5,24 @@
 //! [`printk`] reads the kernel log.
 
 pub mod address;
+pub mod btf;
+mod globals;
+pub mod guest;
 pub mod info;
 pub mod kallsyms;
 pub mod kernel;
+mod object;
 mod old_log;
+pub mod percpu;
 pub mod printk;
 mod record;
 mod ring;
+pub mod tasks;
 #[cfg(test)]
 mod tests;
+pub mod user;
 mod utsname;
 pub mod vmcoreinfo;
 
+pub use object::{List, Object};
 pub use utsname::{Names, uname};

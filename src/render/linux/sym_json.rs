@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::dmesg_json::FoundJson;
-use super::state_json::{FindingJson, SCHEMA_VERSION};
+use super::super::dmesg_json::FoundJson;
+use super::super::state_json::{FindingJson, SCHEMA_VERSION};
 use crate::os::linux::kallsyms::{Form, Symbol};
 use crate::os::linux::vmcoreinfo::Found;
 use crate::text::Name;

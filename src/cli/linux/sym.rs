@@ -1,39 +1,21 @@
-//! `linux`: what a Linux guest says of itself in its memory, without debug symbols.
+//! `linux sym`: kernel symbols.
 
 use std::io::Write;
 
-use clap::{Args as ClapArgs, Subcommand};
+use clap::Args as ClapArgs;
 
-use super::exit::{Failure, Outcome, say};
-use super::near::did_you_mean;
-use super::open;
-use super::shared::InputArgs;
-use crate::error::{Error, ErrorKind};
-use crate::image::SaveImage;
-use crate::inspect::guest_note;
-use crate::memory::GuestMemory;
+use super::super::exit::{Failure, Outcome, say};
+use super::super::near::did_you_mean;
+use super::super::open;
+use super::super::shared::InputArgs;
+use super::{How, kernel_of};
 use crate::os::linux::kallsyms::Symbols;
 use crate::os::linux::kernel::Kernel;
-use crate::os::linux::vmcoreinfo::{self, Found};
 use crate::render;
+use crate::render::linux::sym_json::{SymDocument, SymbolJson};
 use crate::render::state_json::FindingJson;
-use crate::render::sym_json::{SymDocument, SymbolJson};
 use crate::render::tree::Role;
 use crate::text::quoted;
-
-/// Arguments of `linux`.
-#[derive(Debug, ClapArgs)]
-pub struct LinuxArgs {
-    #[command(subcommand)]
-    pub question: Question,
-}
-
-/// What is asked of the guest.
-#[derive(Debug, Subcommand)]
-pub enum Question {
-    /// Find kernel symbols by name or address, or list all of them.
-    Sym(SymArgs),
-}
 
 /// Arguments of `linux sym`.
 #[derive(Debug, ClapArgs)]
@@ -51,47 +33,14 @@ pub struct SymArgs {
     /// Names, or addresses that begin with 0x. Without any, all symbols are listed by address.
     #[arg(value_name = "NAME|ADDRESS")]
     pub symbols: Vec<String>,
-    /// Do not say how the symbols were found.
-    #[arg(short, long)]
-    pub quiet: bool,
-    /// Print JSON (savevm-analyze schema sym).
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub how: How,
 }
 
-impl LinuxArgs {
-    /// Returns whether only errors are to be printed.
-    pub fn is_quiet(&self) -> bool {
-        match &self.question {
-            Question::Sym(a) => a.quiet,
-        }
-    }
-}
-
-/// Runs `linux`.
-pub fn run(a: &LinuxArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    match &a.question {
-        Question::Sym(a) => sym(a, out),
-    }
-}
-
-/// Finds the VMCOREINFO of a Linux guest, and says how it was found if it is to be said.
-pub fn kernel_of(image: &SaveImage, say_how: bool) -> Result<(&GuestMemory, Found), Failure> {
-    let memory = image.memory()?;
-    memory.map()?;
-    let Some(found) = vmcoreinfo::find(memory, guest_note(image)?)? else {
-        let what = "no VMCOREINFO in guest memory: the guest is not Linux, has not booted yet, or its kernel has no kexec support";
-        return Err(Error::new(ErrorKind::Missing, what).into());
-    };
-    if say_how {
-        say(Role::Name, "note", &found.says());
-    }
-    Ok((memory, found))
-}
-
-fn sym(a: &SymArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
+/// Runs `linux sym`.
+pub fn run(a: &SymArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let image = open::image(&a.input.file, open::options(&a.input.source)?.keep_memory(u64::MAX))?;
-    let (memory, found) = kernel_of(&image, !a.json && !a.quiet)?;
+    let (memory, found) = kernel_of(&image, !a.how.json && !a.how.quiet)?;
     let kernel = Kernel::new(memory, &found);
     let symbols = Symbols::read(&kernel)?;
     let mut hits = Vec::new();
@@ -109,7 +58,7 @@ fn sym(a: &SymArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     if a.symbols.is_empty() {
         hits.extend(symbols.iter().map(|s| (s, 0)));
     }
-    if a.json {
+    if a.how.json {
         let mut doc = SymDocument::new(image.machine(), &found, symbols.form().0);
         doc.symbols = hits.iter().map(|(s, offset)| SymbolJson::new(s, *offset)).collect();
         doc.not_found.clone_from(&absent);

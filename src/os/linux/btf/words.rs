@@ -1,0 +1,55 @@
+//! Types by their names in C.
+
+use super::{Kind, TypeId, Types};
+
+impl Types {
+    /// Finds a type by its words: `struct task_struct`, `pid_t`, `unsigned long`. A name without a keyword may be that of a structure
+    /// too. One star or one pair of brackets may follow, if the kernel has such a type anywhere.
+    #[must_use]
+    pub fn by_words(&self, words: &str) -> Option<TypeId> {
+        let words = words.trim();
+        if let Some(inner) = words.strip_suffix('*') {
+            let target = self.by_words(inner)?;
+            return self.iter().find_map(|(id, k)| matches!(k, Kind::Pointer(t) if t == target).then_some(id));
+        }
+        if let Some((inner, count)) = words.strip_suffix(']').and_then(|w| w.split_once('[')) {
+            let target = self.by_words(inner)?;
+            let wanted: Option<u32> = if count.is_empty() { None } else { Some(count.parse().ok()?) };
+            let is = |k: &Kind<'_>| matches!(k, Kind::Array { element, count } if *element == target && wanted.is_none_or(|w| w == *count));
+            return self.iter().find_map(|(id, k)| is(&k).then_some(id));
+        }
+        let (keyword, name) = match words.split_once(' ') {
+            Some((k @ ("struct" | "union" | "enum"), name)) => (Some(k), name.trim()),
+            _ => (None, words),
+        };
+        let rank = |id: TypeId| match (self.kind(id), keyword) {
+            (Kind::Composite(c), Some("struct")) => (!c.is_union).then_some(0),
+            (Kind::Composite(c), Some("union")) => c.is_union.then_some(0),
+            (Kind::Enumeration { .. }, Some("enum")) => Some(0),
+            (Kind::Integer(_) | Kind::Float { .. } | Kind::Typedef { .. }, None) => Some(0),
+            (Kind::Composite(_), None) => Some(1),
+            (Kind::Enumeration { .. }, None) => Some(2),
+            _ => None,
+        };
+        self.named(name).filter_map(|id| Some((rank(id)?, id))).min().map(|(_, id)| id)
+    }
+}
+
+/// Returns a type's name in C, for messages.
+#[must_use]
+pub fn words_of(kind: &Kind<'_>) -> String {
+    let name = match kind.name() {
+        "" => "(without a name)",
+        name => name,
+    };
+    match kind {
+        Kind::Composite(c) if c.is_union => format!("union {name}"),
+        Kind::Composite(_) => format!("struct {name}"),
+        Kind::Enumeration { .. } => format!("enum {name}"),
+        Kind::Void => "void".to_owned(),
+        Kind::Pointer(_) => "a pointer".to_owned(),
+        Kind::Array { .. } => "an array".to_owned(),
+        Kind::Prototype { .. } => "a function".to_owned(),
+        _ => name.to_owned(),
+    }
+}

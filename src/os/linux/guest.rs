@@ -1,0 +1,162 @@
+//! A Linux guest: its kernel's memory, symbols and types, with which every other file of this room reads its structures.
+
+use super::btf::{self, Kind, TypeId, Types};
+use super::globals;
+use super::kallsyms::Symbols;
+use super::kernel::Kernel;
+use super::object::Object;
+use crate::error::{Error, ErrorKind, Result};
+use crate::offset::Sure;
+use crate::text::Name;
+
+/// A Linux guest whose kernel, symbols and types were found.
+///
+/// ```no_run
+/// use savevm_analyze::SaveImage;
+/// use savevm_analyze::os::linux::{guest::Guest, kernel::Kernel, vmcoreinfo};
+///
+/// # fn main() -> savevm_analyze::error::Result<()> {
+/// let image = SaveImage::options().keep_memory(u64::MAX).open("vm.mig")?;
+/// let memory = image.memory()?;
+/// let Some(found) = vmcoreinfo::find(memory, None)? else { return Ok(()) };
+/// let guest = Guest::new(Kernel::new(memory, &found))?;
+/// println!("{}", guest.variable("jiffies")?.number()?);
+/// println!("{}", guest.variable("init_task")?.member("comm")?.text()?);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Guest<'a> {
+    kernel: Kernel<'a>,
+    symbols: Symbols,
+    types: Types,
+    place: btf::Place,
+}
+
+impl<'a> Guest<'a> {
+    /// Reads the symbols and the types of a kernel.
+    ///
+    /// # Errors
+    /// `Missing` if the kernel has no types; those of [`Symbols::read`] and [`Types::read`].
+    pub fn new(kernel: Kernel<'a>) -> Result<Self> {
+        let symbols = Symbols::read(&kernel)?;
+        let start = symbols.named("__start_BTF").next().map(|s| s.address);
+        let image = image(&kernel);
+        let place = btf::place(&kernel, start, &image)?;
+        let types = Types::read(&kernel, place, word(&kernel))?;
+        Ok(Self { kernel, symbols, types, place })
+    }
+
+    /// Returns the kernel's memory.
+    #[must_use]
+    pub fn kernel(&self) -> &Kernel<'a> {
+        &self.kernel
+    }
+
+    /// Returns the release, such as `6.1.0-50-cloud-amd64`.
+    #[must_use]
+    pub fn release(&self) -> Name {
+        self.kernel.info().release()
+    }
+
+    /// Returns the symbols.
+    #[must_use]
+    pub fn symbols(&self) -> &Symbols {
+        &self.symbols
+    }
+
+    /// Returns the types.
+    #[must_use]
+    pub fn types(&self) -> &Types {
+        &self.types
+    }
+
+    /// Returns where the types are in memory.
+    #[must_use]
+    pub fn types_at(&self) -> btf::Place {
+        self.place
+    }
+
+    /// Returns the address of a symbol.
+    ///
+    /// # Errors
+    /// `Missing` if the kernel has no symbol of that name.
+    pub fn symbol(&self, name: &str) -> Result<u64> {
+        let found = self.symbols.named(name).next().map(|s| s.address);
+        found.ok_or_else(|| Error::new(ErrorKind::Missing, format!("the kernel has no symbol {name}")))
+    }
+
+    /// Returns a global variable. BTF does not have the types of all: those of the variables that this tool needs are known.
+    ///
+    /// # Errors
+    /// `Missing` if there is no such symbol; `Unsupported` if its type is not known.
+    pub fn variable(&self, name: &str) -> Result<Object<'_>> {
+        let address = self.symbol(name)?;
+        let id = self.type_of_variable(name).ok_or_else(|| {
+            let what = format!("the type of the variable {name} is not known");
+            Error::new(ErrorKind::Unsupported, what).hint("give the type: TYPE@SYMBOL or TYPE@ADDRESS")
+        })?;
+        Ok(Object::new(self, id, address))
+    }
+
+    /// Returns the type of a global variable, if it is known.
+    #[must_use]
+    pub fn type_of_variable(&self, name: &str) -> Option<TypeId> {
+        let in_btf = self.types.named(name).find_map(|id| match self.types.kind(id) {
+            Kind::Variable { target, .. } => Some(target),
+            _ => None,
+        });
+        in_btf.or_else(|| globals::type_of(name).and_then(|t| self.types.by_words(t)))
+    }
+
+    /// Reads text up to the first NUL, or `most` bytes of it.
+    ///
+    /// # Errors
+    /// `Missing` when it does not begin in memory; `Io`.
+    pub fn text_at(&self, address: u64, most: u64) -> Result<Name> {
+        let mut out = Vec::new();
+        let most = usize::try_from(most).unwrap_or(0);
+        while out.len() < most {
+            let at = address.wrapping_add(out.len() as u64);
+            let page = usize::try_from(4096_u64.minus(at & 4095)).unwrap_or(1);
+            let mut piece = vec![0; page.min(256).min(most.minus(out.len()))];
+            match self.kernel.read(at, &mut piece) {
+                Ok(()) => {}
+                Err(e) if e.kind() == ErrorKind::Missing && !out.is_empty() => break,
+                Err(e) => return Err(e),
+            }
+            let end = memchr::memchr(0, &piece);
+            out.extend_from_slice(piece.get(..end.unwrap_or(piece.len())).unwrap_or_default());
+            if end.is_some() {
+                break;
+            }
+        }
+        Ok(Name::from_bytes(&out))
+    }
+
+    /// Returns what is at an address, as a value of a type such as `struct task_struct`.
+    ///
+    /// # Errors
+    /// `Missing` if the kernel has no such type.
+    pub fn object(&self, type_name: &str, address: u64) -> Result<Object<'_>> {
+        let id = self.types.by_words(type_name);
+        let id = id.ok_or_else(|| Error::new(ErrorKind::Missing, format!("the kernel has no type {type_name}")))?;
+        Ok(Object::new(self, id, address))
+    }
+}
+
+impl std::fmt::Debug for Guest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Guest({} symbols, {} types)", self.symbols.len(), self.types.len())
+    }
+}
+
+/// Returns where the kernel's image may be.
+fn image(kernel: &Kernel<'_>) -> Vec<std::ops::Range<u64>> {
+    let text = kernel.info().symbol("_stext").map(|a| a & !0x1f_ffff);
+    text.map(|a| a..a.saturating_add(96 << 20)).into_iter().collect()
+}
+
+/// Returns the bytes of a pointer.
+fn word(kernel: &Kernel<'_>) -> u64 {
+    if kernel.info().machine() == super::info::Machine::I386 { 4 } else { 8 }
+}
