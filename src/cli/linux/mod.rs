@@ -1,5 +1,7 @@
 //! `linux`: what a Linux guest says of itself in its memory, without debug symbols.
 
+mod files;
+mod lsmod;
 mod ps;
 mod sym;
 
@@ -31,6 +33,10 @@ pub struct LinuxArgs {
 pub enum Question {
     /// List processes and threads.
     Ps(ps::PsArgs),
+    /// List loaded modules.
+    Lsmod(lsmod::LsmodArgs),
+    /// List open files, or mounts.
+    Files(files::FilesArgs),
     /// Find kernel symbols by name or address, or list all of them.
     Sym(sym::SymArgs),
 }
@@ -40,6 +46,8 @@ impl LinuxArgs {
     pub fn is_quiet(&self) -> bool {
         match &self.question {
             Question::Ps(a) => a.how.quiet,
+            Question::Lsmod(a) => a.how.quiet,
+            Question::Files(a) => a.how.quiet,
             Question::Sym(a) => a.how.quiet,
         }
     }
@@ -60,6 +68,8 @@ pub struct How {
 pub fn run(a: &LinuxArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     match &a.question {
         Question::Ps(a) => ps::run(a, out),
+        Question::Lsmod(a) => lsmod::run(a, out),
+        Question::Files(a) => files::run(a, out),
         Question::Sym(a) => sym::run(a, out),
     }
 }
@@ -88,4 +98,12 @@ fn ask<T>(
     let (memory, found) = kernel_of(&image, !how.json && !how.quiet)?;
     let guest = Guest::new(Kernel::new(memory, &found))?;
     question(&image, &guest)
+}
+
+/// Reports what could not be read, and returns the outcome.
+fn outcome(out: &mut dyn Write, image: &SaveImage, problems: &[Error], nothing: bool) -> Result<Outcome, Failure> {
+    out.flush()?;
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let outcome = open::verdict(image, &problems);
+    Ok(if nothing && !problems.is_empty() { Outcome::Unusable } else { outcome })
 }

@@ -6,8 +6,8 @@ use clap::Args as ClapArgs;
 
 use super::super::exit::{Failure, Outcome};
 use super::super::shared::InputArgs;
-use super::super::{open, style, width};
-use super::{How, ask};
+use super::super::{style, width};
+use super::{How, ask, outcome};
 use crate::os::linux::tasks;
 use crate::render;
 use crate::render::linux::head_json::Head;
@@ -49,9 +49,6 @@ pub fn run(a: &PsArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
             let o = PsOptions { threads: a.threads, tree: a.tree, width: width::columns(None), paint: &style::paint };
             ps::print(out, &found.list, &o)?;
         }
-        out.flush()?;
-        let problems: Vec<String> = found.problems.iter().map(ToString::to_string).collect();
-        let outcome = open::verdict(image, &problems);
-        Ok(if found.list.is_empty() { Outcome::Unusable } else { outcome })
+        outcome(out, image, &found.problems, found.list.is_empty())
     })
 }

@@ -1,5 +1,7 @@
 //! A Linux guest: its kernel's memory, symbols and types, with which every other file of this room reads its structures.
 
+use std::ops::Range;
+
 use super::btf::{self, Kind, TypeId, Types};
 use super::globals;
 use super::kallsyms::Symbols;
@@ -30,6 +32,7 @@ pub struct Guest<'a> {
     symbols: Symbols,
     types: Types,
     place: btf::Place,
+    image: Vec<Range<u64>>,
 }
 
 impl<'a> Guest<'a> {
@@ -43,7 +46,7 @@ impl<'a> Guest<'a> {
         let image = image(&kernel);
         let place = btf::place(&kernel, start, &image)?;
         let types = Types::read(&kernel, place, word(&kernel))?;
-        Ok(Self { kernel, symbols, types, place })
+        Ok(Self { kernel, symbols, types, place, image })
     }
 
     /// Returns the kernel's memory.
@@ -74,6 +77,12 @@ impl<'a> Guest<'a> {
     #[must_use]
     pub fn types_at(&self) -> btf::Place {
         self.place
+    }
+
+    /// Returns where the kernel's image is, as it is mapped.
+    #[must_use]
+    pub fn image(&self) -> &[Range<u64>] {
+        &self.image
     }
 
     /// Returns the address of a symbol.

@@ -46,6 +46,12 @@ impl<'a> Kernel<'a> {
         self.machine
     }
 
+    /// Returns whether the kernel has the upper half of all addresses.
+    #[must_use]
+    pub fn has_high_addresses(&self) -> bool {
+        !matches!(self.machine, Machine::S390x | Machine::I386)
+    }
+
     /// Returns where an address of the kernel is in guest-physical memory.
     ///
     /// # Errors

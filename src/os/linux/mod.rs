@@ -6,17 +6,22 @@
 
 pub mod address;
 pub mod btf;
+pub mod files;
 mod globals;
 pub mod guest;
 pub mod info;
 pub mod kallsyms;
 pub mod kernel;
+pub mod modules;
 mod object;
 mod old_log;
+pub mod paths;
 pub mod percpu;
 pub mod printk;
+mod rbtree;
 mod record;
 mod ring;
+mod search;
 pub mod tasks;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,13 @@
 //! What a Linux guest says of itself: tables for people, documents for machines.
 
+#[cfg(feature = "cli")]
+pub mod files;
+#[cfg(feature = "cli")]
+pub mod files_json;
 pub mod head_json;
+#[cfg(feature = "cli")]
+pub mod lsmod;
+pub mod lsmod_json;
 #[cfg(feature = "cli")]
 pub mod ps;
 pub mod ps_json;

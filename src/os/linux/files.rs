@@ -1,0 +1,120 @@
+//! Open files (`include/linux/fdtable.h`).
+
+use super::object::Object;
+use super::paths;
+use crate::error::{Error, ErrorKind, Result};
+use crate::text::Name;
+
+/// Descriptors of one process that are looked at (`fs.nr_open` is a million).
+const MAX_DESCRIPTORS: u64 = 1 << 20;
+
+/// An open file.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Open {
+    /// The descriptor.
+    pub fd: u64,
+    /// The address of its `struct file`.
+    pub file: u64,
+    /// The path, or what it is.
+    pub path: Name,
+    /// The kind of its inode: `file`, `dir`, `chr`, `blk`, `fifo`, `sock`, `link`; `-` if it is none of these.
+    pub kind: &'static str,
+    /// The inode.
+    pub inode: u64,
+    /// The position.
+    pub position: u64,
+    /// The flags that it was opened with.
+    pub flags: u64,
+    /// The number of its mount.
+    pub mount: u64,
+}
+
+/// What a process has open.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Files {
+    /// The working directory, the root directory and the program, as far as they are in memory.
+    pub places: [Option<Name>; 3],
+    /// The open files by descriptor.
+    pub open: Vec<Open>,
+    /// What could not be read.
+    pub problems: Vec<Error>,
+}
+
+/// Lists the open files of a process.
+///
+/// # Errors
+/// `Io`. What cannot be read is a problem of the result.
+pub fn files(task: &Object<'_>) -> Result<Files> {
+    let mut out = Files::default();
+    let place = |p: &str| task.path(p).and_then(|o| paths::of(&o)).ok().filter(|n| !n.is_empty());
+    out.places = [place("fs.pwd"), place("fs.root"), place("mm.exe_file.f_path")];
+    // a zombie has no files
+    if task.member("files").and_then(|f| f.number()).unwrap_or(0) == 0 {
+        return Ok(out);
+    }
+    let result = each(task, &mut |fd, file| match read(fd, file) {
+        Ok(f) => {
+            out.open.push(f);
+            Ok(())
+        }
+        Err(e) if e.kind() == ErrorKind::Io => Err(e),
+        Err(e) => {
+            out.problems.push(e.within(format!("file descriptor {fd}")));
+            Ok(())
+        }
+    });
+    match result {
+        Err(e) if e.kind() == ErrorKind::Io => return Err(e),
+        Err(e) => out.problems.push(e.within("files")),
+        Ok(()) => {}
+    }
+    Ok(out)
+}
+
+/// Calls `each` for every descriptor of a process.
+///
+/// # Errors
+/// `Missing` when the table is not in memory; `Io`; those of `each`.
+pub(super) fn each<'g>(task: &Object<'g>, each: &mut dyn FnMut(u64, &Object<'g>) -> Result<()>) -> Result<()> {
+    let table = task.path("files.fdt")?.target()?;
+    let most = table.member("max_fds")?.number()?.min(MAX_DESCRIPTORS);
+    let pointers = table.member("fd")?;
+    let start = pointers.number()?;
+    let kernel = task.guest().kernel();
+    for fd in 0..most {
+        let at = start.wrapping_add(fd.wrapping_mul(8));
+        let file = kernel.number(at, 8)?;
+        if file != 0 {
+            each(fd, &task.guest().object("struct file", file)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn read(fd: u64, file: &Object<'_>) -> Result<Open> {
+    let number = |p: &str| file.path(p)?.number();
+    let mode = number("f_inode.i_mode")?;
+    let kind = match mode >> 12 {
+        1 => "fifo",
+        2 => "chr",
+        4 => "dir",
+        6 => "blk",
+        8 => "file",
+        10 => "link",
+        12 => "sock",
+        _ => "-",
+    };
+    let mnt = file.path("f_path.mnt")?.target()?.container("mount", "mnt")?;
+    Ok(Open {
+        fd,
+        file: file.address(),
+        path: paths::of(&file.member("f_path")?)?,
+        kind,
+        inode: number("f_inode.i_ino")?,
+        position: number("f_pos")?,
+        flags: number("f_flags")?,
+        mount: mnt.member("mnt_id")?.number()?,
+    })
+}
