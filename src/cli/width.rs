@@ -14,3 +14,8 @@ pub fn columns(given: Option<usize>) -> usize {
     let of_terminal = || of_terminal().map(|(w, _)| usize::from(w.0));
     given.or_else(from_environment).or_else(of_terminal).unwrap_or(PLAIN).clamp(NARROWEST, WIDEST)
 }
+
+/// Returns the width of a table that other programs may read: without a terminal and without COLUMNS nothing is shortened.
+pub fn of_table() -> usize {
+    if say::stdout_is_terminal() || std::env::var_os("COLUMNS").is_some() { columns(None) } else { usize::MAX }
+}

@@ -59,7 +59,7 @@ pub fn run(a: &FilesArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
             if a.how.json {
                 render::pretty(&mut *out, &MountsDocument::new(Head::new(image, guest, &problems), &all))?;
             } else {
-                table::mounts(out, &all, width::columns(None), &style::paint)?;
+                table::mounts(out, &all, width::of_table(), &style::paint)?;
             }
             return outcome(out, image, &problems, empty);
         }
@@ -72,7 +72,7 @@ pub fn run(a: &FilesArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         if a.how.json {
             render::pretty(&mut *out, &FilesDocument::new(Head::new(image, guest, &problems), &all))?;
         } else {
-            table::files(out, &all, width::columns(None), &style::paint)?;
+            table::files(out, &all, width::of_table(), &style::paint)?;
         }
         outcome(out, image, &problems, empty)
     })

@@ -37,7 +37,7 @@ pub fn run(a: &LsmodArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
             let head = Head::new(image, guest, &found.problems);
             render::pretty(&mut *out, &LsmodDocument::new(head, &found.list))?;
         } else {
-            lsmod::print(out, &found.list, width::columns(None), &style::paint)?;
+            lsmod::print(out, &found.list, width::of_table(), &style::paint)?;
         }
         outcome(out, image, &found.problems, found.list.is_empty())
     })

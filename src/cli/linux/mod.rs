@@ -2,6 +2,7 @@
 
 mod files;
 mod lsmod;
+mod net;
 mod ps;
 mod sym;
 
@@ -35,6 +36,8 @@ pub enum Question {
     Ps(ps::PsArgs),
     /// List loaded modules.
     Lsmod(lsmod::LsmodArgs),
+    /// List network interfaces and sockets.
+    Net(net::NetArgs),
     /// List open files, or mounts.
     Files(files::FilesArgs),
     /// Find kernel symbols by name or address, or list all of them.
@@ -47,6 +50,7 @@ impl LinuxArgs {
         match &self.question {
             Question::Ps(a) => a.how.quiet,
             Question::Lsmod(a) => a.how.quiet,
+            Question::Net(a) => a.how.quiet,
             Question::Files(a) => a.how.quiet,
             Question::Sym(a) => a.how.quiet,
         }
@@ -69,6 +73,7 @@ pub fn run(a: &LinuxArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     match &a.question {
         Question::Ps(a) => ps::run(a, out),
         Question::Lsmod(a) => lsmod::run(a, out),
+        Question::Net(a) => net::run(a, out),
         Question::Files(a) => files::run(a, out),
         Question::Sym(a) => sym::run(a, out),
     }

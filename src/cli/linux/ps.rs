@@ -46,7 +46,7 @@ pub fn run(a: &PsArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
             let head = Head::new(image, guest, &found.problems);
             render::pretty(&mut *out, &PsDocument::new(head, &found.list))?;
         } else {
-            let o = PsOptions { threads: a.threads, tree: a.tree, width: width::columns(None), paint: &style::paint };
+            let o = PsOptions { threads: a.threads, tree: a.tree, width: width::of_table(), paint: &style::paint };
             ps::print(out, &found.list, &o)?;
         }
         outcome(out, image, &found.problems, found.list.is_empty())

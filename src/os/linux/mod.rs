@@ -13,6 +13,7 @@ pub mod info;
 pub mod kallsyms;
 pub mod kernel;
 pub mod modules;
+pub mod net;
 mod object;
 mod old_log;
 pub mod paths;

@@ -9,6 +9,10 @@ pub mod head_json;
 pub mod lsmod;
 pub mod lsmod_json;
 #[cfg(feature = "cli")]
+pub mod net;
+#[cfg(feature = "cli")]
+pub mod net_json;
+#[cfg(feature = "cli")]
 pub mod ps;
 pub mod ps_json;
 pub mod sym_json;

@@ -32,9 +32,14 @@ impl Types {
     /// Finds a member of a structure; members of structures without a name count as members of the outer one.
     #[must_use]
     pub fn member(&self, of: TypeId, name: &str) -> Option<Field> {
+        if let Some(known) = self.known().members.get(&of).and_then(|m| m.get(name)) {
+            return *known;
+        }
         let Kind::Composite(c) = self.kind(self.bare(of)) else { return None };
         let mut left = MAX_MEMBERS;
-        self.within(&c, name, 0, &mut left)
+        let found = self.within(&c, name, 0, &mut left);
+        self.known().keep_member(of, name, found);
+        found
     }
 
     fn within(&self, c: &Composite<'_>, name: &str, depth: usize, left: &mut usize) -> Option<Field> {

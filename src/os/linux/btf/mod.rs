@@ -12,6 +12,9 @@ pub use kind::{Composite, Enumerator, Integer, Kind, Member, Parameter};
 pub use member::Field;
 pub use words::words_of;
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::Sure;
 
@@ -25,6 +28,8 @@ pub(super) const MAX_BYTES: u64 = 64 << 20;
 const MAX_TYPES: usize = 2 << 20;
 /// Names of one text that are looked at; each is there once in real kernels.
 const MAX_SAME: usize = 64;
+/// Answers that are kept.
+const MAX_KNOWN: usize = 1 << 14;
 /// Types that lead to one another (typedef, const, array) before there is a size.
 const MAX_DEPTH: usize = 64;
 
@@ -47,6 +52,15 @@ pub struct Types {
     big_endian: bool,
     /// Bytes of a pointer.
     word: u64,
+    /// What was looked for before: thousands of values have the same types.
+    known: Mutex<Known>,
+}
+
+/// Answers that were given before.
+#[derive(Default)]
+struct Known {
+    words: HashMap<String, Option<TypeId>>,
+    members: HashMap<TypeId, HashMap<String, Option<Field>>>,
 }
 
 impl Types {
@@ -55,7 +69,7 @@ impl Types {
     /// # Errors
     /// `Corrupt` for a header or a type that contradicts itself; `LimitExceeded` for more types than a kernel has.
     pub fn new(bytes: Vec<u8>, big_endian: bool, word: u64) -> Result<Self> {
-        let mut types = Self { bytes, names: 0..0, places: Vec::new(), big_endian, word };
+        let mut types = Self { bytes, names: 0..0, places: Vec::new(), big_endian, word, known: Mutex::default() };
         types.scan().map_err(|e| e.within("BTF"))?;
         Ok(types)
     }
@@ -134,7 +148,17 @@ impl Types {
     /// Finds the structure or union of a name.
     #[must_use]
     pub fn structure(&self, name: &str) -> Option<TypeId> {
-        self.named(name).find(|id| matches!(self.kind(*id), Kind::Composite(_)))
+        let key = format!("any {name}");
+        if let Some(id) = self.known().words.get(&key) {
+            return *id;
+        }
+        let found = self.named(name).find(|id| matches!(self.kind(*id), Kind::Composite(_)));
+        self.known().keep_words(key, found);
+        found
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Finds the types of a name, forward declarations and functions included.
@@ -199,6 +223,20 @@ impl Types {
         let rest = usize::try_from(offset).ok().and_then(|o| text.get(o..)).unwrap_or_default();
         let end = memchr::memchr(0, rest).unwrap_or(0);
         std::str::from_utf8(rest.get(..end).unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+impl Known {
+    fn keep_words(&mut self, words: String, id: Option<TypeId>) {
+        if self.words.len() < MAX_KNOWN {
+            self.words.insert(words, id);
+        }
+    }
+
+    fn keep_member(&mut self, of: TypeId, name: &str, field: Option<Field>) {
+        if self.members.len() < MAX_KNOWN {
+            self.members.entry(of).or_default().insert(name.to_owned(), field);
+        }
     }
 }
 

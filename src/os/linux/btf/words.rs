@@ -8,6 +8,15 @@ impl Types {
     #[must_use]
     pub fn by_words(&self, words: &str) -> Option<TypeId> {
         let words = words.trim();
+        if let Some(id) = self.known().words.get(words) {
+            return *id;
+        }
+        let found = self.search(words);
+        self.known().keep_words(words.to_owned(), found);
+        found
+    }
+
+    fn search(&self, words: &str) -> Option<TypeId> {
         if let Some(inner) = words.strip_suffix('*') {
             let target = self.by_words(inner)?;
             return self.iter().find_map(|(id, k)| matches!(k, Kind::Pointer(t) if t == target).then_some(id));
