@@ -10,6 +10,7 @@ mod memory;
 mod overview;
 mod pieces;
 mod problems;
+mod stack;
 mod windows;
 
 pub use check::{Check, QuirkFound, UndecodedBytes, check};
@@ -20,4 +21,5 @@ pub use guest_note::guest_note;
 pub use overview::{Extent, Overview};
 pub use pieces::{Piece, pieces};
 pub use problems::{Grade, Problem, problems};
+pub use stack::registers as stack_registers;
 pub use windows::{windows_dump, windows_obstacle};

@@ -18,6 +18,9 @@ static LEVELS: &[Level] = &[
 pub(super) struct Entries {
     /// Whether control register 0 enables large frames (EDAT).
     pub edat: bool,
+    /// Whether pages count that Linux has marked as invalid to learn of the next use: it sets its own bit in those that are there
+    /// (`_PAGE_PRESENT` in `arch/s390/include/asm/pgtable.h`).
+    pub old: bool,
 }
 
 impl super::model::Entries for Entries {
@@ -25,6 +28,7 @@ impl super::model::Entries for Entries {
         if level.shift == 12 {
             return match value & 0xc00 {
                 0 => Entry::Page { at: value & !mask(12), shift: 12 },
+                0x400 if self.old && bit(value, 0) => Entry::Page { at: value & !mask(12), shift: 12 },
                 0x400 => Entry::Absent("invalid"),
                 _ => Entry::Absent("not valid: bit 52 is set"),
             };
@@ -51,7 +55,7 @@ impl super::model::Entries for Entries {
 }
 
 /// Returns the tree of an address-space-control element; `None` for a real space, which is not translated.
-pub(super) fn tree(register: &'static str, asce: u64, edat: bool) -> Option<Tree> {
+pub(super) fn tree(register: &'static str, asce: u64, entries: Entries) -> Option<Tree> {
     if bit(asce, 5) {
         return None;
     }
@@ -68,7 +72,7 @@ pub(super) fn tree(register: &'static str, asce: u64, edat: bool) -> Option<Tree
         levels: levels.to_vec(),
         entry_bytes: 8,
         big_endian: true,
-        entries: Arc::new(Entries { edat }),
+        entries: Arc::new(entries),
     })
 }
 

@@ -132,7 +132,14 @@ impl AddressSpace {
     /// Creates the space of an address-space-control element of IBM Z; `edat` says whether control register 0 enables large frames.
     #[must_use]
     pub fn s390x_asce(asce: u64, edat: bool) -> Self {
-        Self::of_asce("given space", "ASCE", asce, edat, 0)
+        Self::of_asce("given space", "ASCE", asce, s390x::Entries { edat, old: false }, 0)
+    }
+
+    /// Creates the space of a process of Linux on IBM Z: pages that the kernel has marked as invalid only to learn of their next use
+    /// are mapped.
+    #[must_use]
+    pub fn s390x_process(asce: u64) -> Self {
+        Self::of_asce("process", "ASCE", asce, s390x::Entries { edat: true, old: true }, 0)
     }
 
     fn none(name: &str) -> Self {
@@ -190,12 +197,12 @@ impl AddressSpace {
         };
         let edat = bit(register(cpu, "C00")?, 23);
         let asce = register(cpu, control)?;
-        let space = Self::of_asce(name, control, asce, edat, prefix);
+        let space = Self::of_asce(name, control, asce, s390x::Entries { edat, old: false }, prefix);
         Ok(Self { bits: if bit(psw, 31) { 64 } else { 31 }, ..space })
     }
 
-    fn of_asce(name: &str, register: &'static str, asce: u64, edat: bool, prefix: u64) -> Self {
-        let trees: Vec<Tree> = s390x::tree(register, asce, edat).into_iter().collect();
+    fn of_asce(name: &str, register: &'static str, asce: u64, entries: s390x::Entries, prefix: u64) -> Self {
+        let trees: Vec<Tree> = s390x::tree(register, asce, entries).into_iter().collect();
         Self { name: format!("IBM Z, {name}"), trees, bits: 64, after: After::Prefix(prefix) }
     }
 

@@ -1,5 +1,6 @@
 //! `linux`: what a Linux guest says of itself in its memory, without debug symbols.
 
+mod bt;
 mod files;
 mod lsmod;
 mod net;
@@ -40,6 +41,8 @@ pub enum Question {
     Net(net::NetArgs),
     /// List open files, or mounts.
     Files(files::FilesArgs),
+    /// Print the stacks of CPUs and threads.
+    Bt(bt::BtArgs),
     /// Find kernel symbols by name or address, or list all of them.
     Sym(sym::SymArgs),
 }
@@ -52,6 +55,7 @@ impl LinuxArgs {
             Question::Lsmod(a) => a.how.quiet,
             Question::Net(a) => a.how.quiet,
             Question::Files(a) => a.how.quiet,
+            Question::Bt(a) => a.how.quiet,
             Question::Sym(a) => a.how.quiet,
         }
     }
@@ -75,6 +79,7 @@ pub fn run(a: &LinuxArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Question::Lsmod(a) => lsmod::run(a, out),
         Question::Net(a) => net::run(a, out),
         Question::Files(a) => files::run(a, out),
+        Question::Bt(a) => bt::run(a, out),
         Question::Sym(a) => sym::run(a, out),
     }
 }

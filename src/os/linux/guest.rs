@@ -40,12 +40,19 @@ impl<'a> Guest<'a> {
     ///
     /// # Errors
     /// `Missing` if the kernel has no types; those of [`Symbols::read`] and [`Types::read`].
-    pub fn new(kernel: Kernel<'a>) -> Result<Self> {
+    pub fn new(mut kernel: Kernel<'a>) -> Result<Self> {
         let symbols = Symbols::read(&kernel)?;
         let start = symbols.named("__start_BTF").next().map(|s| s.address);
         let image = image(&kernel);
         let place = btf::place(&kernel, start, &image)?;
         let types = Types::read(&kernel, place, word(&kernel))?;
+        // on IBM Z, VMCOREINFO does not say how the kernel's page tables begin
+        if kernel.machine() == super::info::Machine::S390x
+            && let (Some(mm), Some(offset)) =
+                (symbols.named("init_mm").next(), types.offset("mm_struct", "context.asce"))
+        {
+            kernel.use_asce(kernel.number(mm.address.wrapping_add(offset), 8)?);
+        }
         Ok(Self { kernel, symbols, types, place, image })
     }
 
@@ -59,6 +66,14 @@ impl<'a> Guest<'a> {
     #[must_use]
     pub fn release(&self) -> Name {
         self.kernel.info().release()
+    }
+
+    /// Returns the first two numbers of the release; 0 if it does not begin with them.
+    #[must_use]
+    pub fn version(&self) -> (u32, u32) {
+        let release = self.release();
+        let mut parts = release.exact().split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+        (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
     }
 
     /// Returns the symbols.

@@ -124,6 +124,9 @@ impl Symbols {
     pub fn before(&self, address: u64) -> Option<Symbol<'_>> {
         let next = self.entries.partition_point(|e| e.address <= address);
         let entry = self.entries.get(next.checked_sub(1)?)?;
+        // of several names for one address, the table has the best one first
+        let first = self.entries.partition_point(|e| e.address < entry.address);
+        let entry = self.entries.get(first)?;
         let per_cpu = self.form == Form::AbsolutePerCpu && u32::try_from(entry.address).is_ok();
         self.symbol(entry).filter(|s| !per_cpu && address.minus(s.address) < MAX_SIZE)
     }

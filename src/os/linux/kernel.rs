@@ -46,6 +46,17 @@ impl<'a> Kernel<'a> {
         self.machine
     }
 
+    /// Reads the kernel's memory by page tables of IBM Z, whose address-space-control element is given.
+    pub(super) fn use_asce(&mut self, asce: u64) {
+        self.space = Some(AddressSpace::s390x_asce(asce, true));
+    }
+
+    /// Returns a number that VMCOREINFO gives.
+    #[must_use]
+    pub fn number_of(&self, name: &str) -> Option<u64> {
+        self.info.number(name)
+    }
+
     /// Returns whether the kernel has the upper half of all addresses.
     #[must_use]
     pub fn has_high_addresses(&self) -> bool {

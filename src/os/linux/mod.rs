@@ -23,6 +23,7 @@ mod rbtree;
 mod record;
 mod ring;
 mod search;
+pub mod stack;
 pub mod tasks;
 #[cfg(test)]
 mod tests;

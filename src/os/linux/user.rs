@@ -19,7 +19,7 @@ pub fn space(task: &Object<'_>) -> Result<AddressSpace> {
     let mm = task.member("mm")?.target()?;
     if kernel.machine() == Machine::S390x {
         let asce = mm.path("context.asce")?.number()?;
-        return Ok(AddressSpace::s390x_asce(asce, true));
+        return Ok(AddressSpace::s390x_process(asce));
     }
     let root = mm.member("pgd")?.number()?;
     kernel.user_space(root)

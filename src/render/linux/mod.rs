@@ -1,6 +1,10 @@
 //! What a Linux guest says of itself: tables for people, documents for machines.
 
 #[cfg(feature = "cli")]
+pub mod bt;
+#[cfg(feature = "cli")]
+pub mod bt_json;
+#[cfg(feature = "cli")]
 pub mod files;
 #[cfg(feature = "cli")]
 pub mod files_json;

@@ -1,0 +1,253 @@
+//! ORC: tables that say for every instruction of x86-64 where its function keeps the address of the caller
+//! (`arch/x86/kernel/unwind_orc.c`, `arch/x86/include/asm/orc_types.h`).
+
+use super::{End, Frame, Next, Saved, State, Unwinder, lost};
+use crate::error::{Error, ErrorKind, Result};
+use crate::offset::Sure;
+use crate::os::linux::btf::Field;
+use crate::os::linux::guest::Guest;
+use crate::os::linux::object::Object;
+
+/// Bytes of an entry.
+const ENTRY: u64 = 6;
+/// Entries of a table; a kernel has a million.
+const MAX_ENTRIES: u64 = 1 << 24;
+
+/// Where in `struct pt_regs` are: RBP, RBX and others, RIP, CS, RSP. The order is that of the system call's interface.
+const R13: u64 = 16;
+const RBP: u64 = 32;
+const R10: u64 = 56;
+const RDX: u64 = 96;
+const RDI: u64 = 112;
+const RIP: u64 = 128;
+const CS: u64 = 136;
+const RSP: u64 = 152;
+
+/// Where the fields of an entry are, which changed with 6.3 and 6.4.
+struct Form {
+    sp_offset: Field,
+    bp_offset: Field,
+    sp_reg: Field,
+    bp_reg: Field,
+    kind: Field,
+    /// Up to 6.3: the last frame.
+    end: Option<Field>,
+    /// Since 6.3: an interrupted frame.
+    signal: Option<Field>,
+}
+
+/// An entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    sp_offset: i64,
+    bp_offset: i64,
+    sp_reg: u64,
+    bp_reg: u64,
+    kind: Kind,
+    signal: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Unknown,
+    End,
+    Call,
+    Registers,
+    PartialRegisters,
+}
+
+/// A table of addresses, each relative to its own place, and one of entries.
+#[derive(Clone, Copy)]
+struct Table {
+    addresses: u64,
+    entries: u64,
+    count: u64,
+}
+
+pub(super) struct Orc<'g> {
+    guest: &'g Guest<'g>,
+    names: super::Names<'g>,
+    form: Form,
+    kernel: Table,
+    /// Whether an indirect stack pointer is read before its offset is added (since 5.12).
+    late_offset: bool,
+}
+
+impl<'g> Orc<'g> {
+    pub fn new<'a: 'g>(guest: &'g Guest<'a>) -> Result<Self> {
+        let lacking = |what: &str| {
+            let e = Error::new(ErrorKind::Unsupported, format!("the kernel has no {what}"));
+            e.hint("stacks of x86-64 are unwound with ORC tables (CONFIG_UNWINDER_ORC)")
+        };
+        let t = guest.types();
+        let field = |name: &str| t.field("orc_entry", name);
+        let need = |name: &str| field(name).ok_or_else(|| lacking("struct orc_entry in its types"));
+        let form = Form {
+            sp_offset: need("sp_offset")?,
+            bp_offset: need("bp_offset")?,
+            sp_reg: need("sp_reg")?,
+            bp_reg: need("bp_reg")?,
+            kind: need("type")?,
+            end: field("end"),
+            signal: field("signal"),
+        };
+        let symbol = |name: &str| guest.symbol(name).map_err(|_| lacking(name));
+        let addresses = symbol("__start_orc_unwind_ip")?;
+        let bytes = symbol("__stop_orc_unwind_ip")?.wrapping_sub(addresses);
+        let kernel = Table { addresses, entries: symbol("__start_orc_unwind")?, count: bytes >> 2 };
+        // the release is what tells: the form of entries did not change
+        let late_offset = guest.version() >= (5, 12);
+        Ok(Self { guest, names: super::Names::new(guest)?, form, kernel, late_offset })
+    }
+
+    /// Returns the entry of an instruction.
+    fn find(&self, pc: u64) -> Result<Option<Entry>> {
+        let table = match self.names.module(pc) {
+            None => self.kernel,
+            Some(m) => {
+                let m = self.guest.object("struct module", m.address)?;
+                let number = |path: &str| m.path(path)?.number();
+                Table {
+                    addresses: number("arch.orc_unwind_ip")?,
+                    entries: number("arch.orc_unwind")?,
+                    count: number("arch.num_orcs")?,
+                }
+            }
+        };
+        if table.count == 0 || table.count > MAX_ENTRIES {
+            return Ok(None);
+        }
+        let kernel = self.guest.kernel();
+        let address = |n: u64| -> Result<u64> {
+            let at = table.addresses.wrapping_add(n.wrapping_mul(4));
+            let by = u32::try_from(kernel.number(at, 4)?).unwrap_or(0).cast_signed();
+            Ok(at.wrapping_add_signed(by.into()))
+        };
+        // the last entry at or before the instruction
+        let (mut low, mut high) = (0, table.count);
+        while low < high {
+            let middle = low.plus(high.minus(low) >> 1);
+            if address(middle)? <= pc {
+                low = middle.plus(1);
+            } else {
+                high = middle;
+            }
+        }
+        let Some(n) = low.checked_sub(1) else { return Ok(None) };
+        self.entry(table.entries.wrapping_add(n.wrapping_mul(ENTRY))).map(Some)
+    }
+
+    fn entry(&self, at: u64) -> Result<Entry> {
+        let id = self.guest.types().structure("orc_entry").unwrap_or(crate::os::linux::btf::TypeId::VOID);
+        let whole = Object::new(self.guest, id, at);
+        let number = |f: Field| whole.at(f).number();
+        let kind = number(self.form.kind)?;
+        let kind = match self.form.end {
+            Some(end) if number(end)? != 0 => Kind::End,
+            Some(_) => match (kind, number(self.form.sp_reg)?) {
+                (_, 0) => Kind::Unknown,
+                (0, _) => Kind::Call,
+                (1, _) => Kind::Registers,
+                (2, _) => Kind::PartialRegisters,
+                _ => Kind::Unknown,
+            },
+            None => match kind {
+                1 => Kind::End,
+                2 => Kind::Call,
+                3 => Kind::Registers,
+                4 => Kind::PartialRegisters,
+                _ => Kind::Unknown,
+            },
+        };
+        let signal = match self.form.signal {
+            Some(f) => Some(number(f)? != 0),
+            None => None,
+        };
+        Ok(Entry {
+            sp_offset: number(self.form.sp_offset)?.cast_signed(),
+            bp_offset: number(self.form.bp_offset)?.cast_signed(),
+            sp_reg: number(self.form.sp_reg)?,
+            bp_reg: number(self.form.bp_reg)?,
+            kind,
+            signal,
+        })
+    }
+
+    /// Returns the stack pointer of the caller.
+    fn stack(&self, e: &Entry, s: &State) -> Result<u64> {
+        let word = |at: u64| self.guest.kernel().number(at, 8);
+        let saved = |n: usize| match s.saved {
+            Some(Saved::At(at)) => word(at.wrapping_add([RDX, RDI, R10, R13].get(n).copied().unwrap_or(0))),
+            Some(Saved::Live(values)) => Ok(values.get(n).copied().unwrap_or(0)),
+            None => Err(lost(format!("the stack at {:#x} needs a register that is not known", s.frame.sp))),
+        };
+        let by = |n: u64| n.wrapping_add_signed(e.sp_offset);
+        match e.sp_reg {
+            2 => saved(0).map(by),
+            3 => saved(1).map(by),
+            4 => Ok(by(s.fp)),
+            5 => Ok(by(s.frame.sp)),
+            6 => saved(2).map(by),
+            7 => saved(3).map(by),
+            8 => word(by(s.fp)),
+            9 if self.late_offset => word(s.frame.sp).map(by),
+            9 => word(by(s.frame.sp)),
+            n => Err(lost(format!("the ORC entry of {:#x} names register {n}", s.frame.pc))),
+        }
+    }
+}
+
+impl Unwinder for Orc<'_> {
+    fn next(&mut self, s: &State) -> Result<Next> {
+        // a call that never returns is the last instruction of its function
+        let at = if s.frame.returns { s.frame.pc.wrapping_sub(1) } else { s.frame.pc };
+        // code without an entry is taken for a function that keeps a frame pointer, as the kernel does
+        let by_frame_pointer =
+            Entry { sp_offset: 16, bp_offset: -16, sp_reg: 4, bp_reg: 1, kind: Kind::Call, signal: None };
+        let e = self.find(at)?.unwrap_or(by_frame_pointer);
+        let word = |at: u64| self.guest.kernel().number(at, 8);
+        match e.kind {
+            Kind::End => return Ok(Next::End(End::Complete)),
+            Kind::Unknown => return Err(lost(format!("the ORC tables do not know the frame of {:#x}", s.frame.pc))),
+            _ => {}
+        }
+        let sp = self.stack(&e, s)?;
+        let mut saved = None;
+        let (pc, next) = match e.kind {
+            Kind::Call => (word(sp.wrapping_sub(8))?, sp),
+            _ => {
+                // the partial ones are those that the processor pushes itself, which are the last of all
+                let registers = if e.kind == Kind::Registers { sp } else { sp.wrapping_sub(RIP) };
+                if word(registers.wrapping_add(CS))? & 3 != 0 {
+                    return Ok(Next::End(End::User));
+                }
+                saved = Some(registers);
+                (word(registers.wrapping_add(RIP))?, word(registers.wrapping_add(RSP))?)
+            }
+        };
+        let full = e.kind == Kind::Registers;
+        let fp = match (e.bp_reg, saved) {
+            (0, Some(registers)) if full => word(registers.wrapping_add(RBP))?,
+            (0, _) => s.fp,
+            (1, _) => word(sp.wrapping_add_signed(e.bp_offset))?,
+            (4, _) => word(s.fp.wrapping_add_signed(e.bp_offset))?,
+            (n, _) => {
+                return Err(lost(format!(
+                    "the ORC entry of {:#x} keeps the frame pointer in register {n}",
+                    s.frame.pc
+                )));
+            }
+        };
+        if pc == 0 {
+            return Ok(Next::End(End::Complete));
+        }
+        // a frame that was interrupted may be on another stack
+        if saved.is_none() && next <= s.frame.sp && !matches!(e.sp_reg, 8 | 9 | 4 | 6) {
+            return Err(lost(format!("expected a frame after {:#x}, found {next:#x}", s.frame.sp)));
+        }
+        let returns = !e.signal.unwrap_or(saved.is_some());
+        let frame = Frame { pc, sp: next, returns, interrupted: saved.is_some() };
+        // partial registers do not have those that an entry may ask for
+        Ok(Next::Frame(State { frame, fp, saved: saved.filter(|_| full).map(Saved::At) }))
+    }
+}
