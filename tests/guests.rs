@@ -131,7 +131,7 @@ fn what_is_read() {
     assert!(again.proved);
     noted.memory.read(Gpa(0xe0c), &mut [0; 8]).unwrap_or_default();
     noted.read.lock().unwrap().push((0xe0c, 8));
-    printk::read(&Kernel::new(&noted, &again)).unwrap();
+    printk::read(&Kernel::new(&noted, &again), &again.info).unwrap();
     let space = space(&image);
     for (virt, _) in answers(&std::fs::read_to_string(std::env::var_os("ADDRESSES").unwrap()).unwrap()) {
         let _ = space.walk(&noted, virt);

@@ -75,7 +75,7 @@ pub fn run(a: &DmesgArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let image = open::image(&a.input.file, open::options(&a.input.source)?.keep_memory(u64::MAX))?;
     let (memory, found) = super::linux::kernel_of(&image, !a.json && !a.quiet)?;
     let kernel = Kernel::new(memory, &found);
-    let Log { records, problems, unfinished, .. } = printk::read(&kernel)?;
+    let Log { records, problems, unfinished, .. } = printk::read(&kernel, &found.info)?;
     let wanted = |r: &&Record| a.level.is_none_or(|l| l.checked_shr(r.level.into()).unwrap_or(0) & 1 == 1);
     if a.json {
         let mut doc = DmesgDocument::new(image.machine(), &found);

@@ -51,7 +51,8 @@ pub fn run(data: &[u8]) {
     let note = (a & 1 == 1).then_some((Gpa(b), 4096));
     if let Some(found) = vmcoreinfo::find(&mem, note).unwrap() {
         assert!(found.note.len() % 4 == 0 && found.info.text().starts_with("OSRELEASE="));
-        let _ = printk::read(&Kernel::new(&mem, &found));
-        let _ = kallsyms::Symbols::read(&Kernel::new(&mem, &found));
+        let _ = printk::read(&Kernel::new(&mem, &found), &found.info);
+        let kernel = Kernel::new(&mem, &found);
+        let _ = kernel.image().and_then(|image| kallsyms::Symbols::read(&kernel, &image));
     }
 }

@@ -42,7 +42,7 @@ pub fn run(a: &SymArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let image = open::image(&a.input.file, open::options(&a.input.source)?.keep_memory(u64::MAX))?;
     let (memory, found) = kernel_of(&image, !a.how.json && !a.how.quiet)?;
     let kernel = Kernel::new(memory, &found);
-    let symbols = Symbols::read(&kernel)?;
+    let symbols = Symbols::read(&kernel, &kernel.image()?)?;
     let mut hits = Vec::new();
     let mut absent = Vec::new();
     for wanted in &a.symbols {

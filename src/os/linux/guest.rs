@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::btf::{self, Kind, TypeId, Types};
+use super::exports;
 use super::globals;
 use super::kallsyms::Symbols;
 use super::kernel::Kernel;
@@ -33,6 +34,7 @@ pub struct Guest<'a> {
     types: Types,
     place: btf::Place,
     image: Vec<Range<u64>>,
+    release: Name,
 }
 
 impl<'a> Guest<'a> {
@@ -41,9 +43,12 @@ impl<'a> Guest<'a> {
     /// # Errors
     /// `Missing` if the kernel has no types; those of [`Symbols::read`] and [`Types::read`].
     pub fn new(mut kernel: Kernel<'a>) -> Result<Self> {
-        let symbols = Symbols::read(&kernel)?;
+        let image = kernel.image()?;
+        let mut symbols = Symbols::read(&kernel, &image)?;
+        if symbols.named("init_task").next().is_none() {
+            symbols.add(&exports::find(&kernel, &image, &symbols)?);
+        }
         let start = symbols.named("__start_BTF").next().map(|s| s.address);
-        let image = image(&kernel);
         let place = btf::place(&kernel, start, &image)?;
         let types = Types::read(&kernel, place, word(&kernel))?;
         // on IBM Z, VMCOREINFO does not say how the kernel's page tables begin
@@ -53,7 +58,8 @@ impl<'a> Guest<'a> {
         {
             kernel.use_asce(kernel.number(mm.address.wrapping_add(offset), 8)?);
         }
-        Ok(Self { kernel, symbols, types, place, image })
+        let release = release(&kernel, &symbols);
+        Ok(Self { kernel, symbols, types, place, image, release })
     }
 
     /// Returns the kernel's memory.
@@ -65,7 +71,7 @@ impl<'a> Guest<'a> {
     /// Returns the release, such as `6.1.0-50-cloud-amd64`.
     #[must_use]
     pub fn release(&self) -> Name {
-        self.kernel.info().release()
+        self.release.clone()
     }
 
     /// Returns the first two numbers of the release; 0 if it does not begin with them.
@@ -174,13 +180,19 @@ impl std::fmt::Debug for Guest<'_> {
     }
 }
 
-/// Returns where the kernel's image may be.
-fn image(kernel: &Kernel<'_>) -> Vec<std::ops::Range<u64>> {
-    let text = kernel.info().symbol("_stext").map(|a| a & !0x1f_ffff);
-    text.map(|a| a..a.saturating_add(96 << 20)).into_iter().collect()
-}
-
 /// Returns the bytes of a pointer.
 fn word(kernel: &Kernel<'_>) -> u64 {
-    if kernel.info().machine() == super::info::Machine::I386 { 4 } else { 8 }
+    if kernel.machine() == super::info::Machine::I386 { 4 } else { 8 }
+}
+
+/// Returns the release: from VMCOREINFO, or the third word of the banner.
+fn release(kernel: &Kernel<'_>, symbols: &Symbols) -> Name {
+    if let Some(info) = kernel.info() {
+        return info.release();
+    }
+    let mut text = vec![0; 128];
+    let banner = symbols.named("linux_banner").next();
+    let read = banner.is_some_and(|s| kernel.read(s.address, &mut text).is_ok());
+    let word = text.split(|b| *b == b' ').nth(2).filter(|w| read && w.len() < 65);
+    word.map_or_else(Name::default, Name::from_bytes)
 }

@@ -1,22 +1,35 @@
 //! A kernel in memory, read at its own addresses.
 
+use std::ops::{Range, RangeInclusive};
+
 use super::address::{Rule, image_address};
 use super::info::{Info, Machine};
 use super::vmcoreinfo::Found;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::PhysicalMemory;
-use crate::offset::Gpa;
+use crate::offset::{Gpa, Sure};
 use crate::paging::{AddressSpace, RiscvMode, X86Mode};
+
+/// Where x86-64 maps the image: 1 GiB.
+const X86_IMAGE: RangeInclusive<u64> = 0xffff_ffff_8000_0000..=0xffff_ffff_bfff_ffff;
+/// Bytes after the start of an image that are looked at, on other architectures.
+const MAX_IMAGE: u64 = 128 << 20;
+/// What of an image is looked at: bytes, ranges and page tables.
+const MAX_MAPPED: u64 = 1 << 30;
+const MAX_RANGES: usize = 1 << 12;
+const MAX_TABLES: u64 = 1 << 12;
 
 /// A kernel in memory, whose structures are read at its own addresses.
 pub struct Kernel<'a> {
     mem: &'a dyn PhysicalMemory,
-    info: &'a Info,
+    info: Option<&'a Info>,
     big_endian: bool,
     machine: Machine,
     rule: Option<Rule>,
     /// The kernel's page tables, for what is outside of its image.
     space: Option<AddressSpace>,
+    /// An address in the kernel's image.
+    around: Option<u64>,
 }
 
 impl<'a> Kernel<'a> {
@@ -25,12 +38,27 @@ impl<'a> Kernel<'a> {
     pub fn new(mem: &'a dyn PhysicalMemory, found: &'a Found) -> Self {
         let info = &found.info;
         let (machine, rule, space) = (info.machine(), Rule::of(info), space(info));
-        Self { mem, info, big_endian: found.big_endian, machine, rule, space }
+        Self {
+            mem,
+            info: Some(info),
+            big_endian: found.big_endian,
+            machine,
+            rule,
+            space,
+            around: info.symbol("_stext"),
+        }
     }
 
-    /// Returns the VMCOREINFO of the kernel.
+    /// Creates a reader of a kernel that a processor runs, by the processor's page tables; `pc` is an address in its code.
     #[must_use]
-    pub fn info(&self) -> &'a Info {
+    pub fn of_processor(mem: &'a dyn PhysicalMemory, machine: Machine, space: AddressSpace, pc: u64) -> Self {
+        let big_endian = machine == Machine::S390x;
+        Self { mem, info: None, big_endian, machine, rule: None, space: Some(space), around: Some(pc) }
+    }
+
+    /// Returns the VMCOREINFO of the kernel, if it was found by it.
+    #[must_use]
+    pub fn info(&self) -> Option<&'a Info> {
         self.info
     }
 
@@ -54,7 +82,7 @@ impl<'a> Kernel<'a> {
     /// Returns a number that VMCOREINFO gives.
     #[must_use]
     pub fn number_of(&self, name: &str) -> Option<u64> {
-        self.info.number(name)
+        self.info?.number(name)
     }
 
     /// Returns whether the kernel has the upper half of all addresses.
@@ -97,6 +125,37 @@ impl<'a> Kernel<'a> {
     #[must_use]
     pub fn is_big_endian(&self) -> bool {
         self.big_endian
+    }
+
+    /// Returns where the kernel's image is, as it is mapped. A copy of it elsewhere in memory is not among these ranges.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn image(&self) -> Result<Vec<Range<u64>>> {
+        let window = match (self.machine, self.around) {
+            (Machine::X86_64, _) => X86_IMAGE,
+            // the image is contiguous, and begins a little before its code
+            (_, Some(at)) if self.info.is_some() => (at & !0x1f_ffff)..=at.saturating_add(MAX_IMAGE),
+            (_, Some(at)) => at.saturating_sub(MAX_IMAGE)..=at.saturating_add(MAX_IMAGE),
+            _ => return Ok(Vec::new()),
+        };
+        let Some(space) = self.space.as_ref().filter(|s| !s.is_identity()) else {
+            return Ok(vec![*window.start()..window.end().saturating_add(1)]);
+        };
+        let mut out: Vec<Range<u64>> = Vec::new();
+        let mut bytes = 0_u64;
+        space.mapped(self.mem, window, MAX_TABLES, &mut |m| {
+            let end = m.virt.saturating_add(m.bytes);
+            bytes.tally(m.bytes.min(MAX_MAPPED));
+            let room = bytes <= MAX_MAPPED && out.len() < MAX_RANGES;
+            match out.last_mut().filter(|r| r.end == m.virt) {
+                Some(last) => last.end = end,
+                None if room => out.push(m.virt..end),
+                None => {}
+            }
+            Ok(())
+        })?;
+        Ok(out)
     }
 
     /// Reads the kernel's memory.

@@ -6,12 +6,14 @@
 
 pub mod address;
 pub mod btf;
+mod exports;
 pub mod files;
 mod globals;
 pub mod guest;
 pub mod info;
 pub mod kallsyms;
 pub mod kernel;
+pub mod layout;
 pub mod modules;
 pub mod net;
 mod object;

@@ -1,6 +1,7 @@
 //! The log of kernels from 3.5 to 5.9: records one after another in one buffer (`struct printk_log`, up to 3.10 `struct log`).
 
 use super::kernel::Kernel;
+use super::layout::Layout;
 use super::record::{Log, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::Sure;
@@ -13,8 +14,7 @@ const MAX_BUFFER: u64 = 2 << 30;
 ///
 /// # Errors
 /// When the buffer itself cannot be read. A record that cannot be read is a problem of the log, and ends it.
-pub(super) fn read(kernel: &Kernel<'_>) -> Result<Option<Log>> {
-    let info = kernel.info();
+pub(super) fn read(kernel: &Kernel<'_>, info: &dyn Layout) -> Result<Option<Log>> {
     let Some(name) = ["printk_log", "log"].into_iter().find(|n| info.size(n).is_some()) else { return Ok(None) };
     let lacking = |key: String| Error::new(ErrorKind::Unsupported, format!("VMCOREINFO has no {key}"));
     let symbol = |n: &str| info.symbol(n).ok_or_else(|| lacking(format!("SYMBOL({n})")));

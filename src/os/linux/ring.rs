@@ -1,6 +1,7 @@
 //! The log of kernels since 5.10 (`kernel/printk/printk_ringbuffer.h`): a ring of descriptors, one of their details, and one of text.
 
 use super::kernel::Kernel;
+use super::layout::Layout;
 use super::record::{Caller, Log, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::Sure;
@@ -49,9 +50,9 @@ struct Details {
 ///
 /// # Errors
 /// When the ring itself cannot be read. A record that cannot be read is a problem of the log.
-pub(super) fn read(kernel: &Kernel<'_>) -> Result<Option<Log>> {
-    let Some(pointer) = kernel.info().symbol("prb") else { return Ok(None) };
-    let ring = Ring::find(kernel, pointer).map_err(|e| e.within("printk ring"))?;
+pub(super) fn read(kernel: &Kernel<'_>, info: &dyn Layout) -> Result<Option<Log>> {
+    let Some(pointer) = info.symbol("prb") else { return Ok(None) };
+    let ring = Ring::find(kernel, info, pointer).map_err(|e| e.within("printk ring"))?;
     let mut log = Log::default();
     let count = mask(ring.count_bits).plus(1);
     let ids = mask(u64::try_from(ring.word).unwrap_or(8).times(8).minus(2));
@@ -85,8 +86,7 @@ fn mask(bits: u64) -> u64 {
 }
 
 impl<'a> Ring<'a> {
-    fn find(kernel: &'a Kernel<'a>, pointer: u64) -> Result<Self> {
-        let info = kernel.info();
+    fn find(kernel: &'a Kernel<'a>, info: &dyn Layout, pointer: u64) -> Result<Self> {
         let lacking = |key: &str| Error::new(ErrorKind::Unsupported, format!("VMCOREINFO has no {key}"));
         let offset = |m: &str| info.offset(m).ok_or_else(|| lacking(&format!("OFFSET({m})")));
         let size = |m: &str| info.size(m).ok_or_else(|| lacking(&format!("SIZE({m})")));

@@ -91,7 +91,7 @@ impl Ring {
 
     fn read(&mut self) -> crate::error::Result<printk::Log> {
         let found = found(&mut self.m, self.big, RING);
-        printk::read(&Kernel::new(&self.m, &found))
+        printk::read(&Kernel::new(&self.m, &found), &found.info)
     }
 }
 
@@ -187,7 +187,7 @@ fn a_ring_that_lies_gives_what_there_is() {
     ] {
         let mut r = Ring::new(false, 4, 7);
         let found = found(&mut r.m, false, &RING.replace(key, with));
-        assert!(printk::read(&Kernel::new(&r.m, &found)).is_err(), "{key}");
+        assert!(printk::read(&Kernel::new(&r.m, &found), &found.info).is_err(), "{key}");
     }
 }
 
@@ -222,7 +222,7 @@ fn old(first: u32, next: u32, records: &[(u64, u16, &str)]) -> FewPages {
 
 fn read_old(m: &mut FewPages) -> crate::error::Result<printk::Log> {
     let found = found(m, false, OLD);
-    printk::read(&Kernel::new(m, &found))
+    printk::read(&Kernel::new(m, &found), &found.info)
 }
 
 #[test]
@@ -261,6 +261,6 @@ fn an_old_log_that_lies_ends() {
 fn a_kernel_that_does_not_say_where_its_log_is() {
     let mut m = FewPages::default();
     let found = found(&mut m, false, "");
-    let e = printk::read(&Kernel::new(&m, &found)).unwrap_err();
+    let e = printk::read(&Kernel::new(&m, &found), &found.info).unwrap_err();
     assert_eq!(e.to_string(), "Linux 9.9 does not say in VMCOREINFO where its log is");
 }

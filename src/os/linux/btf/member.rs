@@ -21,6 +21,16 @@ pub struct Field {
 }
 
 impl Field {
+    /// Returns the whole of a structure.
+    pub(in crate::os::linux) fn of(id: TypeId) -> Self {
+        Self { id, bit: 0, width: 0 }
+    }
+
+    /// Returns a member of this member.
+    pub(in crate::os::linux) fn then(self, inner: Self) -> Option<Self> {
+        Some(Self { bit: self.bit.checked_add(inner.bit)?, ..inner })
+    }
+
     /// Returns the bytes from the start of the structure.
     #[must_use]
     pub fn offset(&self) -> u64 {
@@ -63,10 +73,9 @@ impl Types {
     /// Finds a member by a path such as `se.cfs_rq` or `mm.context.asce`, in a structure that is given by name. Pointers are not followed.
     #[must_use]
     pub fn field(&self, structure: &str, path: &str) -> Option<Field> {
-        let mut at = Field { id: self.structure(structure)?, bit: 0, width: 0 };
+        let mut at = Field::of(self.structure(structure)?);
         for name in path.split('.') {
-            let f = self.member(at.id, name)?;
-            at = Field { bit: at.bit.checked_add(f.bit)?, ..f };
+            at = at.then(self.member(at.id, name)?)?;
         }
         Some(at)
     }

@@ -175,7 +175,7 @@ impl Unwinder for S390x<'_> {
                 0 => Next::End(End::Complete),
                 // a processor that waits has saved where it goes on
                 pc if pc == s.frame.pc && !s.frame.returns => {
-                    self.next(&State { frame: Frame { sp: back, ..s.frame }, fp: 0, saved: None })?
+                    self.next(&State { frame: Frame { sp: back, returns: true, ..s.frame }, fp: 0, saved: None })?
                 }
                 pc => Next::Frame(State { frame: frame(pc, back, true, false), fp: 0, saved: None }),
             });
