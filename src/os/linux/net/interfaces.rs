@@ -47,6 +47,8 @@ pub struct Address {
 /// The states of an interface (RFC 2863), by their numbers.
 static STATES: [&str; 7] = ["unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"];
 
+const DOWN: usize = 2;
+
 /// Lists the interfaces of a namespace.
 pub(super) fn list(net: &Object<'_>) -> Result<Vec<Interface>> {
     let mut out = Vec::new();
@@ -58,7 +60,9 @@ pub(super) fn list(net: &Object<'_>) -> Result<Vec<Interface>> {
 }
 
 fn read(d: &Object<'_>) -> Result<Interface> {
-    let state = usize::try_from(number(d, "operstate")?).unwrap_or(0);
+    // an interface that was never started keeps what it was made with
+    let started = number(d, "state")? & 1 != 0;
+    let state = if started { usize::try_from(number(d, "operstate")?).unwrap_or(0) } else { DOWN };
     let len = usize::try_from(number(d, "addr_len")?.min(MAX_HARDWARE)).unwrap_or(0);
     // it is an array or a pointer, which depends on the version
     let place = d.member("dev_addr")?;
