@@ -47,5 +47,5 @@ fn a_guest_without_a_table() {
     assert_eq!(status, 2);
     assert!(said.contains("VMCOREINFO has no SYMBOL(kallsyms_num_syms)") && said.contains("since 6.0"), "{said}");
     let (status, _, said) = sym(&common::testdata().join("q35-11.1.mig"), &[]);
-    assert!(status == 2 && said.contains("no VMCOREINFO in guest memory"), "{said}");
+    assert!(status == 2 && said.contains("no Linux kernel was found in guest memory"), "{said}");
 }

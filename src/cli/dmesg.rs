@@ -4,16 +4,20 @@ use std::io::Write;
 
 use clap::Args as ClapArgs;
 
-use super::exit::{Failure, Outcome};
+use super::exit::{Failure, Outcome, say};
 use super::near::did_you_mean;
 use super::shared::InputArgs;
 use super::{open, style};
+use crate::inspect;
+use crate::os::linux::guest::Guest;
 use crate::os::linux::kernel::Kernel;
 use crate::os::linux::printk::{self, LEVELS, Log, Record};
+use crate::os::linux::vmcoreinfo;
 use crate::render;
 use crate::render::dmesg::Style;
 use crate::render::dmesg_json::{DmesgDocument, RecordJson};
 use crate::render::state_json::FindingJson;
+use crate::render::tree::Role;
 use crate::text::quoted;
 
 /// Arguments of `dmesg`.
@@ -25,7 +29,7 @@ Examples:
   savevm-analyze dmesg vm.mig -x | tail
   savevm-analyze dmesg vm.mig --json | jq -r '.records[].text'
 
-The log is found by the guest's VMCOREINFO. Standard error says where that was.")]
+The log is found by the guest's VMCOREINFO, or else by its kernel's symbols and types. Standard error says how.")]
 pub struct DmesgArgs {
     #[command(flatten)]
     pub input: InputArgs,
@@ -73,12 +77,28 @@ fn levels(text: &str) -> Result<u8, String> {
 /// Runs `dmesg`.
 pub fn run(a: &DmesgArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     let image = open::image(&a.input.file, open::options(&a.input.source)?.keep_memory(u64::MAX))?;
-    let (memory, found) = super::linux::kernel_of(&image, !a.json && !a.quiet)?;
-    let kernel = Kernel::new(memory, &found);
-    let Log { records, problems, unfinished, .. } = printk::read(&kernel, &found.info)?;
+    let memory = image.memory()?;
+    memory.map()?;
+    let hints = inspect::linux_hints(&image)?;
+    // VMCOREINFO alone is enough, which is quick; without it, the kernel's symbols and types say the same
+    let found = vmcoreinfo::find(memory, hints.note)?;
+    let guest = if found.is_none() { Some(Guest::find(memory, &hints)?) } else { None };
+    let says = match (&found, &guest) {
+        (Some(f), _) => f.says(),
+        (_, Some(g)) => g.steps().join(" "),
+        _ => String::new(),
+    };
+    if !a.json && !a.quiet {
+        say(Role::Name, "note", says.trim_end_matches('.'));
+    }
+    let Log { records, problems, unfinished, .. } = match (&found, &guest) {
+        (Some(f), _) => printk::read(&Kernel::new(memory, f), &f.info)?,
+        (_, Some(g)) => printk::read(g.kernel(), g)?,
+        _ => Log::default(),
+    };
     let wanted = |r: &&Record| a.level.is_none_or(|l| l.checked_shr(r.level.into()).unwrap_or(0) & 1 == 1);
     if a.json {
-        let mut doc = DmesgDocument::new(image.machine(), &found);
+        let mut doc = DmesgDocument::new(image.machine(), found.as_ref(), guest.as_ref().map(Guest::release));
         doc.records = records.iter().filter(wanted).map(RecordJson::from).collect();
         doc.unfinished = unfinished;
         let walk = image.walk();

@@ -14,7 +14,7 @@ pub struct DmesgDocument<'a> {
     schema_version: u32,
     machine: Option<&'a Name>,
     release: Name,
-    vmcoreinfo: FoundJson,
+    vmcoreinfo: Option<FoundJson>,
     /// The records, the oldest first.
     pub records: Vec<RecordJson<'a>>,
     /// Records that were being written.
@@ -41,12 +41,12 @@ impl From<&Found> for FoundJson {
 impl<'a> DmesgDocument<'a> {
     /// Creates a document without records.
     #[must_use]
-    pub fn new(machine: Option<&'a Name>, found: &Found) -> Self {
-        let vmcoreinfo = FoundJson::from(found);
+    pub fn new(machine: Option<&'a Name>, found: Option<&Found>, release: Option<Name>) -> Self {
+        let vmcoreinfo = found.map(FoundJson::from);
         Self {
             schema_version: SCHEMA_VERSION,
             machine,
-            release: found.info.release(),
+            release: found.map(|f| f.info.release()).or(release).unwrap_or_default(),
             vmcoreinfo,
             records: Vec::new(),
             unfinished: 0,

@@ -14,13 +14,11 @@ use clap::{Args as ClapArgs, Subcommand};
 use super::exit::{Failure, Outcome, say};
 use super::open;
 use super::shared::InputArgs;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::image::SaveImage;
-use crate::inspect::guest_note;
-use crate::memory::GuestMemory;
+use crate::inspect;
+use crate::os::linux::find::locate;
 use crate::os::linux::guest::Guest;
-use crate::os::linux::kernel::Kernel;
-use crate::os::linux::vmcoreinfo::{self, Found};
 use crate::render::tree::Role;
 
 /// Arguments of `linux`.
@@ -67,6 +65,9 @@ pub struct How {
     /// Do not say how the kernel was found.
     #[arg(short, long)]
     pub quiet: bool,
+    /// Say how the kernel, its symbols and its types were found, and how sure that is.
+    #[arg(long, conflicts_with = "quiet")]
+    pub explain: bool,
     /// Print JSON (savevm-analyze schema linux-COMMAND).
     #[arg(long)]
     pub json: bool,
@@ -84,18 +85,23 @@ pub fn run(a: &LinuxArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     }
 }
 
-/// Finds the VMCOREINFO of a Linux guest, and says how it was found if it is to be said.
-pub fn kernel_of(image: &SaveImage, say_how: bool) -> Result<(&GuestMemory, Found), Failure> {
-    let memory = image.memory()?;
-    memory.map()?;
-    let Some(found) = vmcoreinfo::find(memory, guest_note(image)?)? else {
-        let what = "no VMCOREINFO in guest memory: the guest is not Linux, has not booted yet, or its kernel has no kexec support";
-        return Err(Error::new(ErrorKind::Missing, what).into());
+/// Opens an input with its memory, and finds what is known of a Linux guest beside it.
+pub fn opened(input: &InputArgs) -> Result<SaveImage, Failure> {
+    let image = open::image(&input.file, open::options(&input.source)?.keep_memory(u64::MAX))?;
+    image.memory()?.map()?;
+    Ok(image)
+}
+
+/// Says how the kernel was found: in one line, or in all its steps.
+pub fn say_steps(how: &How, steps: &[String]) {
+    let lines = match (how.explain, how.json || how.quiet) {
+        (true, _) => steps,
+        (false, true) => &[],
+        (false, false) => steps.get(..1).unwrap_or_default(),
     };
-    if say_how {
-        say(Role::Name, "note", &found.says());
+    for line in lines {
+        say(Role::Name, "note", line.trim_end_matches('.'));
     }
-    Ok((memory, found))
 }
 
 /// Opens an input, finds the kernel, its symbols and its types, and asks a question of the guest.
@@ -104,10 +110,16 @@ fn ask<T>(
     how: &How,
     question: impl FnOnce(&SaveImage, &Guest<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let image = open::image(&input.file, open::options(&input.source)?.keep_memory(u64::MAX))?;
-    let (memory, found) = kernel_of(&image, !how.json && !how.quiet)?;
-    let guest = Guest::new(Kernel::new(memory, &found))?;
-    question(&image, &guest)
+    let image = opened(input)?;
+    let located = locate(image.memory()?, &inspect::linux_hints(&image)?)?;
+    let steps = located.steps.clone();
+    let guest = Guest::new(located);
+    match &guest {
+        Ok(g) => say_steps(how, g.steps()),
+        // what was found before is told in any case
+        Err(_) => say_steps(how, &steps),
+    }
+    question(&image, &guest?)
 }
 
 /// Reports what could not be read, and returns the outcome.

@@ -8,9 +8,9 @@ use super::super::exit::{Failure, Outcome, say};
 use super::super::near::did_you_mean;
 use super::super::open;
 use super::super::shared::InputArgs;
-use super::{How, kernel_of};
-use crate::os::linux::kallsyms::Symbols;
-use crate::os::linux::kernel::Kernel;
+use super::{How, opened, say_steps};
+use crate::inspect;
+use crate::os::linux::find::locate;
 use crate::render;
 use crate::render::linux::sym_json::{SymDocument, SymbolJson};
 use crate::render::state_json::FindingJson;
@@ -26,7 +26,7 @@ Examples:
   savevm-analyze linux sym vm.mig > System.map
 
 The symbols are those of the running kernel, at the addresses that it has after KASLR. The kernel's own table is read
-(kallsyms, Linux 6.0 and later), by the guest's VMCOREINFO. The exit status is 1 if a symbol is not there.")]
+(kallsyms), and what it exports to modules where that table has no variables. The exit status is 1 if a symbol is not there.")]
 pub struct SymArgs {
     #[command(flatten)]
     pub input: InputArgs,
@@ -39,10 +39,10 @@ pub struct SymArgs {
 
 /// Runs `linux sym`.
 pub fn run(a: &SymArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
-    let image = open::image(&a.input.file, open::options(&a.input.source)?.keep_memory(u64::MAX))?;
-    let (memory, found) = kernel_of(&image, !a.how.json && !a.how.quiet)?;
-    let kernel = Kernel::new(memory, &found);
-    let symbols = Symbols::read(&kernel, &kernel.image()?)?;
+    let image = opened(&a.input)?;
+    let located = locate(image.memory()?, &inspect::linux_hints(&image)?)?;
+    say_steps(&a.how, &located.steps);
+    let symbols = &located.symbols;
     let mut hits = Vec::new();
     let mut absent = Vec::new();
     for wanted in &a.symbols {
@@ -59,7 +59,7 @@ pub fn run(a: &SymArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         hits.extend(symbols.iter().map(|s| (s, 0)));
     }
     if a.how.json {
-        let mut doc = SymDocument::new(image.machine(), &found, symbols.form().0);
+        let mut doc = SymDocument::new(image.machine(), &located);
         doc.symbols = hits.iter().map(|(s, offset)| SymbolJson::new(s, *offset)).collect();
         doc.not_found.clone_from(&absent);
         let walk = image.walk();

@@ -2,13 +2,16 @@
 
 use std::ops::Range;
 
-use super::btf::{self, Kind, TypeId, Types};
-use super::exports;
+use super::btf::{self, By, Kind, TypeId, Types};
+use super::find::{Hints, Located, locate};
 use super::globals;
+use super::info::Machine;
 use super::kallsyms::Symbols;
 use super::kernel::Kernel;
 use super::object::Object;
+use super::vmcoreinfo::Found;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::PhysicalMemory;
 use crate::offset::Sure;
 use crate::text::Name;
 
@@ -16,13 +19,11 @@ use crate::text::Name;
 ///
 /// ```no_run
 /// use savevm_analyze::SaveImage;
-/// use savevm_analyze::os::linux::{guest::Guest, kernel::Kernel, vmcoreinfo};
+/// use savevm_analyze::inspect;
 ///
 /// # fn main() -> savevm_analyze::error::Result<()> {
 /// let image = SaveImage::options().keep_memory(u64::MAX).open("vm.mig")?;
-/// let memory = image.memory()?;
-/// let Some(found) = vmcoreinfo::find(memory, None)? else { return Ok(()) };
-/// let guest = Guest::new(Kernel::new(memory, &found))?;
+/// let guest = inspect::linux(&image)?;
 /// println!("{}", guest.variable("jiffies")?.number()?);
 /// println!("{}", guest.variable("init_task")?.member("comm")?.text()?);
 /// # Ok(())
@@ -35,31 +36,56 @@ pub struct Guest<'a> {
     place: btf::Place,
     image: Vec<Range<u64>>,
     release: Name,
+    steps: Vec<String>,
+    found: Option<Found>,
 }
 
 impl<'a> Guest<'a> {
-    /// Reads the symbols and the types of a kernel.
+    /// Reads the types of a kernel.
     ///
     /// # Errors
-    /// `Missing` if the kernel has no types; those of [`Symbols::read`] and [`Types::read`].
-    pub fn new(mut kernel: Kernel<'a>) -> Result<Self> {
-        let image = kernel.image()?;
-        let mut symbols = Symbols::read(&kernel, &image)?;
-        if symbols.named("init_task").next().is_none() {
-            symbols.add(&exports::find(&kernel, &image, &symbols)?);
-        }
+    /// `Missing` if the kernel has no types; `Corrupt` for types that contradict themselves; `Io`.
+    pub fn new(located: Located<'a>) -> Result<Self> {
+        let release = located.release();
+        let Located { mut kernel, image, symbols, mut steps, found } = located;
         let start = symbols.named("__start_BTF").next().map(|s| s.address);
         let place = btf::place(&kernel, start, &image)?;
         let types = Types::read(&kernel, place, word(&kernel))?;
+        let how = match place.by {
+            By::Symbol => "by the symbol __start_BTF",
+            By::Search => "by a search of the image",
+        };
+        steps.push(format!("{} types: BTF of {} bytes at {:#x}, found {how}.", types.len(), place.bytes, place.at));
         // on IBM Z, VMCOREINFO does not say how the kernel's page tables begin
-        if kernel.machine() == super::info::Machine::S390x
+        if kernel.machine() == Machine::S390x
             && let (Some(mm), Some(offset)) =
                 (symbols.named("init_mm").next(), types.offset("mm_struct", "context.asce"))
         {
-            kernel.use_asce(kernel.number(mm.address.wrapping_add(offset), 8)?);
+            let asce = kernel.number(mm.address.wrapping_add(offset), 8)?;
+            steps.push(format!("init_mm.context.asce has the kernel's address space: {asce:#x}."));
+            kernel.use_asce(asce);
         }
-        let release = release(&kernel, &symbols);
-        Ok(Self { kernel, symbols, types, place, image, release })
+        Ok(Self { kernel, symbols, types, place, image, release, steps, found })
+    }
+
+    /// Finds the kernel, its symbols and its types.
+    ///
+    /// # Errors
+    /// Those of [`locate`] and [`Guest::new`].
+    pub fn find(mem: &'a dyn PhysicalMemory, hints: &Hints) -> Result<Self> {
+        Self::new(locate(mem, hints)?)
+    }
+
+    /// Returns how everything was found, in sentences.
+    #[must_use]
+    pub fn steps(&self) -> &[String] {
+        &self.steps
+    }
+
+    /// Returns the VMCOREINFO, if the kernel was found by it.
+    #[must_use]
+    pub fn vmcoreinfo(&self) -> Option<&Found> {
+        self.found.as_ref()
     }
 
     /// Returns the kernel's memory.
@@ -182,17 +208,5 @@ impl std::fmt::Debug for Guest<'_> {
 
 /// Returns the bytes of a pointer.
 fn word(kernel: &Kernel<'_>) -> u64 {
-    if kernel.machine() == super::info::Machine::I386 { 4 } else { 8 }
-}
-
-/// Returns the release: from VMCOREINFO, or the third word of the banner.
-fn release(kernel: &Kernel<'_>, symbols: &Symbols) -> Name {
-    if let Some(info) = kernel.info() {
-        return info.release();
-    }
-    let mut text = vec![0; 128];
-    let banner = symbols.named("linux_banner").next();
-    let read = banner.is_some_and(|s| kernel.read(s.address, &mut text).is_ok());
-    let word = text.split(|b| *b == b' ').nth(2).filter(|w| read && w.len() < 65);
-    word.map_or_else(Name::default, Name::from_bytes)
+    if kernel.machine() == Machine::I386 { 4 } else { 8 }
 }

@@ -22,7 +22,7 @@ const MAX_TABLES: u64 = 1 << 12;
 /// A kernel in memory, whose structures are read at its own addresses.
 pub struct Kernel<'a> {
     mem: &'a dyn PhysicalMemory,
-    info: Option<&'a Info>,
+    info: Option<Info>,
     big_endian: bool,
     machine: Machine,
     rule: Option<Rule>,
@@ -35,12 +35,12 @@ pub struct Kernel<'a> {
 impl<'a> Kernel<'a> {
     /// Creates a reader of the kernel's memory.
     #[must_use]
-    pub fn new(mem: &'a dyn PhysicalMemory, found: &'a Found) -> Self {
+    pub fn new(mem: &'a dyn PhysicalMemory, found: &Found) -> Self {
         let info = &found.info;
         let (machine, rule, space) = (info.machine(), Rule::of(info), space(info));
         Self {
             mem,
-            info: Some(info),
+            info: Some(info.clone()),
             big_endian: found.big_endian,
             machine,
             rule,
@@ -58,8 +58,8 @@ impl<'a> Kernel<'a> {
 
     /// Returns the VMCOREINFO of the kernel, if it was found by it.
     #[must_use]
-    pub fn info(&self) -> Option<&'a Info> {
-        self.info
+    pub fn info(&self) -> Option<&Info> {
+        self.info.as_ref()
     }
 
     /// Returns the memory in which the kernel is.
@@ -82,7 +82,7 @@ impl<'a> Kernel<'a> {
     /// Returns a number that VMCOREINFO gives.
     #[must_use]
     pub fn number_of(&self, name: &str) -> Option<u64> {
-        self.info?.number(name)
+        self.info.as_ref()?.number(name)
     }
 
     /// Returns whether the kernel has the upper half of all addresses.
@@ -140,7 +140,8 @@ impl<'a> Kernel<'a> {
             _ => return Ok(Vec::new()),
         };
         let Some(space) = self.space.as_ref().filter(|s| !s.is_identity()) else {
-            return Ok(vec![*window.start()..window.end().saturating_add(1)]);
+            let whole = *window.start()..window.end().saturating_add(1);
+            return Ok(std::iter::once(whole).collect());
         };
         let mut out: Vec<Range<u64>> = Vec::new();
         let mut bytes = 0_u64;
@@ -219,5 +220,11 @@ fn space(info: &Info) -> Option<AddressSpace> {
             Some(AddressSpace::riscv(Some(mode), root.0 >> 12))
         }
         _ => None,
+    }
+}
+
+impl std::fmt::Debug for Kernel<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kernel({:?})", self.machine)
     }
 }

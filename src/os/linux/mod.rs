@@ -8,6 +8,7 @@ pub mod address;
 pub mod btf;
 mod exports;
 pub mod files;
+pub mod find;
 mod globals;
 pub mod guest;
 pub mod info;

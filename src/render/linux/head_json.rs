@@ -14,6 +14,7 @@ pub struct Head {
     schema_version: u32,
     machine: Option<Name>,
     release: Name,
+    found: Vec<String>,
     complete: bool,
     diagnostics: Vec<FindingJson>,
 }
@@ -29,6 +30,7 @@ impl Head {
             schema_version: SCHEMA_VERSION,
             machine: image.machine().cloned(),
             release: guest.release(),
+            found: guest.steps().to_vec(),
             complete: problems.is_empty() && walk.stopped.is_none(),
             diagnostics,
         }

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::super::dmesg_json::FoundJson;
 use super::super::state_json::{FindingJson, SCHEMA_VERSION};
+use crate::os::linux::find::Located;
 use crate::os::linux::kallsyms::{Form, Symbol};
-use crate::os::linux::vmcoreinfo::Found;
 use crate::text::Name;
 
 /// The document of `linux sym --json`.
@@ -14,7 +14,8 @@ pub struct SymDocument<'a> {
     schema_version: u32,
     machine: Option<&'a Name>,
     release: Name,
-    vmcoreinfo: FoundJson,
+    vmcoreinfo: Option<FoundJson>,
+    found: Vec<String>,
     address_form: &'static str,
     /// The symbols.
     pub symbols: Vec<SymbolJson>,
@@ -29,8 +30,8 @@ pub struct SymDocument<'a> {
 impl<'a> SymDocument<'a> {
     /// Creates a document without symbols.
     #[must_use]
-    pub fn new(machine: Option<&'a Name>, found: &Found, form: Form) -> Self {
-        let address_form = match form {
+    pub fn new(machine: Option<&'a Name>, located: &Located<'_>) -> Self {
+        let address_form = match located.symbols.form().0 {
             Form::AbsolutePerCpu => "absolute-percpu",
             Form::Relative => "relative",
             Form::PlaceRelative => "place-relative",
@@ -38,8 +39,9 @@ impl<'a> SymDocument<'a> {
         Self {
             schema_version: SCHEMA_VERSION,
             machine,
-            release: found.info.release(),
-            vmcoreinfo: FoundJson::from(found),
+            release: located.release(),
+            vmcoreinfo: located.found.as_ref().map(FoundJson::from),
+            found: located.steps.clone(),
             address_form,
             symbols: Vec::new(),
             not_found: Vec::new(),
@@ -56,6 +58,9 @@ pub struct SymbolJson {
     #[serde(rename = "type")]
     kind: char,
     name: Name,
+    /// Whether the table does not have it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    exported: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<String>,
 }
@@ -68,6 +73,7 @@ impl SymbolJson {
             address: format!("{:#018x}", s.address),
             kind: s.kind,
             name: s.name(),
+            exported: s.exported,
             offset: (offset > 0).then(|| format!("{offset:#x}")),
         }
     }

@@ -4,7 +4,7 @@
 //! markers before it the place of every 256th name, and the names those of all other parts. All of these must agree.
 //!
 //! The order of the parts is `scripts/kallsyms.c`'s: up to 6.3 offsets, base, number, names, markers, tokens, index; since 6.4 number,
-//! names, markers, tokens, index, offsets, base; since 7.0 the same without a base. In 6.2 and 6.3 another table is after the markers.
+//! names, markers, tokens, index, offsets, base; since 7.0 the same without a base, and in multiples of 4 bytes instead of 8. In 6.2 and 6.3 another table is after the markers.
 
 use std::ops::Range;
 
@@ -25,6 +25,8 @@ const MAX_HITS: usize = 64;
 /// Bytes of all tokens, and of the markers and names before them.
 const MAX_TOKENS: usize = 1 << 14;
 const MAX_BEFORE: u64 = 24 << 20;
+/// Bytes from the markers to the tokens: three for each symbol, in 6.2 and 6.3.
+const MAX_BETWEEN: u64 = 3 << 20;
 /// Symbols from one marker to the next, and bytes of their names.
 const STEP: u64 = 256;
 const MAX_STEP: u64 = 256 * 200;
@@ -130,7 +132,7 @@ fn token_parts(kernel: &Kernel<'_>, hit: u64) -> Result<Option<(u64, u64)>> {
 
 /// Returns what may be the markers before a table of tokens: their place, and each of them; the nearest comes first.
 fn markers(kernel: &Kernel<'_>, token_table: u64) -> Result<Vec<(u64, Vec<u64>)>> {
-    let start = token_table.saturating_sub(3 * MAX_SYMBOLS.min(1 << 20)) & !7;
+    let start = token_table.saturating_sub(MAX_BETWEEN) & !7;
     let mut bytes = vec![0; usize::try_from(token_table.minus(start)).unwrap_or(0)];
     let start = readable_tail(kernel, start, &mut bytes)?;
     let word = |n: usize| kernel.number_in(&bytes, n, 4);
@@ -259,10 +261,14 @@ fn orders(
     if let Some(b) = base(before)? {
         out.push(parts(before.wrapping_sub(size), Some(b)));
     }
-    let after = token_index.wrapping_add(TOKENS.times(2) as u64).next_multiple_of(8);
-    if let Some(b) = base(after.wrapping_add(size))? {
-        out.push(parts(after, Some(b)));
+    let after = token_index.wrapping_add(TOKENS.times(2) as u64);
+    for after in [after.next_multiple_of(8), after.next_multiple_of(4)] {
+        if let Some(b) = base(after.wrapping_add(size))? {
+            out.push(parts(after, Some(b)));
+        }
+        out.push(parts(after, None));
     }
-    out.push(parts(after, None));
+    // the two places are often the same
+    out.dedup();
     Ok(out)
 }

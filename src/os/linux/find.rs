@@ -1,0 +1,164 @@
+//! Where the running kernel is: by VMCOREINFO, or by the page tables of a processor that runs it.
+
+use std::ops::Range;
+
+use super::exports;
+use super::info::Machine;
+use super::kallsyms::{Form, How, Symbols};
+use super::kernel::Kernel;
+use super::vmcoreinfo::{self, Found};
+use crate::error::{Error, ErrorKind, Result};
+use crate::memory::PhysicalMemory;
+use crate::offset::{Gpa, Sure};
+use crate::paging::AddressSpace;
+use crate::text::Name;
+
+/// A processor that may run the kernel.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "callers make it from the registers of a processor")]
+pub struct Hint {
+    /// What it is called in answers, such as `CPU 0`.
+    pub name: String,
+    /// Its architecture.
+    pub machine: Machine,
+    /// Its address space.
+    pub space: AddressSpace,
+    /// An address in the kernel's code.
+    pub pc: u64,
+}
+
+/// What is known of a guest beside its memory.
+#[derive(Clone, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "callers make it")]
+pub struct Hints {
+    /// The address and the size of the note that the guest gave to the vmcoreinfo device.
+    pub note: Option<(Gpa, u32)>,
+    /// The processors.
+    pub processors: Vec<Hint>,
+}
+
+/// A kernel and its symbols.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Located<'a> {
+    /// The kernel's memory.
+    pub kernel: Kernel<'a>,
+    /// Where its image is, as it is mapped.
+    pub image: Vec<Range<u64>>,
+    /// Its symbols.
+    pub symbols: Symbols,
+    /// How each of these was found, in sentences.
+    pub steps: Vec<String>,
+    /// Its VMCOREINFO, if it was found by that.
+    pub found: Option<Found>,
+}
+
+impl Located<'_> {
+    /// Returns the release: from VMCOREINFO, or the third word of the banner.
+    #[must_use]
+    pub fn release(&self) -> Name {
+        if let Some(info) = self.kernel.info() {
+            return info.release();
+        }
+        let mut text = vec![0; 128];
+        let banner = self.symbols.named("linux_banner").next();
+        let read = banner.is_some_and(|s| self.kernel.read(s.address, &mut text).is_ok());
+        let word = text.split(|b| *b == b' ').nth(2).filter(|w| read && w.len() < 65);
+        word.map_or_else(Name::default, Name::from_bytes)
+    }
+}
+
+/// Finds the kernel and its symbols. What VMCOREINFO says counts when the kernel that it names is in memory; otherwise, and without
+/// VMCOREINFO, the image that a processor has mapped is searched.
+///
+/// # Errors
+/// `Missing` if there is no Linux kernel, with what was tried; `Corrupt` if its symbols contradict themselves; `Io`.
+pub fn locate<'a>(mem: &'a dyn PhysicalMemory, hints: &Hints) -> Result<Located<'a>> {
+    let found = vmcoreinfo::find(mem, hints.note)?;
+    let mut tried: Vec<Error> = Vec::new();
+    let unproved = match found {
+        Some(f) if f.proved => match by_info(mem, f) {
+            Err(e) if e.kind() == ErrorKind::Io => return Err(e),
+            Err(e) => {
+                tried.push(e);
+                None
+            }
+            found => return found,
+        },
+        other => other,
+    };
+    for hint in &hints.processors {
+        let kernel = Kernel::of_processor(mem, hint.machine, hint.space.clone(), hint.pc);
+        let how = format!("The kernel is what {} has mapped ({}).", hint.name, hint.space.name());
+        match with_symbols(kernel, vec![how], None) {
+            Err(e) if e.kind() == ErrorKind::Io => return Err(e),
+            Err(e) => tried.push(e.within(format!("the memory that {} maps", hint.name))),
+            found => return found,
+        }
+    }
+    if let Some(f) = unproved {
+        return by_info(mem, f);
+    }
+    if let Some(e) = tried.iter().position(|e| e.kind() == ErrorKind::Corrupt) {
+        return Err(tried.swap_remove(e));
+    }
+    let mut what = "no Linux kernel was found in guest memory: ".to_owned();
+    if tried.is_empty() || hints.processors.len() == tried.len() {
+        what.push_str("no VMCOREINFO, ");
+    }
+    what.push_str(match tried.len() {
+        0 => "and no processor whose page tables could be followed",
+        _ => "and no table of symbols in what the processors map",
+    });
+    let e = Error::new(ErrorKind::Missing, what);
+    Err(match tried.first() {
+        Some(first) => e.hint(first.to_string()),
+        None => e.hint("the guest runs another system, or has not booted yet"),
+    })
+}
+
+fn by_info(mem: &dyn PhysicalMemory, found: Found) -> Result<Located<'_>> {
+    let kernel = Kernel::new(mem, &found);
+    let how = format!("{}.", found.says());
+    with_symbols(kernel, vec![how], Some(found))
+}
+
+fn with_symbols<'a>(kernel: Kernel<'a>, mut steps: Vec<String>, found: Option<Found>) -> Result<Located<'a>> {
+    let image = kernel.image()?;
+    let bytes = image.iter().fold(0_u64, |n, r| n.saturating_add(r.end.minus(r.start)));
+    if let (Some(first), Some(last)) = (image.first(), image.last()) {
+        steps.push(format!(
+            "Its image is looked for from {:#x} to {:#x}, where {} MiB are mapped.",
+            first.start,
+            last.end,
+            bytes >> 20
+        ));
+    }
+    let mut symbols = Symbols::read(&kernel, &image)?;
+    let (form, known) = symbols.form();
+    let place = match symbols.how() {
+        How::Keys => "VMCOREINFO has the place of its table of symbols (kallsyms)",
+        How::Search => "its table of symbols (kallsyms) was found by a search of the image",
+    };
+    let proof = match kernel.info() {
+        Some(_) => format!("{known} symbols have the addresses that VMCOREINFO gives"),
+        None => "the kernel's banner is where its symbol says".to_owned(),
+    };
+    let form = match form {
+        Form::AbsolutePerCpu => "with absolute per-CPU addresses",
+        Form::Relative => "relative to a base",
+        Form::PlaceRelative => "relative to their places",
+    };
+    let count = symbols.len();
+    steps.push(format!("{count} symbols: {place}; addresses are {form}, and {proof}."));
+    // without CONFIG_KALLSYMS_ALL the table has no variables
+    if symbols.named("init_task").next().is_none() {
+        let exports = exports::find(&kernel, &image, &symbols)?;
+        symbols.add(&exports);
+        steps.push(format!(
+            "The table has no variables; {} more symbols come from the table of exported symbols, whose functions have the same addresses.",
+            symbols.len().minus(count)
+        ));
+    }
+    Ok(Located { kernel, image, symbols, steps, found })
+}
