@@ -22,6 +22,6 @@ pub fn registers(cpu: &Cpu) -> Option<Registers> {
         "s390x" => ["PSWA", "R15", "R11"],
         _ => ["pc", "sp", "s0"],
     };
-    let others = ["RDX", "RDI", "R10", "R13"].map(|n| number(n).unwrap_or(0));
+    let others = ["RDX", "RDI", "R10", "R13", "RAX"].map(|n| number(n).unwrap_or(0));
     Some(Registers { pc: number(pc)?, sp: number(sp)?, fp: number(fp).unwrap_or(0), user, others })
 }

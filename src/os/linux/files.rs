@@ -3,10 +3,14 @@
 use super::object::Object;
 use super::paths;
 use crate::error::{Error, ErrorKind, Result};
+use crate::offset::Sure;
 use crate::text::Name;
 
 /// Descriptors of one process that are looked at (`fs.nr_open` is a million).
 const MAX_DESCRIPTORS: u64 = 1 << 20;
+
+/// `O_CLOEXEC`.
+const CLOSE_ON_EXEC: u64 = 0o2_000_000;
 
 /// An open file.
 #[derive(Clone, Debug)]
@@ -24,7 +28,7 @@ pub struct Open {
     pub inode: u64,
     /// The position.
     pub position: u64,
-    /// The flags that it was opened with.
+    /// The flags that it was opened with, and whether it is closed on exec, as `/proc/PID/fdinfo` has them.
     pub flags: u64,
     /// The number of its mount.
     pub mount: u64,
@@ -54,8 +58,13 @@ pub fn files(task: &Object<'_>) -> Result<Files> {
     if task.member("files").and_then(|f| f.number()).unwrap_or(0) == 0 {
         return Ok(out);
     }
+    let closing = closing(task).unwrap_or_default();
     let result = each(task, &mut |fd, file| match read(fd, file) {
-        Ok(f) => {
+        Ok(mut f) => {
+            let byte = closing.get(usize::try_from(fd >> 3).unwrap_or(usize::MAX)).copied().unwrap_or(0);
+            if byte.checked_shr(u32::try_from(fd & 7).unwrap_or(0)).unwrap_or(0) & 1 == 1 {
+                f.flags |= CLOSE_ON_EXEC;
+            }
             out.open.push(f);
             Ok(())
         }
@@ -71,6 +80,19 @@ pub fn files(task: &Object<'_>) -> Result<Files> {
         Ok(()) => {}
     }
     Ok(out)
+}
+
+/// Returns a bit for each descriptor that is closed when the process starts another program, the lowest in the lowest bit of its byte.
+fn closing(task: &Object<'_>) -> Result<Vec<u8>> {
+    let table = task.path("files.fdt")?.target()?;
+    let bits = table.member("max_fds")?.number()?.min(MAX_DESCRIPTORS);
+    let kernel = task.guest().kernel();
+    let mut bytes = vec![0; usize::try_from(bits.div_ceil(64).times(8)).unwrap_or(0)];
+    kernel.read(table.member("close_on_exec")?.number()?, &mut bytes)?;
+    if kernel.is_big_endian() {
+        bytes.chunks_exact_mut(8).for_each(<[u8]>::reverse);
+    }
+    Ok(bytes)
 }
 
 /// Calls `each` for every descriptor of a process.

@@ -24,6 +24,10 @@ pub fn read(kernel: &Kernel<'_>, layout: &dyn Layout) -> Result<Log> {
     if let Some(log) = ring::read(kernel, layout)? {
         return Ok(log);
     }
-    old_log::read(kernel, layout)?
-        .ok_or_else(|| Error::new(ErrorKind::Unsupported, "the kernel does not say where its log is"))
+    old_log::read(kernel, layout)?.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            "the kernel does not say where its log is (prb, or log_buf of kernels before 5.10)",
+        )
+    })
 }

@@ -20,7 +20,7 @@ pub struct Interface {
     pub index: u64,
     /// Its name.
     pub name: Name,
-    /// Its flags (`IFF_UP` is 1).
+    /// Its flags, as `ip` prints them (`IFF_UP` is 1).
     pub flags: u64,
     /// The state, such as `up` and `down`.
     pub state: &'static str,
@@ -82,12 +82,28 @@ fn read(d: &Object<'_>) -> Result<Interface> {
     Ok(Interface {
         index: number(d, "ifindex")?,
         name: d.member("name")?.text()?,
-        flags: number(d, "flags")?,
+        flags: flags(d, STATES.get(state).copied().unwrap_or_default())?,
         state: STATES.get(state).copied().unwrap_or("unknown"),
         mtu: number(d, "mtu")?,
         hardware,
         addresses,
     })
+}
+
+/// What users asked for counts, not what the kernel did for a bridge or a capture; some flags are made from the state
+/// (`dev_get_flags`).
+fn flags(d: &Object<'_>, state: &str) -> Result<u64> {
+    const BY_USERS: u64 = 0x100 | 0x200;
+    const MADE: u64 = 0x40 | 0x1_0000 | 0x2_0000;
+    let bits = number(d, "state")?;
+    let mut out = number(d, "flags")? & !(BY_USERS | MADE) | number(d, "gflags")? & BY_USERS;
+    if bits & 1 != 0 {
+        // RUNNING, LOWER_UP, DORMANT
+        out |= if matches!(state, "up" | "unknown") { 0x40 } else { 0 };
+        out |= if bits & 4 == 0 { 0x1_0000 } else { 0 };
+        out |= if bits & 0x10 != 0 { 0x2_0000 } else { 0 };
+    }
+    Ok(out)
 }
 
 fn v4(first: &Object<'_>, out: &mut Vec<Address>) -> Result<()> {

@@ -29,8 +29,8 @@ pub struct Registers {
     pub fp: u64,
     /// Whether the processor is in user mode.
     pub user: bool,
-    /// RDX, RDI, R10 and R13 of x86-64, in which a function may keep where its stack began.
-    pub others: [u64; 4],
+    /// RDX, RDI, R10, R13 and RAX of x86-64, in which a function may keep where its stack began.
+    pub others: [u64; 5],
 }
 
 /// A frame.
@@ -82,8 +82,8 @@ struct State {
 enum Saved {
     /// In a `struct pt_regs` at this address.
     At(u64),
-    /// Those of the processor: RDX, RDI, R10, R13.
-    Live([u64; 4]),
+    /// Those of the processor: RDX, RDI, R10, R13, RAX.
+    Live([u64; 5]),
 }
 
 /// What follows a frame.

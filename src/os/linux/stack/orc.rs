@@ -17,6 +17,7 @@ const MAX_ENTRIES: u64 = 1 << 24;
 const R13: u64 = 16;
 const RBP: u64 = 32;
 const R10: u64 = 56;
+const RAX: u64 = 80;
 const RDX: u64 = 96;
 const RDI: u64 = 112;
 const RIP: u64 = 128;
@@ -41,8 +42,8 @@ struct Form {
 struct Entry {
     sp_offset: i64,
     bp_offset: i64,
-    sp_reg: u64,
-    bp_reg: u64,
+    sp_reg: Base,
+    bp_reg: Base,
     kind: Kind,
     signal: Option<bool>,
 }
@@ -71,7 +72,35 @@ pub(super) struct Orc<'g> {
     kernel: Table,
     /// Whether an indirect stack pointer is read before its offset is added (since 5.12).
     late_offset: bool,
+    numbers: &'static [Base],
 }
+
+/// What the place of a frame is counted from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Base {
+    Unknown,
+    Rax,
+    PreviousSp,
+    Rdx,
+    Rdi,
+    Rbp,
+    Rsp,
+    R10,
+    R13,
+    AtRbp,
+    AtRsp,
+}
+
+/// The numbers of registers, up to 7.1 and later.
+static NUMBERS: [&[Base]; 2] = {
+    use Base::{AtRbp, AtRsp, PreviousSp, R10, R13, Rax, Rbp, Rdi, Rdx, Rsp, Unknown};
+    [
+        &[Unknown, PreviousSp, Rdx, Rdi, Rbp, Rsp, R10, R13, AtRbp, AtRsp],
+        &[Unknown, Rax, Rdx, Rsp, Rbp, Rdi, R10, R13, PreviousSp, AtRsp, AtRbp],
+    ]
+};
+/// Entries by which the numbers are told apart: nearly all functions count from RSP.
+const SAMPLES: u64 = 64;
 
 impl<'g> Orc<'g> {
     pub fn new<'a: 'g>(guest: &'g Guest<'a>) -> Result<Self> {
@@ -97,7 +126,30 @@ impl<'g> Orc<'g> {
         let kernel = Table { addresses, entries: symbol("__start_orc_unwind")?, count: bytes >> 2 };
         // the release is what tells: the form of entries did not change
         let late_offset = guest.version() >= (5, 12);
-        Ok(Self { guest, names: super::Names::new(guest)?, form, kernel, late_offset })
+        let mut orc = Self { guest, names: super::Names::new(guest)?, form, kernel, late_offset, numbers: &[] };
+        let [old, new] = NUMBERS;
+        orc.numbers = if orc.is_renumbered()? { new } else { old };
+        Ok(orc)
+    }
+
+    /// Returns whether most entries count from the register that was renumbered.
+    fn is_renumbered(&self) -> Result<bool> {
+        let step = self.kernel.count.checked_div(SAMPLES).unwrap_or(0).max(1);
+        let (mut old, mut new) = (0_u64, 0_u64);
+        for n in (0..self.kernel.count).step_by(usize::try_from(step).unwrap_or(1)).take(64) {
+            let at = self.kernel.entries.wrapping_add(n.wrapping_mul(ENTRY));
+            match self.number(at, self.form.sp_reg)? {
+                5 => old.tally(1),
+                3 => new.tally(1),
+                _ => {}
+            }
+        }
+        Ok(new > old)
+    }
+
+    fn number(&self, entry: u64, f: Field) -> Result<u64> {
+        let id = self.guest.types().structure("orc_entry").unwrap_or(crate::os::linux::btf::TypeId::VOID);
+        Object::new(self.guest, id, entry).at(f).number()
     }
 
     /// Returns the entry of an instruction.
@@ -138,9 +190,11 @@ impl<'g> Orc<'g> {
     }
 
     fn entry(&self, at: u64) -> Result<Entry> {
-        let id = self.guest.types().structure("orc_entry").unwrap_or(crate::os::linux::btf::TypeId::VOID);
-        let whole = Object::new(self.guest, id, at);
-        let number = |f: Field| whole.at(f).number();
+        let number = |f: Field| self.number(at, f);
+        let base = |f: Field| -> Result<Base> {
+            let n = usize::try_from(number(f)?).unwrap_or(usize::MAX);
+            self.numbers.get(n).copied().ok_or_else(|| lost(format!("an ORC entry names register {n}")))
+        };
         let kind = number(self.form.kind)?;
         let kind = match self.form.end {
             Some(end) if number(end)? != 0 => Kind::End,
@@ -166,8 +220,8 @@ impl<'g> Orc<'g> {
         Ok(Entry {
             sp_offset: number(self.form.sp_offset)?.cast_signed(),
             bp_offset: number(self.form.bp_offset)?.cast_signed(),
-            sp_reg: number(self.form.sp_reg)?,
-            bp_reg: number(self.form.bp_reg)?,
+            sp_reg: base(self.form.sp_reg)?,
+            bp_reg: base(self.form.bp_reg)?,
             kind,
             signal,
         })
@@ -177,22 +231,25 @@ impl<'g> Orc<'g> {
     fn stack(&self, e: &Entry, s: &State) -> Result<u64> {
         let word = |at: u64| self.guest.kernel().number(at, 8);
         let saved = |n: usize| match s.saved {
-            Some(Saved::At(at)) => word(at.wrapping_add([RDX, RDI, R10, R13].get(n).copied().unwrap_or(0))),
+            Some(Saved::At(at)) => word(at.wrapping_add([RDX, RDI, R10, R13, RAX].get(n).copied().unwrap_or(0))),
             Some(Saved::Live(values)) => Ok(values.get(n).copied().unwrap_or(0)),
             None => Err(lost(format!("the stack at {:#x} needs a register that is not known", s.frame.sp))),
         };
         let by = |n: u64| n.wrapping_add_signed(e.sp_offset);
         match e.sp_reg {
-            2 => saved(0).map(by),
-            3 => saved(1).map(by),
-            4 => Ok(by(s.fp)),
-            5 => Ok(by(s.frame.sp)),
-            6 => saved(2).map(by),
-            7 => saved(3).map(by),
-            8 => word(by(s.fp)),
-            9 if self.late_offset => word(s.frame.sp).map(by),
-            9 => word(by(s.frame.sp)),
-            n => Err(lost(format!("the ORC entry of {:#x} names register {n}", s.frame.pc))),
+            Base::Rdx => saved(0).map(by),
+            Base::Rdi => saved(1).map(by),
+            Base::R10 => saved(2).map(by),
+            Base::R13 => saved(3).map(by),
+            Base::Rax => saved(4).map(by),
+            Base::Rbp => Ok(by(s.fp)),
+            Base::Rsp => Ok(by(s.frame.sp)),
+            Base::AtRbp => word(by(s.fp)),
+            Base::AtRsp if self.late_offset => word(s.frame.sp).map(by),
+            Base::AtRsp => word(by(s.frame.sp)),
+            Base::Unknown | Base::PreviousSp => {
+                Err(lost(format!("the ORC entry of {:#x} does not say where its frame is", s.frame.pc)))
+            }
         }
     }
 }
@@ -202,8 +259,14 @@ impl Unwinder for Orc<'_> {
         // a call that never returns is the last instruction of its function
         let at = if s.frame.returns { s.frame.pc.wrapping_sub(1) } else { s.frame.pc };
         // code without an entry is taken for a function that keeps a frame pointer, as the kernel does
-        let by_frame_pointer =
-            Entry { sp_offset: 16, bp_offset: -16, sp_reg: 4, bp_reg: 1, kind: Kind::Call, signal: None };
+        let by_frame_pointer = Entry {
+            sp_offset: 16,
+            bp_offset: -16,
+            sp_reg: Base::Rbp,
+            bp_reg: Base::PreviousSp,
+            kind: Kind::Call,
+            signal: None,
+        };
         let e = self.find(at)?.unwrap_or(by_frame_pointer);
         let word = |at: u64| self.guest.kernel().number(at, 8);
         match e.kind {
@@ -227,22 +290,20 @@ impl Unwinder for Orc<'_> {
         };
         let full = e.kind == Kind::Registers;
         let fp = match (e.bp_reg, saved) {
-            (0, Some(registers)) if full => word(registers.wrapping_add(RBP))?,
-            (0, _) => s.fp,
-            (1, _) => word(sp.wrapping_add_signed(e.bp_offset))?,
-            (4, _) => word(s.fp.wrapping_add_signed(e.bp_offset))?,
-            (n, _) => {
-                return Err(lost(format!(
-                    "the ORC entry of {:#x} keeps the frame pointer in register {n}",
-                    s.frame.pc
-                )));
-            }
+            (Base::Unknown, Some(registers)) if full => word(registers.wrapping_add(RBP))?,
+            (Base::Unknown, _) => s.fp,
+            (Base::PreviousSp, _) => word(sp.wrapping_add_signed(e.bp_offset))?,
+            (Base::Rbp, _) => word(s.fp.wrapping_add_signed(e.bp_offset))?,
+            _ => return Err(lost(format!("the ORC entry of {:#x} does not say where RBP is", s.frame.pc))),
         };
         if pc == 0 {
             return Ok(Next::End(End::Complete));
         }
         // a frame that was interrupted may be on another stack
-        if saved.is_none() && next <= s.frame.sp && !matches!(e.sp_reg, 8 | 9 | 4 | 6) {
+        if saved.is_none()
+            && next <= s.frame.sp
+            && !matches!(e.sp_reg, Base::AtRbp | Base::AtRsp | Base::Rbp | Base::R10)
+        {
             return Err(lost(format!("expected a frame after {:#x}, found {next:#x}", s.frame.sp)));
         }
         let returns = !e.signal.unwrap_or(saved.is_some());
