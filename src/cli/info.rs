@@ -10,11 +10,16 @@ use super::exit::{Failure, Outcome};
 use super::many::{Answer, InputsArgs, each};
 use super::shared::QuietArgs;
 use super::{open, style, width};
-use crate::error::{Remedy, SnapshotChoice};
-use crate::inspect::Overview;
+use crate::error::{ErrorKind, Remedy, SnapshotChoice};
+use crate::inspect::{self, Overview};
+use crate::os::linux::find::locate;
+use crate::os::linux::guest::Guest;
+use crate::os::{linux, other};
+use crate::render;
 use crate::render::human;
 use crate::render::info::{InfoOptions, tables};
 use crate::render::info_json::InfoDocument;
+use crate::render::linux::guest_json::GuestDocument;
 use crate::text;
 
 /// Arguments of `info`.
@@ -25,6 +30,7 @@ Examples:
   savevm-analyze info -v vm.mig
   savevm-analyze info disk.qcow2               the snapshots of an image
   savevm-analyze info disk.qcow2@before
+  savevm-analyze info --guest vm.mig           what runs in it
   savevm-analyze info vm.mig --json | jq .sections[].name
   savevm-analyze info *.save --json            one line of JSON per file")]
 pub struct InfoArgs {
@@ -38,7 +44,12 @@ pub struct InfoArgs {
     /// Columns that a line may take. Without it: COLUMNS, the width of the terminal, or 80.
     #[arg(long, value_name = "COLUMNS")]
     pub width: Option<usize>,
-    /// Print JSON (savevm-analyze schema info).
+    /// Print what runs in the guest instead: the kernel, the host name, the time, the load, the number of processes.
+    ///
+    /// Of other guests than Linux only a name is known.
+    #[arg(long, conflicts_with_all = ["verbose", "width", "xml"])]
+    pub guest: bool,
+    /// Print JSON (savevm-analyze schema info, or info-guest).
     #[arg(long, conflicts_with_all = ["verbose", "width"])]
     pub json: bool,
     /// Print the domain XML of a libvirt save image, which may hold passwords, and nothing else.
@@ -54,6 +65,9 @@ pub fn run(a: &InfoArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
 fn one(a: &InfoArgs, file: &Path, answer: &mut Answer<'_>) -> Result<Outcome, Failure> {
     if a.xml {
         return xml(a, file, answer.out);
+    }
+    if a.guest {
+        return guest(a, file, answer);
     }
     let (image, stats) = match open::whole(file, &a.input.source) {
         Ok(both) => both,
@@ -78,6 +92,44 @@ fn one(a: &InfoArgs, file: &Path, answer: &mut Answer<'_>) -> Result<Outcome, Fa
         tables(answer.out, &image, &stats, &overview, &o)?;
     }
     Ok(open::verdict(&image, &[]))
+}
+
+/// Prints what runs in the guest.
+fn guest(a: &InfoArgs, file: &Path, answer: &mut Answer<'_>) -> Result<Outcome, Failure> {
+    let image = open::image(file, open::options(&a.input.source)?.keep_memory(u64::MAX))?;
+    let memory = image.memory()?;
+    memory.map()?;
+    let hints = inspect::linux_hints(&image)?;
+    let located = match locate(memory, &hints) {
+        Err(e) if e.kind() != ErrorKind::Io => {
+            // what it is instead is better than what it is not
+            let Some(system) = other::seen(memory)? else { return Err(e.into()) };
+            if a.json {
+                answer.document(&GuestDocument::other(&image, system))?;
+            } else {
+                writeln!(answer.out, "system  {system}")?;
+            }
+            return Ok(open::verdict(&image, &[]));
+        }
+        found => found?,
+    };
+    let found = located.found.clone();
+    let mut problems = Vec::new();
+    let (summary, steps) = match Guest::new(located) {
+        Ok(guest) => (linux::summary(&guest)?, guest.steps().to_vec()),
+        Err(e) if e.kind() == ErrorKind::Io => return Err(e.into()),
+        // without types, there are still the names
+        Err(e) => {
+            problems.push(e.to_string());
+            (linux::names(memory, found.as_ref().map(|f| &f.info)), Vec::new())
+        }
+    };
+    if a.json {
+        answer.document(&GuestDocument::linux(&image, &summary, &steps, &problems))?;
+    } else {
+        render::linux::guest::summary(answer.out, &summary, &style::paint)?;
+    }
+    Ok(open::verdict(&image, &problems))
 }
 
 /// Lists the snapshots of an image, of which one must be chosen for more.

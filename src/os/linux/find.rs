@@ -102,17 +102,13 @@ pub fn locate<'a>(mem: &'a dyn PhysicalMemory, hints: &Hints) -> Result<Located<
     if let Some(e) = tried.iter().position(|e| e.kind() == ErrorKind::Corrupt) {
         return Err(tried.swap_remove(e));
     }
-    let mut what = "no Linux kernel was found in guest memory: ".to_owned();
-    if tried.is_empty() || hints.processors.len() == tried.len() {
-        what.push_str("no VMCOREINFO, ");
-    }
-    what.push_str(match tried.len() {
-        0 => "and no processor whose page tables could be followed",
-        _ => "and no table of symbols in what the processors map",
-    });
-    let e = Error::new(ErrorKind::Missing, what);
-    Err(match tried.first() {
-        Some(first) => e.hint(first.to_string()),
+    let what = match hints.processors.len() {
+        0 => "no VMCOREINFO, and no processor whose page tables can be followed",
+        _ => "no VMCOREINFO, and no table of kernel symbols in the memory that the processors map",
+    };
+    let e = Error::new(ErrorKind::Missing, format!("no Linux kernel was found in guest memory: {what}"));
+    Err(match tried.iter().find(|e| !e.to_string().contains("no table of symbols")) {
+        Some(other) => e.hint(other.to_string()),
         None => e.hint("the guest runs another system, or has not booted yet"),
     })
 }

@@ -27,6 +27,7 @@ mod record;
 mod ring;
 mod search;
 pub mod stack;
+mod summary;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
@@ -35,4 +36,5 @@ mod utsname;
 pub mod vmcoreinfo;
 
 pub use object::{List, Object};
+pub use summary::{Summary, names, summary};
 pub use utsname::{Names, uname};

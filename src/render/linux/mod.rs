@@ -8,6 +8,10 @@ pub mod bt_json;
 pub mod files;
 #[cfg(feature = "cli")]
 pub mod files_json;
+#[cfg(feature = "cli")]
+pub mod guest;
+#[cfg(feature = "cli")]
+pub mod guest_json;
 pub mod head_json;
 #[cfg(feature = "cli")]
 pub mod lsmod;
