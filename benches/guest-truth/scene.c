@@ -337,6 +337,7 @@ static void tell(const char *to) {
     for (const char **w = files; *w; w++) file(*w + 1, *w);
     DIR *d = opendir("/proc/sys/kernel"); struct dirent *e; char path[600];
     while (d && (e = readdir(d))) if (e->d_type == DT_REG) { snprintf(path, sizeof path, "/proc/sys/kernel/%s", e->d_name); file(path + 1, path); }
+    command("net-state", "cd /sys/class/net; for i in *; do echo $i $(cat $i/ifindex $i/flags $i/operstate); done");
     command("ip-addr", "ip addr"); command("ip-route", "ip route; ip -6 route");
     command("btf", "[ ! -e /sys/kernel/btf/vmlinux ] || { md5sum < /sys/kernel/btf/vmlinux; wc -c < /sys/kernel/btf/vmlinux; }");
     command("module-parts", "cd /sys/module; for m in *; do [ ! -d $m/sections ] || for s in $m/sections/*; do echo $m ${s##*/} $(cat $s); done; [ ! -e $m/initsize ] || echo $m = $(cat $m/coresize $m/initsize $m/refcnt $m/taint 2>/dev/null) $(ls $m/holders | tr '\\n' ','); done");
