@@ -298,15 +298,28 @@ def truth_mounts(t):
     return r
 
 
+class EndsWith:
+    """/proc leaves out the scheduler, which is on top of all stacks of tasks that wait"""
+    def __init__(self, frames):
+        self.frames = frames
+
+    def __eq__(self, other):
+        return isinstance(other, list) and other[-len(self.frames):] == self.frames
+
+    def __repr__(self):
+        return " < ".join(self.frames)
+
+
 def truth_bt(t):
     """the kernel's part of the stacks, of tasks that do not run"""
     r = Rows()
     for pid, tid in t.tasks():
         frames = re.findall(r"^\[<0>\] (\S+?)(?:/0x[0-9a-f]+)?(?: \[\S+\])?$", t.of_task(pid, tid, "stack"), re.M)
         if frames and t.stat(pid, tid)[0] not in "RZ" and not t.comm(pid, tid).startswith("busy-"):
-            r[tid,] = {"name": t.comm(pid, tid), "frames": frames}
+            r[tid,] = {"frames": EndsWith(frames)}
             if int(t.stat(pid, tid)[6]) & 0x200000:
                 r.restless.add((tid,))
+    r.stray = lambda key, row: True
     return r
 
 
@@ -398,6 +411,14 @@ def answer_mounts(doc):
     return r
 
 
+def answer_bt(doc):
+    r = Rows()
+    for x in doc["stacks"]:
+        if "cpu" not in x:
+            r[x["tid"],] = {"frames": [f"{f['symbol']}+{f['offset']}" if f.get("symbol") else f["pc"] for f in x["frames"]]}
+    return r
+
+
 # name -> the words of the command, the truth, the answer; add a command here and its two readers above
 COMMANDS = {
     "sym": (["linux", "sym"], truth_sym, answer_sym),
@@ -408,6 +429,7 @@ COMMANDS = {
     "sockets": (["linux", "net"], truth_sockets, answer_sockets),
     "files": (["linux", "files"], truth_files, answer_files),
     "mounts": (["linux", "files", "--mounts"], truth_mounts, answer_mounts),
+    "bt": (["linux", "bt", "--all"], truth_bt, answer_bt),
 }
 TRUTHS = {"sym": truth_sym, "dmesg": truth_dmesg, "ps": truth_ps, "lsmod": truth_lsmod, "net": truth_net, "sockets": truth_sockets, "files": truth_files, "mounts": truth_mounts, "bt": truth_bt}
 
