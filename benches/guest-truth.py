@@ -316,7 +316,7 @@ def truth_bt(t):
     for pid, tid in t.tasks():
         frames = re.findall(r"^\[<0>\] (\S+?)(?:/0x[0-9a-f]+)?(?: \[\S+\])?$", t.of_task(pid, tid, "stack"), re.M)
         if frames and t.stat(pid, tid)[0] not in "RZ" and not t.comm(pid, tid).startswith("busy-"):
-            r[tid,] = {"frames": EndsWith(frames)}
+            r[tid,] = {"frames": EndsWith(frames[frames[0].startswith("__switch_to+"):])}  # arm64 before 5.15 keeps that one
             if int(t.stat(pid, tid)[6]) & 0x200000:
                 r.restless.add((tid,))
     r.stray = lambda key, row: True
