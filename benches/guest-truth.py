@@ -6,7 +6,7 @@
     guest-truth.py section DIR NAME    a section of truth.txt as it is; without NAME, their names
 
 DIR is what guest-truth/save.py wrote: truth.txt, meta.json and the state in one or more forms. For each form and each
-command there is a line: how many rows the guest printed, and "same", or how many rows differ with the first of them.
+command there is a line: how many rows the guest printed, and "same", or how many rows differ with the first of them, and the exit status.
 Rows that a guest cannot keep still (workers of the kernel, counters) are compared in what cannot change.
 The exit status is 1 if anything differs."""
 import argparse, collections, ipaddress, json, pathlib, re, signal, subprocess, sys, time
@@ -131,6 +131,8 @@ def truth_sym(t):
         if "\t[" not in line:
             address, kind, name = line.split(" ", 2)
             r[int(address, 16), kind, name] = {}
+    if not any(kind in "Dd" for _, kind, _ in r.rows):  # a kernel without CONFIG_KALLSYMS_ALL; it exports some of its variables to modules
+        r.stray = lambda key, row: key[1] == "D"
     return r
 
 
@@ -199,6 +201,9 @@ def truth_net(t):
             row["mac"] = word[1]
         elif word and word[0] in ("inet", "inet6"):
             row["addresses"].append(word[1])
+    for line in t.lines("net-state"):
+        name, _, _, state = line.split()
+        r.rows[first, name]["state"] = state
     for row in r.rows.values():
         row["addresses"].sort()
     for space in t.first_of_space("net"):
@@ -478,15 +483,18 @@ def run_compare(a):
         for form, file in meta["forms"].items():
             if a.forms and form not in a.forms.split(","):
                 continue
+            asked = {}
             for name, (words, true, answered) in COMMANDS.items():
                 if a.only and name not in a.only.split(","):
                     continue
                 rows = truths.setdefault(name, None) or true(truth)
                 truths[name] = rows
-                doc, status, took, why = ask(a.binary, words, directory / file)
+                if tuple(words) not in asked:
+                    asked[tuple(words)] = ask(a.binary, words, directory / file)
+                doc, status, took, why = asked[tuple(words)]
                 differences = compare(rows, answered(doc)) if doc is not None else [f"no answer, status {status}: {why}"]
                 verdict = "same" if not differences else "%d differ" % len(differences)
-                print(f"{directory.name}\t{form}\t{name}\t{len(rows.rows)}\t{verdict}\t{took:.2f} s", flush=True)
+                print(f"{directory.name}\t{form}\t{name}\t{len(rows.rows)}\t{verdict}\tstatus {status}\t{took:.2f} s", flush=True)
                 for d in differences[:a.differences]:
                     print(f"    {d[:600]}")
                 wrong += bool(differences)
