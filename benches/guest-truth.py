@@ -131,7 +131,7 @@ def truth_sym(t):
         if "\t[" not in line:
             address, kind, name = line.split(" ", 2)
             r[int(address, 16), kind, name] = {}
-    if not any(kind in "Dd" for _, kind, _ in r.rows):  # a kernel without CONFIG_KALLSYMS_ALL; it exports some of its variables to modules
+    if sum(kind in "Dd" for _, kind, _ in r.rows) < 100:  # a kernel without CONFIG_KALLSYMS_ALL; it exports some of its variables to modules
         r.stray = lambda key, row: key[1] == "D"
     return r
 
