@@ -286,7 +286,13 @@ def truth_files(t):
             if m[2]:
                 row["inode"] = int(m[4])
             r[pid, int(m[1])] = row
-    r.stray = lambda key, row: row["path"] == "/dev/zero" and t.comm(key[0], key[0]) == "busy-in-kernel"  # it waited for the end of the witness
+    known = set(t.processes())
+
+    def stray(key, row):
+        """a worker of the kernel that is new; what the busy process opened after the witness had ended"""
+        return key[0] not in known and row["path"] == "/" or row["path"] == "/dev/zero" and t.comm(key[0], key[0]) == "busy-in-kernel"
+
+    r.stray = stray
     return r
 
 
@@ -299,7 +305,7 @@ def truth_mounts(t):
             kind, source, data = (after.split(" ") + [""])[:3]
             r[t.space(first, "mnt"), int(number)] = {"parent": int(parent), "device": device, "root": octal(root), "mount_point": octal(point), "type": kind, "source": octal(source),
                                                      "read_only": "ro" in data.split(","), "options": sorted(options.split(","))}
-    r.stray = lambda key, row: row["type"] == "rootfs" and row["mount_point"] == "/"  # the mount below the root of a process is not in its mountinfo
+    r.stray = lambda key, row: row["type"] in ("rootfs", "nullfs") and row["mount_point"] == "/"  # the mount below the root of a process is not in its mountinfo
     return r
 
 
@@ -329,10 +335,6 @@ def truth_bt(t):
 
 
 # ---- the answers ----
-
-def hexadecimal(text):
-    return int(text, 16) if isinstance(text, str) else text
-
 
 def answer_sym(doc):
     r = Rows()
