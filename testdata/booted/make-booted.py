@@ -69,10 +69,10 @@ class Reader:
     def name(self): return self.take(self.be(1))
 PAGE = 4096
 def reduce(stream, ranges, block=b"pc.ram"):
-    """Keeps the bytes of main memory in ranges of (first, length), below the hole of a PC, and nothing of the other blocks."""
+    """Keeps the bytes of main memory in ranges of (first, length), below the hole of a PC, and nothing of the other blocks. A length of 0 keeps the page, without its bytes."""
     keep = {}
     for first, length in ranges:
-        for page in range(first // PAGE * PAGE, first + length, PAGE):
+        for page in range(first // PAGE * PAGE, first + max(length, 1), PAGE):
             keep.setdefault(page, []).append((max(first - page, 0), min(first + length - page, PAGE)))
     r = Reader(stream); out = bytearray(); come = set(); counts = {}; now = b""; sections = {}
     def pages(copy):
