@@ -25,6 +25,7 @@ mod say;
 mod shared;
 mod state;
 mod style;
+mod symbols;
 mod tell;
 mod unwrap;
 mod width;
@@ -98,6 +99,7 @@ fn run(args: Args, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Some(Command::Extract(a)) => extract::run(&a, out),
         Some(Command::Dmesg(a)) => dmesg::run(&a, out),
         Some(Command::Linux(a)) => linux::run(&a, out),
+        Some(Command::Symbols(a)) => symbols::run(&a, out),
         Some(Command::Read(a)) => read::run(&a, out),
         Some(Command::Compat(a)) => compat::run(&a, out),
         Some(Command::Unwrap(a)) => unwrap::run(&a, out),

@@ -19,6 +19,7 @@ use super::read::ReadArgs;
 use super::shared::SourceArgs;
 use super::state::StateArgs;
 use super::style::ColorWhen;
+use super::symbols::SymbolsArgs;
 use super::tell::{self, CompletionsArgs, ManArgs, SchemaArgs};
 use super::unwrap::UnwrapArgs;
 
@@ -87,6 +88,7 @@ impl Args {
             Some(Command::Read(a)) => a.warnings.quiet,
             Some(Command::Dmesg(a)) => a.quiet,
             Some(Command::Linux(a)) => a.is_quiet(),
+            Some(Command::Symbols(a)) => a.quiet,
             Some(Command::Unwrap(a)) => a.quiet,
             Some(Command::Completions(_) | Command::Man(_) | Command::Schema(_)) | None => false,
         }
@@ -184,6 +186,8 @@ pub enum Command {
     Dmesg(DmesgArgs),
     /// Ask a Linux guest, without debug symbols.
     Linux(LinuxArgs),
+    /// Write the symbols and types of a Linux guest for volatility3, gdb and others.
+    Symbols(SymbolsArgs),
     /// Compare two states field by field.
     Diff(Box<DiffArgs>),
     /// Predict whether another QEMU can load a saved state.

@@ -6,6 +6,7 @@ mod lsmod;
 mod net;
 mod ps;
 mod sym;
+mod types;
 
 use std::io::Write;
 
@@ -43,6 +44,8 @@ pub enum Question {
     Bt(bt::BtArgs),
     /// Find kernel symbols by name or address, or list all of them.
     Sym(sym::SymArgs),
+    /// Print types of the kernel in C, with the offset of each member.
+    Type(types::TypeArgs),
 }
 
 impl LinuxArgs {
@@ -55,6 +58,7 @@ impl LinuxArgs {
             Question::Files(a) => a.how.quiet,
             Question::Bt(a) => a.how.quiet,
             Question::Sym(a) => a.how.quiet,
+            Question::Type(a) => a.how.quiet,
         }
     }
 }
@@ -82,6 +86,7 @@ pub fn run(a: &LinuxArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Question::Files(a) => files::run(a, out),
         Question::Bt(a) => bt::run(a, out),
         Question::Sym(a) => sym::run(a, out),
+        Question::Type(a) => types::run(a, out),
     }
 }
 

@@ -50,7 +50,7 @@ impl<'a> Guest<'a> {
         let Located { mut kernel, image, symbols, mut steps, found } = located;
         let start = symbols.named("__start_BTF").next().map(|s| s.address);
         let place = btf::place(&kernel, start, &image)?;
-        let types = Types::read(&kernel, place, word(&kernel))?;
+        let types = Types::read(&kernel, place, kernel.word())?;
         let how = match place.by {
             By::Symbol => "by the symbol __start_BTF",
             By::Search => "by a search of the image",
@@ -204,9 +204,4 @@ impl std::fmt::Debug for Guest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Guest({} symbols, {} types)", self.symbols.len(), self.types.len())
     }
-}
-
-/// Returns the bytes of a pointer.
-fn word(kernel: &Kernel<'_>) -> u64 {
-    if kernel.machine() == Machine::I386 { 4 } else { 8 }
 }

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod btf;
+pub mod export;
 mod exports;
 pub mod files;
 pub mod find;

@@ -24,3 +24,6 @@ pub mod net_json;
 pub mod ps;
 pub mod ps_json;
 pub mod sym_json;
+#[cfg(feature = "cli")]
+pub mod type_c;
+pub mod type_json;

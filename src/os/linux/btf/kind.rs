@@ -35,6 +35,8 @@ pub enum Kind<'a> {
         name: &'a str,
         /// The size of a value.
         bytes: u32,
+        /// Whether values are signed.
+        signed: bool,
         /// Its values.
         values: Vec<Enumerator<'a>>,
     },
@@ -251,7 +253,7 @@ pub(super) fn read(t: &Types, at: usize) -> Kind<'_> {
                 };
                 Enumerator { name: t.name(word(first)), value }
             });
-            Kind::Enumeration { name, bytes, values: values.collect() }
+            Kind::Enumeration { name, bytes, signed: flag, values: values.collect() }
         }
         7 => Kind::Forward { name, is_union: flag },
         8 => Kind::Typedef { name, target },

@@ -2,6 +2,7 @@
 
 use super::{Composite, Kind, TypeId, Types};
 use crate::offset::Sure;
+use crate::text::Name;
 
 /// Structures without a name that are inside of one another.
 const MAX_DEPTH: usize = 16;
@@ -68,6 +69,31 @@ impl Types {
             }
         }
         None
+    }
+
+    /// Returns the names of the members; those of structures without a name are among them.
+    #[must_use]
+    pub fn member_names(&self, of: TypeId) -> Vec<Name> {
+        let mut out = Vec::new();
+        let mut left = MAX_MEMBERS;
+        if let Kind::Composite(c) = self.kind(self.bare(of)) {
+            self.names_within(&c, 0, &mut left, &mut out);
+        }
+        out
+    }
+
+    fn names_within(&self, c: &Composite<'_>, depth: usize, left: &mut usize, out: &mut Vec<Name>) {
+        for m in c.members() {
+            let Some(n) = left.checked_sub(1) else { return };
+            *left = n;
+            if !m.name.is_empty() {
+                out.push(m.name.into());
+            } else if let Kind::Composite(inner) = self.kind(self.bare(m.id))
+                && depth < MAX_DEPTH
+            {
+                self.names_within(&inner, depth.plus(1), left, out);
+            }
+        }
     }
 
     /// Finds a member by a path such as `se.cfs_rq` or `mm.context.asce`, in a structure that is given by name. Pointers are not followed.

@@ -2,14 +2,23 @@
 //!
 //! A header, the types and their names. Types have numbers from 1 on, in the order in which they come; 0 is `void`.
 
+mod declare;
 mod find;
 mod kind;
+mod layout;
+#[cfg(test)]
+mod made;
 mod member;
+mod query;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use find::{By, Place, place};
 pub use kind::{Composite, Enumerator, Integer, Kind, Member, Parameter};
+pub use layout::{AtOffset, Laid, Part};
 pub use member::Field;
+pub use query::{Answer, NoAnswer};
 pub use words::words_of;
 
 use std::collections::HashMap;

@@ -4,7 +4,8 @@ use super::{Kind, TypeId, Types};
 
 impl Types {
     /// Finds a type by its words: `struct task_struct`, `pid_t`, `unsigned long`. A name without a keyword may be that of a structure
-    /// too. One star or one pair of brackets may follow, if the kernel has such a type anywhere.
+    /// too. Alternatives may be separated by `|`, and `{a,b}` is a structure without a name whose members these are. One star or one pair
+    /// of brackets may follow, if the kernel has such a type anywhere.
     #[must_use]
     pub fn by_words(&self, words: &str) -> Option<TypeId> {
         let words = words.trim();
@@ -17,6 +18,12 @@ impl Types {
     }
 
     fn search(&self, words: &str) -> Option<TypeId> {
+        if words.contains('|') {
+            return words.split('|').find_map(|w| self.by_words(w));
+        }
+        if let Some(names) = words.strip_prefix('{') {
+            return self.nameless(names.trim_end_matches('}'));
+        }
         if let Some(inner) = words.strip_suffix('*') {
             let target = self.by_words(inner)?;
             return self.iter().find_map(|(id, k)| matches!(k, Kind::Pointer(t) if t == target).then_some(id));
@@ -41,6 +48,14 @@ impl Types {
             _ => None,
         };
         self.named(name).filter_map(|id| Some((rank(id)?, id))).min().map(|(_, id)| id)
+    }
+}
+
+impl Types {
+    /// Finds a structure without a name by the names of all its members, with a comma between them.
+    fn nameless(&self, members: &str) -> Option<TypeId> {
+        let has = |k: &Kind<'_>| matches!(k, Kind::Composite(c) if c.name.is_empty() && c.members().map(|m| m.name).eq(members.split(',')));
+        self.iter().find_map(|(id, k)| has(&k).then_some(id))
     }
 }
 
