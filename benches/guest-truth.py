@@ -131,7 +131,7 @@ def truth_sym(t):
         if "\t[" not in line:
             address, kind, name = line.split(" ", 2)
             r[int(address, 16), kind, name] = {}
-    if sum(kind in "Dd" for _, kind, _ in r.rows) < 100:  # a kernel without CONFIG_KALLSYMS_ALL; it exports some of its variables to modules
+    if sum(key[1] in "Dd" for key in r.rows) < 100:  # a kernel without CONFIG_KALLSYMS_ALL; it exports some of its variables to modules
         r.stray = lambda key, row: key[1] == "D"
     return r
 
@@ -278,7 +278,7 @@ def truth_files(t):
             m = re.match(r"(\d+)(?: mode=(\d+),dev=(\d+),ino=(\d+),size=(-?\d+),rdev=(\d+))? (.*)$", line)
             info = dict(l.split(":", 1) for l in t.lines(f"pid/{pid}/fdinfo/{m[1]}") if ":" in l)
             path = plain(m[7])
-            row = {"path": path, "flags": int(info.get("flags", "0"), 8) & ~0o2000000}  # O_CLOEXEC belongs to the descriptor, not to the file
+            row = {"path": path, "flags": int(info.get("flags", "0"), 8)}
             if not path.startswith(("/var/log", "/dev/kmsg", "/proc/kmsg")):
                 row["position"] = int(info.get("pos", "0"))
             if "mnt_id" in info:

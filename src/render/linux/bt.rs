@@ -75,6 +75,7 @@ pub fn print(out: &mut dyn Write, traces: &[Trace<'_>], paint: Paint<'_>) -> io:
         }
         match &t.end {
             End::Complete => {}
+            End::Gone => writeln!(out, "no stack any more")?,
             End::User if t.frames.is_empty() => writeln!(out, "in user mode")?,
             End::User => writeln!(out, "{:digits$}   from user mode", "")?,
             End::Lost(e) => {

@@ -50,6 +50,7 @@ impl<'a> From<&'a Trace<'a>> for StackJson<'a> {
         let (end, reason) = match &t.end {
             End::Complete => ("complete", None),
             End::User => ("user", None),
+            End::Gone => ("gone", None),
             End::Lost(e) => ("lost", Some(e.to_string())),
         };
         Self {

@@ -55,6 +55,8 @@ pub enum End {
     Complete,
     /// Where the kernel was entered from user mode.
     User,
+    /// There is none any more: the task has ended.
+    Gone,
     /// Where the next frame could not be found.
     Lost(Error),
 }
@@ -104,6 +106,9 @@ trait Unwinder {
 pub fn of_task(guest: &Guest<'_>, task: &Object<'_>) -> Result<Stack> {
     let number = |path: &str| task.path(path)?.number();
     let kernel = guest.kernel();
+    if number("stack").is_ok_and(|at| at == 0) {
+        return Ok(Stack { frames: Vec::new(), end: End::Gone });
+    }
     let start = |pc: u64, sp: u64, fp: u64| State {
         frame: Frame { pc, sp, returns: true, interrupted: false },
         fp,
