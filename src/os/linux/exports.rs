@@ -1,31 +1,37 @@
 //! Symbols that the kernel exports to modules (`include/linux/export.h`): among them are variables that kernels without
 //! `CONFIG_KALLSYMS_ALL` have in no other table.
 //!
-//! An entry has the places of the value, of the name and of a namespace, each relative to its own place. Entries are searched for by
-//! the name of a variable that every kernel exports, and proved by the addresses of functions that the table of symbols has too.
+//! An entry has the places of the value, of the name and, since 5.4, of a namespace, each relative to its own place. Entries are
+//! searched for by the names of variables that kernels export, and proved by the addresses of functions that the table of symbols has
+//! too.
 
 use std::ops::Range;
 
 use super::kallsyms::Symbols;
 use super::kernel::Kernel;
-use crate::error::{ErrorKind, Result};
+use super::pages::Pages;
+use super::pieces::pieces;
+use crate::error::Result;
 use crate::offset::Sure;
 
-/// A name that is searched for.
-const WANTED: &[u8] = b"\0init_task\0";
-/// Bytes that are read at a time, and in all.
-const PIECE: usize = 1 << 20;
-const MAX_SEARCH: u64 = 1 << 28;
-/// Places of the name: types have it too.
-const MAX_HITS: usize = 16;
-/// Exported symbols; a kernel has 20,000 to 40,000.
-const MAX_EXPORTS: usize = 1 << 18;
+/// Names that are searched for.
+const WANTED: [&[u8]; 3] = [b"\0init_task\0", b"\0jiffies\0", b"\0init_uts_ns\0"];
+/// The longest of them.
+const LONGEST: usize = 13;
+/// Places of the names: types have them too.
+const MAX_HITS: usize = 64;
+/// Tables that are read.
+const MAX_TABLES: usize = 16;
+/// Exported symbols; a kernel has 10,000 to 40,000.
+const MAX_EXPORTS: usize = 1 << 16;
 /// Bytes of a name.
 const MAX_NAME: usize = 256;
 /// Bytes from one name to another one.
 const MAX_DISTANCE: u64 = 16 << 20;
 /// Functions whose addresses must agree.
 const MIN_AGREE: usize = 8;
+/// Symbols of the same name that are compared.
+const MAX_SAME: usize = 64;
 
 /// An exported symbol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,75 +42,119 @@ pub(super) struct Export {
     pub kind: char,
 }
 
+/// What may be the tables of exported symbols of a kernel; names and addresses.
+#[derive(Debug, Default)]
+pub(super) struct Exports(Vec<Vec<(String, u64)>>);
+
 /// Finds the exported symbols in the mapped image of a kernel; none if they cannot be proved.
 ///
 /// # Errors
 /// `Io`.
 pub(super) fn find(kernel: &Kernel<'_>, image: &[Range<u64>], symbols: &Symbols) -> Result<Vec<Export>> {
-    let mut names = Vec::new();
-    pieces(kernel, image, &mut |at, piece| {
-        names.extend(memchr::memmem::find_iter(piece, WANTED).map(|n| at.wrapping_add(n as u64).wrapping_add(1)));
-    })?;
-    names.dedup();
-    names.truncate(MAX_HITS);
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    // entries whose name is one of these
-    let mut entries = Vec::new();
-    let (low, high) = (names.iter().min().copied().unwrap_or(0), names.iter().max().copied().unwrap_or(0));
-    let big = kernel.is_big_endian();
-    pieces(kernel, image, &mut |at, piece| {
-        let first = usize::try_from(at.wrapping_neg() & 3).unwrap_or(0);
-        for (n, word) in piece.get(first..).unwrap_or_default().as_chunks::<4>().0.iter().enumerate() {
-            let by = if big { i32::from_be_bytes(*word) } else { i32::from_le_bytes(*word) };
-            let here = at.wrapping_add(first as u64).wrapping_add((n as u64).times(4));
-            let target = here.wrapping_add_signed(by.into());
-            if (low..=high).contains(&target) && names.contains(&target) && entries.len() < MAX_HITS {
-                entries.push(here.wrapping_sub(4));
-            }
-        }
-    })?;
-    for entry in entries {
-        for stride in [12, 8] {
-            let mut found = table(kernel, entry, stride)?;
-            if proved(&mut found, symbols) {
-                return Ok(found.into_iter().map(|(name, address)| export(name, address, symbols)).collect());
-            }
-        }
-    }
-    Ok(Vec::new())
+    Ok(Exports::search(kernel, image)?.agreeing(symbols).map(|(_, exports)| exports).unwrap_or_default())
 }
 
-fn export(name: String, address: u64, symbols: &Symbols) -> Export {
+impl Exports {
+    /// Searches the mapped image of a kernel.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn search(kernel: &Kernel<'_>, image: &[Range<u64>]) -> Result<Self> {
+        let mut names = Vec::new();
+        pieces(kernel, image, LONGEST, &mut |at, piece| {
+            for name in WANTED {
+                let hits = memchr::memmem::find_iter(piece, name).map(|n| at.wrapping_add(n as u64).wrapping_add(1));
+                names.extend(hits.take(MAX_HITS.saturating_sub(names.len())));
+            }
+            names.len() < MAX_HITS
+        })?;
+        names.sort_unstable();
+        names.dedup();
+        let mut out = Self::default();
+        if names.is_empty() {
+            return Ok(out);
+        }
+        let mut pages = Pages::new(kernel);
+        for entry in entries(kernel, image, &names)? {
+            // an entry of a table that was read already
+            let known = |t: &Vec<(String, u64)>| t.len() >= MIN_AGREE && t.iter().any(|(_, at)| *at == entry.1);
+            if out.0.len() >= MAX_TABLES || out.0.iter().any(known) {
+                continue;
+            }
+            for stride in [12, 8] {
+                let table = table(&mut pages, entry.0, stride)?;
+                if table.len() >= MIN_AGREE {
+                    out.0.push(table);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Returns how many functions have the addresses of the table of symbols, and all exports, of the first table in which nearly all do.
+    /// Those that do not are left out.
+    pub(super) fn agreeing(&self, symbols: &Symbols) -> Option<(usize, Vec<Export>)> {
+        self.0.iter().find_map(|table| {
+            let (mut agree, mut differ) = (0_usize, 0_usize);
+            let mut out = Vec::new();
+            for (name, address) in table {
+                let mut known = symbols.named(name).take(MAX_SAME).peekable();
+                if known.peek().is_none() {
+                    out.push((name, *address));
+                } else if known.any(|s| s.address == *address) {
+                    agree.tally(1);
+                    out.push((name, *address));
+                } else {
+                    differ.tally(1);
+                }
+            }
+            let proved = agree >= MIN_AGREE && differ.times(20) <= agree;
+            proved.then(|| (agree, out.into_iter().map(|(n, a)| export(n, a, symbols)).collect()))
+        })
+    }
+}
+
+fn export(name: &str, address: u64, symbols: &Symbols) -> Export {
     // code begins at the start of a symbol, which variables of such kernels are not
     let code = symbols.before(address).is_some_and(|s| s.address == address && matches!(s.kind, 't' | 'T' | 'w' | 'W'));
-    Export { name, address, kind: if code { 'T' } else { 'D' } }
+    Export { name: name.to_owned(), address, kind: if code { 'T' } else { 'D' } }
 }
 
-/// Takes away what has another address in the table of symbols; returns whether nearly all that is in both agrees.
-fn proved(found: &mut Vec<(String, u64)>, symbols: &Symbols) -> bool {
-    let (mut agree, mut differ) = (0_usize, 0_usize);
-    found.retain(|(name, address)| {
-        let mut known = symbols.named(name).peekable();
-        if known.peek().is_none() {
-            return true;
+/// Returns the places and the values of entries that have one of these names.
+fn entries(kernel: &Kernel<'_>, image: &[Range<u64>], names: &[u64]) -> Result<Vec<(u64, u64)>> {
+    let (low, high) = (names.first().copied().unwrap_or(0), names.last().copied().unwrap_or(0));
+    let span = high.wrapping_sub(low);
+    let big = kernel.is_big_endian();
+    let number = |word: [u8; 4]| if big { i32::from_be_bytes(word) } else { i32::from_le_bytes(word) };
+    let mut out = Vec::new();
+    pieces(kernel, image, LONGEST, &mut |at, piece| {
+        let first = usize::try_from(at.wrapping_neg() & 3).unwrap_or(0);
+        let words = piece.get(first..).unwrap_or_default().as_chunks::<4>().0;
+        let mut here = at.wrapping_add(first as u64);
+        let mut value = 0;
+        for word in words {
+            let by = number(*word);
+            let target = here.wrapping_add_signed(by.into());
+            if target.wrapping_sub(low) <= span
+                && by != 0
+                && out.len() < MAX_HITS
+                && names.binary_search(&target).is_ok()
+            {
+                let entry = here.wrapping_sub(4);
+                out.push((entry, entry.wrapping_add_signed(i64::from(value))));
+            }
+            value = by;
+            here = here.wrapping_add(4);
         }
-        let same = known.any(|s| s.address == *address);
-        if same {
-            agree.tally(1)
-        } else {
-            differ.tally(1)
-        }
-        same
-    });
-    agree >= MIN_AGREE && differ.times(20) <= agree
+        out.len() < MAX_HITS
+    })?;
+    Ok(out)
 }
 
 /// Reads the entries around one.
-fn table(kernel: &Kernel<'_>, entry: u64, stride: u64) -> Result<Vec<(String, u64)>> {
+fn table(pages: &mut Pages<'_>, entry: u64, stride: u64) -> Result<Vec<(String, u64)>> {
     let mut out = Vec::new();
-    let Some((first, name_at)) = read(kernel, entry)? else { return Ok(out) };
+    let Some((first, name_at)) = read(pages, entry)? else { return Ok(out) };
     out.push(first);
     for forward in [true, false] {
         let mut at = entry;
@@ -114,7 +164,7 @@ fn table(kernel: &Kernel<'_>, entry: u64, stride: u64) -> Result<Vec<(String, u6
             for gap in [0, 4, 8] {
                 let by = stride.plus(gap);
                 let here = if forward { at.wrapping_add(by) } else { at.wrapping_sub(by) };
-                if let Some((e, n)) = read(kernel, here)?
+                if let Some((e, n)) = read(pages, here)?
                     && n.abs_diff(name_at) < MAX_DISTANCE
                 {
                     next = Some((here, e));
@@ -130,58 +180,12 @@ fn table(kernel: &Kernel<'_>, entry: u64, stride: u64) -> Result<Vec<(String, u6
 }
 
 /// Reads an entry: the name and the address, and where the name is; `None` if it is not one.
-fn read(kernel: &Kernel<'_>, at: u64) -> Result<Option<((String, u64), u64)>> {
-    let mut entry = [0; 8];
-    if !present(kernel.read(at, &mut entry))? {
-        return Ok(None);
-    }
-    let by = |n: usize| i64::from(u32::try_from(kernel.number_in(&entry, n, 4)).unwrap_or(0).cast_signed());
-    let (address, name_at) = (at.wrapping_add_signed(by(0)), at.wrapping_add(4).wrapping_add_signed(by(4)));
-    // a name may be the end of a longer one
-    let mut name = Vec::new();
-    let page = usize::try_from(4096_u64.minus(name_at & 4095)).unwrap_or(1);
-    for len in [page.min(MAX_NAME), MAX_NAME] {
-        let mut piece = vec![0; len];
-        if present(kernel.read(name_at, &mut piece))? {
-            name = piece;
-        }
-        if name.contains(&0) || page >= MAX_NAME {
-            break;
-        }
-    }
-    let Some(end) = name.iter().position(|b| *b == 0).filter(|n| *n > 1) else { return Ok(None) };
-    let name = name.get(..end).unwrap_or_default();
-    let plain = name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$'));
-    let text = String::from_utf8_lossy(name).into_owned();
-    Ok(plain.then_some(((text, address), name_at)))
-}
-
-/// Calls `each` for all pieces of the image, which overlap a little.
-fn pieces(kernel: &Kernel<'_>, image: &[Range<u64>], each: &mut dyn FnMut(u64, &[u8])) -> Result<()> {
-    let mut left = MAX_SEARCH;
-    let mut piece = vec![0; PIECE];
-    for range in image {
-        let mut at = range.start;
-        while at < range.end && left > 0 {
-            let n = PIECE.min(usize::try_from(range.end.minus(at)).unwrap_or(PIECE));
-            left = left.saturating_sub(n as u64);
-            let Some(part) = piece.get_mut(..n) else { break };
-            if present(kernel.read(at, part))? {
-                each(at, part);
-            }
-            at = at.saturating_add(n as u64);
-            if at < range.end {
-                at = at.minus(WANTED.len() as u64);
-            }
-        }
-    }
-    Ok(())
-}
-
-fn present(r: Result<()>) -> Result<bool> {
-    match r {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::Io => Err(e),
-        Err(_) => Ok(false),
-    }
+fn read(pages: &mut Pages<'_>, at: u64) -> Result<Option<((String, u64), u64)>> {
+    let (Some(value), Some(name)) = (pages.word(at)?, pages.word(at.wrapping_add(4))?) else { return Ok(None) };
+    let address = at.wrapping_add_signed(value.cast_signed().into());
+    let name_at = at.wrapping_add(4).wrapping_add_signed(name.cast_signed().into());
+    let text = pages.text(name_at, MAX_NAME)?.filter(|t| t.len() > 1);
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$');
+    let name = text.filter(|t| t.iter().all(plain)).and_then(|t| String::from_utf8(t).ok());
+    Ok(name.map(|n| ((n, address), name_at)))
 }

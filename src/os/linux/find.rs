@@ -131,16 +131,12 @@ fn with_symbols<'a>(kernel: Kernel<'a>, mut steps: Vec<String>, found: Option<Fo
         ));
     }
     let mut symbols = Symbols::read(&kernel, &image)?;
-    let (form, known) = symbols.form();
     let place = match symbols.how() {
         How::Keys => "VMCOREINFO has the place of its table of symbols (kallsyms)",
         How::Search => "its table of symbols (kallsyms) was found by a search of the image",
     };
-    let proof = match kernel.info() {
-        Some(_) => format!("{known} symbols have the addresses that VMCOREINFO gives"),
-        None => "the kernel's banner is where its symbol says".to_owned(),
-    };
-    let form = match form {
+    let proof = symbols.proof();
+    let form = match symbols.form() {
         Form::AbsolutePerCpu => "with absolute per-CPU addresses",
         Form::Relative => "relative to a base",
         Form::PlaceRelative => "relative to their places",

@@ -75,6 +75,14 @@ impl Info {
         u64::from_str_radix(self.get(&format!("SYMBOL({name})"))?, 16).ok()
     }
 
+    /// Returns the names and the addresses of all symbols.
+    pub fn symbols(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.text.lines().filter_map(|l| {
+            let (name, address) = l.strip_prefix("SYMBOL(")?.split_once(")=")?;
+            Some((name, u64::from_str_radix(address, 16).ok()?))
+        })
+    }
+
     /// Returns a number, which the kernel prints in hexadecimal with `0x`, or in decimal with a sign.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<u64> {

@@ -183,6 +183,49 @@ impl<'a> Kernel<'a> {
         }
     }
 
+    /// Reads memory, and returns whether it is there.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn has(&self, address: u64, buf: &mut [u8]) -> Result<bool> {
+        match self.read(address, buf) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == ErrorKind::Io => Err(e),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Reads as much as there is from an address on, up to `most` bytes, and says why it is not all.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn read_some(&self, address: u64, most: usize) -> Result<(Vec<u8>, Result<()>)> {
+        let mut out = vec![0; most];
+        if self.has(address, &mut out)? {
+            return Ok((out, Ok(())));
+        }
+        let mut done = 0_usize;
+        while let Some(rest) = out.get_mut(done..).filter(|r| !r.is_empty()) {
+            let here = address.wrapping_add(done as u64);
+            let page = usize::try_from(4096_u64.minus(here & 4095)).unwrap_or(1).min(rest.len());
+            match self.read(here, rest.get_mut(..page).unwrap_or_default()) {
+                Ok(()) => done = done.plus(page),
+                Err(e) if e.kind() == ErrorKind::Io => return Err(e),
+                Err(e) => {
+                    out.truncate(done);
+                    return Ok((out, Err(e)));
+                }
+            }
+        }
+        Ok((out, Ok(())))
+    }
+
+    /// Returns the bytes of a pointer.
+    #[must_use]
+    pub fn word(&self) -> usize {
+        if self.machine == Machine::I386 { 4 } else { 8 }
+    }
+
     /// Reads a number of 1, 2, 4 or 8 bytes.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ impl<'a> SymDocument<'a> {
     /// Creates a document without symbols.
     #[must_use]
     pub fn new(machine: Option<&'a Name>, located: &Located<'_>) -> Self {
-        let address_form = match located.symbols.form().0 {
+        let address_form = match located.symbols.form() {
             Form::AbsolutePerCpu => "absolute-percpu",
             Form::Relative => "relative",
             Form::PlaceRelative => "place-relative",

@@ -1,7 +1,7 @@
 //! The table's parts by the keys of VMCOREINFO (Linux 6.0 and later).
 
 use super::super::kernel::Kernel;
-use super::table::Parts;
+use super::table::{Parts, Places};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Returns where VMCOREINFO says that the parts are.
@@ -14,7 +14,7 @@ pub(super) fn parts(kernel: &Kernel<'_>) -> Result<Parts> {
         symbol(name).ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("VMCOREINFO has no SYMBOL({name})")))
     };
     let base = match symbol("kallsyms_relative_base") {
-        Some(at) => Some(kernel.number(at, 8)?),
+        Some(at) => Some(kernel.number(at, kernel.word())?),
         None => None,
     };
     Ok(Parts {
@@ -22,7 +22,6 @@ pub(super) fn parts(kernel: &Kernel<'_>) -> Result<Parts> {
         names: place("kallsyms_names")?,
         token_table: place("kallsyms_token_table")?,
         token_index: place("kallsyms_token_index")?,
-        offsets: place("kallsyms_offsets")?,
-        base,
+        places: Places { offsets: place("kallsyms_offsets")?, base },
     })
 }

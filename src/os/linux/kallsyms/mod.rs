@@ -3,14 +3,19 @@
 //! Names are sequences of tokens; a table has the text of each of the 256 tokens. Addresses are 32-bit offsets in one of three
 //! forms. The form is not recorded: it is the one in which symbols have the addresses that VMCOREINFO gives.
 
+mod before;
 mod keys;
+mod proof;
 mod scan;
 mod table;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::sync::OnceLock;
+
+pub use proof::Proof;
 
 use super::exports::Export;
 use super::kernel::Kernel;
@@ -87,25 +92,38 @@ pub struct Symbols {
     /// By address.
     entries: Vec<Entry>,
     form: Form,
-    known: usize,
+    proof: Proof,
     how: How,
-    /// Numbers of entries, in the order of their names.
-    by_name: OnceLock<Vec<u32>>,
+    by_name: OnceLock<ByName>,
 }
 
+/// Numbers of entries by their names: the first of each chain, and the next after each entry. The hash has a secret, for
+/// names come from the guest.
+#[derive(Debug)]
+struct ByName {
+    hash: RandomState,
+    first: Vec<u32>,
+    next: Vec<u32>,
+}
+
+/// The end of a chain.
+const NONE: u32 = u32::MAX;
+
 impl Symbols {
-    /// Reads the table of a kernel: where VMCOREINFO says it is (6.0 and later), or where a search of the image finds it.
+    /// Reads the table of a kernel: where VMCOREINFO says it is (6.0 and later), or where a search of the image finds it. `image`
+    /// is [`Kernel::image`]: only what is mapped is searched.
     ///
     /// # Errors
     /// `Missing` if there is none; `Corrupt` for a table that contradicts itself or what is in memory; `Io`.
     pub fn read(kernel: &Kernel<'_>, image: &[Range<u64>]) -> Result<Self> {
-        let by_keys = keys::parts(kernel).and_then(|parts| table::read(kernel, &parts, How::Keys, image));
+        let prover = proof::Prover::new(kernel, image);
+        let by_keys = keys::parts(kernel).and_then(|parts| prover.read(&parts, How::Keys));
         let why = match by_keys {
             Err(e) if e.kind() == ErrorKind::Io => return Err(e),
             Err(e) => e.within("kallsyms"),
             found => return found,
         };
-        match scan::find(kernel, image) {
+        match scan::find(kernel, image, &prover) {
             Ok(found) => Ok(found),
             Err(e) if e.kind() == ErrorKind::Io => Err(e),
             // what VMCOREINFO says is wrong: that is the better reason
@@ -115,9 +133,9 @@ impl Symbols {
     }
 
     /// Creates symbols; each name has its type before it.
-    fn new(text: String, mut entries: Vec<Entry>, (form, known, how): (Form, usize, How)) -> Self {
+    fn new(text: String, mut entries: Vec<Entry>, (form, proof, how): (Form, Proof, How)) -> Self {
         entries.sort_by_key(|e| e.address);
-        Self { text, entries, form, known, how, by_name: OnceLock::new() }
+        Self { text, entries, form, proof, how, by_name: OnceLock::new() }
     }
 
     /// Adds symbols that the table does not have: variables of kernels without `CONFIG_KALLSYMS_ALL`.
@@ -153,10 +171,16 @@ impl Symbols {
         self.entries.is_empty()
     }
 
-    /// Returns the form of addresses, and how many of the kernel's known addresses it gives.
+    /// Returns the form of addresses.
     #[must_use]
-    pub fn form(&self) -> (Form, usize) {
-        (self.form, self.known)
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Returns what showed that the addresses are right.
+    #[must_use]
+    pub fn proof(&self) -> Proof {
+        self.proof
     }
 
     /// Returns all symbols by address.
@@ -166,14 +190,16 @@ impl Symbols {
 
     /// Returns the symbols of a name, by address: static functions of several files may share one.
     pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Symbol<'a>> {
-        let order = self.by_name.get_or_init(|| {
-            let mut order: Vec<u32> = (0..).zip(&self.entries).map(|(n, _)| n).collect();
-            order.sort_by_key(|n| self.at(*n).map(|s| s.name));
-            order
-        });
-        let first = order.partition_point(|n| self.at(*n).is_none_or(|s| s.name < name));
-        let rest = order.get(first..).unwrap_or_default();
-        rest.iter().filter_map(|n| self.at(*n)).take_while(move |s| s.name == name)
+        let names = self.by_name.get_or_init(|| ByName::new(self));
+        let first = names.bucket(name).and_then(|b| names.first.get(b)).copied();
+        let mut chain = first.unwrap_or(NONE);
+        std::iter::from_fn(move || {
+            let here = (chain != NONE).then_some(chain)?;
+            chain = usize::try_from(here).ok().and_then(|n| names.next.get(n)).copied().unwrap_or(NONE);
+            Some(here)
+        })
+        .filter_map(|n| self.at(n))
+        .filter(move |s| s.name == name)
     }
 
     fn at(&self, n: u32) -> Option<Symbol<'_>> {
@@ -198,5 +224,29 @@ impl Symbols {
         let whole = self.text.get(at..at.checked_add(usize::try_from(e.len).ok()?)?)?;
         let kind = whole.chars().next()?;
         Some(Symbol { address: e.address, kind, exported: e.exported, name: whole.get(kind.len_utf8()..)? })
+    }
+}
+
+impl ByName {
+    fn new(symbols: &Symbols) -> Self {
+        let count = symbols.entries.len();
+        let buckets = count.checked_next_power_of_two().unwrap_or(1);
+        let mut names = Self { hash: RandomState::new(), first: vec![NONE; buckets], next: vec![NONE; count] };
+        // the last is put in first, so that chains are in the order of addresses
+        for (n, entry) in symbols.entries.iter().enumerate().rev() {
+            let Ok(n) = u32::try_from(n) else { continue };
+            let bucket = symbols.symbol(entry).and_then(|s| names.bucket(s.name));
+            let Some(first) = bucket.and_then(|b| names.first.get_mut(b)) else { continue };
+            let after = std::mem::replace(first, n);
+            if let Some(next) = usize::try_from(n).ok().and_then(|n| names.next.get_mut(n)) {
+                *next = after;
+            }
+        }
+        names
+    }
+
+    fn bucket(&self, name: &str) -> Option<usize> {
+        let mask = self.first.len().checked_sub(1)? as u64;
+        usize::try_from(self.hash.hash_one(name) & mask).ok()
     }
 }

@@ -71,7 +71,7 @@ fn the_form_is_the_one_that_gives_the_known_address() {
     );
     let s = t.read(IMAGE).unwrap();
     assert_eq!(listed(&s), [(0x40, 'A', "fired"), (IMAGE, 'T', "_stext"), (IMAGE + 0x10, 't', "x")]);
-    assert_eq!((s.form(), s.len()), ((Form::AbsolutePerCpu, 1), 3));
+    assert_eq!((s.form(), s.len()), (Form::AbsolutePerCpu, 3));
     assert_eq!(s.before(IMAGE + 0xf).unwrap().exact(), "_stext");
     // an address of a process is no per-CPU symbol
     assert_eq!((s.before(0x3f), s.before(0x42_b220), s.before(IMAGE + (1 << 30))), (None, None, None));
@@ -82,7 +82,7 @@ fn the_form_is_the_one_that_gives_the_known_address() {
     let t = Table::new(&[(stext, (-0x5000_i32).cast_unsigned()), (b"tx", 0)], None);
     let s = t.read(IMAGE).unwrap();
     assert_eq!(
-        (listed(&s), s.form().0),
+        (listed(&s), s.form()),
         (vec![(IMAGE, 'T', "_stext"), (IMAGE + 0x5004, 't', "x")], Form::PlaceRelative)
     );
 }
@@ -93,7 +93,7 @@ fn tables_that_lie() {
     let e = Table::new(good, Some(IMAGE)).read(IMAGE + 8).unwrap_err();
     assert_eq!(
         (e.kind(), e.message()),
-        (ErrorKind::Corrupt, "none of 1 symbols has the address that VMCOREINFO gives")
+        (ErrorKind::Corrupt, "none of 1 symbols have the addresses that VMCOREINFO gives")
     );
     for count in [0, 5_000_000, u32::MAX] {
         let mut t = Table::new(good, Some(IMAGE));
