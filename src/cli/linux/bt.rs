@@ -65,7 +65,9 @@ pub fn run(a: &BtArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
             let e = Error::new(ErrorKind::Missing, format!("the guest has no thread {none}"));
             return Err(e.hint("linux ps --threads lists the threads").into());
         }
-        let wanted = |t: &&Task| a.all || a.task.contains(&t.tid) || (a.waiting && t.state == 'D');
+        // what has ended has no stack
+        let ended = |t: &Task| matches!(t.state, 'Z' | 'X');
+        let wanted = |t: &&Task| (a.all && !ended(t)) || a.task.contains(&t.tid) || (a.waiting && t.state == 'D');
         for t in all.list.iter().filter(wanted) {
             // what runs on a CPU has its registers there
             if t.on_cpu {
