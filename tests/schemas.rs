@@ -140,6 +140,46 @@ fn linux_sym() {
     }
 }
 
+/// What is said of real guests, and documents with a wrong type.
+#[test]
+fn linux() {
+    let guests = ["x86_64-5.10", "arm64-6.1"];
+    for (name, words, list, bad) in [
+        ("linux-ps", &["ps", "--threads"][..], "tasks", &["tid", "state", "started_ns", "arguments"][..]),
+        ("linux-lsmod", &["lsmod"], "modules", &["address", "bytes", "users", "state"]),
+        ("linux-net", &["net"], "namespaces", &["inode", "address", "interfaces", "sockets"]),
+        ("linux-files", &["files"], "processes", &["pid", "name", "cwd", "files"]),
+        ("linux-mounts", &["files", "--mounts"], "namespaces", &["inode", "pid", "mounts"]),
+        ("linux-bt", &["bt", "--all"], "stacks", &["frames", "end"]),
+    ] {
+        let (strict, open) =
+            (strict(&format!("output/{name}.schema.json")), schema(&format!("output/{name}.schema.json")));
+        let open = jsonschema::validator_for(&open).unwrap();
+        for guest in guests {
+            let file = common::testdata().join(format!("linux/{guest}.mig.zst"));
+            let out = common::run(&[&["linux"], words, &["--json"]].concat(), &file, 0);
+            let good: Value = serde_json::from_slice(&out).unwrap();
+            must_follow(&strict, &good, &format!("{name} {guest}"));
+            assert!(!good[list].as_array().unwrap().is_empty(), "{name} {guest}");
+            for field in ["schema_version", "release", "complete", "diagnostics", list] {
+                let mut bad = good.clone();
+                bad[field] = json!({});
+                assert!(!open.is_valid(&bad), "{name}: {field}");
+            }
+            for field in bad {
+                let mut bad = good.clone();
+                bad[list][0][field] = json!({});
+                assert!(!open.is_valid(&bad), "{name}: {field} of {list}");
+            }
+        }
+        let printed = common::savevm_analyze().args(["schema", name]).output().unwrap();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&printed.stdout).unwrap(),
+            schema(&format!("output/{name}.schema.json"))
+        );
+    }
+}
+
 #[test]
 fn read_and_dmesg() {
     let (read, dmesg) = (strict("output/read.schema.json"), strict("output/dmesg.schema.json"));
