@@ -5,7 +5,10 @@ pub fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Opti
     let lower = word.to_ascii_lowercase();
     let likeness = |name: &&str| {
         let name = name.to_ascii_lowercase();
-        if word.len() >= 2 && name.starts_with(&lower) { 1.0 } else { strsim::jaro_winkler(&lower, &name) }
+        // the shortest of those that begin with the word is the nearest
+        let rest = name.len().saturating_sub(word.len());
+        let begins = word.len() >= 2 && name.starts_with(&lower);
+        if begins { 2.0 - rest.min(100) as f64 / 100.0 } else { strsim::jaro_winkler(&lower, &name) }
     };
     let scored = names.into_iter().map(|n| (likeness(&n), n));
     scored.filter(|(l, _)| *l > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, n)| n)
@@ -26,6 +29,7 @@ mod tests {
         for (word, expected) in [("inf", "info"), ("stat", "state"), ("chekc", "check"), ("EXTRACT", "extract")] {
             assert_eq!(nearest(word, names), Some(expected));
         }
+        assert_eq!(nearest("com", ["compat_list", "comm", "command"]), Some("comm"));
         assert_eq!(nearest("vm", names), None);
         assert_eq!(nearest("q35", names), None);
     }

@@ -4,6 +4,7 @@ mod bt;
 mod files;
 mod lsmod;
 mod net;
+mod print;
 mod ps;
 mod sym;
 mod types;
@@ -46,6 +47,8 @@ pub enum Question {
     Sym(sym::SymArgs),
     /// Print types of the kernel in C, with the offset of each member.
     Type(types::TypeArgs),
+    /// Print variables, members and lists of the kernel.
+    Print(print::PrintArgs),
 }
 
 impl LinuxArgs {
@@ -59,6 +62,7 @@ impl LinuxArgs {
             Question::Bt(a) => a.how.quiet,
             Question::Sym(a) => a.how.quiet,
             Question::Type(a) => a.how.quiet,
+            Question::Print(a) => a.how.quiet,
         }
     }
 }
@@ -87,6 +91,7 @@ pub fn run(a: &LinuxArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         Question::Bt(a) => bt::run(a, out),
         Question::Sym(a) => sym::run(a, out),
         Question::Type(a) => types::run(a, out),
+        Question::Print(a) => print::run(a, out),
     }
 }
 

@@ -24,6 +24,7 @@ mod pages;
 pub mod paths;
 pub mod percpu;
 mod pieces;
+pub mod print;
 pub mod printk;
 mod rbtree;
 mod record;

@@ -21,6 +21,9 @@ pub mod net;
 #[cfg(feature = "cli")]
 pub mod net_json;
 #[cfg(feature = "cli")]
+pub mod print;
+pub mod print_json;
+#[cfg(feature = "cli")]
 pub mod ps;
 pub mod ps_json;
 pub mod sym_json;

@@ -19,7 +19,7 @@ pub use kind::{Composite, Enumerator, Integer, Kind, Member, Parameter};
 pub use layout::{AtOffset, Laid, Part};
 pub use member::Field;
 pub use query::{Answer, NoAnswer};
-pub use words::words_of;
+pub use words::{integer, words_of};
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

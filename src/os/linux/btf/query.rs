@@ -155,6 +155,9 @@ impl Types {
             Kind::Enumeration { .. } => 2,
             _ => 3,
         };
+        if all.is_empty() {
+            return self.by_words(words).into_iter().collect();
+        }
         let mut out: Vec<TypeId> = all.iter().copied().filter(|id| !is_forward(id)).collect();
         out.sort_by_key(rank);
         if out.is_empty() { all } else { out }

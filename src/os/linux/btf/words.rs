@@ -25,7 +25,7 @@ impl Types {
             return self.nameless(names.trim_end_matches('}'));
         }
         if let Some(inner) = words.strip_suffix('*') {
-            let target = self.by_words(inner)?;
+            let target = if inner.trim() == "void" { TypeId::VOID } else { self.by_words(inner)? };
             return self.iter().find_map(|(id, k)| matches!(k, Kind::Pointer(t) if t == target).then_some(id));
         }
         if let Some((inner, count)) = words.strip_suffix(']').and_then(|w| w.split_once('[')) {
@@ -47,7 +47,8 @@ impl Types {
             (Kind::Enumeration { .. }, None) => Some(2),
             _ => None,
         };
-        self.named(name).filter_map(|id| Some((rank(id)?, id))).min().map(|(_, id)| id)
+        let best = |name: &str| self.named(name).filter_map(|id| Some((rank(id)?, id))).min().map(|(_, id)| id);
+        best(name).or_else(|| best(&integer(name)?))
     }
 }
 
@@ -57,6 +58,46 @@ impl Types {
         let has = |k: &Kind<'_>| matches!(k, Kind::Composite(c) if c.name.is_empty() && c.members().map(|m| m.name).eq(members.split(',')));
         self.iter().find_map(|(id, k)| has(&k).then_some(id))
     }
+}
+
+/// Returns the name that compilers give an integer in BTF, which is not always that of the source: `long unsigned int`.
+#[must_use]
+pub fn integer(words: &str) -> Option<String> {
+    let mut longs = 0_usize;
+    let (mut unsigned, mut short, mut char, mut signed) = (false, false, false, false);
+    for w in words.split_ascii_whitespace() {
+        match w {
+            "long" => longs = longs.saturating_add(1),
+            "unsigned" => unsigned = true,
+            "short" => short = true,
+            "char" => char = true,
+            "signed" => signed = true,
+            "int" => {}
+            _ => return None,
+        }
+    }
+    Some(
+        match (char, short, longs, unsigned) {
+            (true, false, 0, true) => "unsigned char",
+            (true, false, 0, false) => {
+                if signed {
+                    "signed char"
+                } else {
+                    "char"
+                }
+            }
+            (false, true, 0, true) => "short unsigned int",
+            (false, true, 0, false) => "short int",
+            (false, false, 0, true) => "unsigned int",
+            (false, false, 0, false) => "int",
+            (false, false, 1, true) => "long unsigned int",
+            (false, false, 1, false) => "long int",
+            (false, false, 2, true) => "long long unsigned int",
+            (false, false, 2, false) => "long long int",
+            _ => return None,
+        }
+        .to_owned(),
+    )
 }
 
 /// Returns a type's name in C, for messages.

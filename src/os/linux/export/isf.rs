@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 
-use super::super::btf::{Composite, Kind, TypeId, Types};
+use super::super::btf::{Composite, Kind, TypeId, Types, integer};
 use super::super::globals;
 use super::super::guest::Guest;
 use super::json::{Json, base64};
@@ -103,18 +103,8 @@ impl<'t> Names<'t> {
             Some(("struct" | "union", name)) => self.composites.get(name).copied(),
             Some(("enum", name)) => self.enums.get(name).copied(),
             _ if words.starts_with('{') => self.types.by_words(words),
-            _ => self.others.get(integer(words)).copied(),
+            _ => self.others.get(words).copied().or_else(|| self.others.get(integer(words)?.as_str()).copied()),
         }
-    }
-}
-
-/// Returns the name that compilers give an integer in BTF.
-fn integer(words: &str) -> &str {
-    match words {
-        "unsigned long" => "long unsigned int",
-        "unsigned long long" => "long long unsigned int",
-        "long" => "long int",
-        w => w,
     }
 }
 

@@ -203,13 +203,7 @@ fn names_of(before: &mut Before<'_>, markers_at: usize, markers: &[u32], left: &
 }
 
 /// Returns whether every 256th name begins where its marker says, and the last ends where the markers begin.
-fn agrees(
-    before: &Before<'_>,
-    (names, end): (usize, usize),
-    count: usize,
-    markers: &[u32],
-    left: &mut Left,
-) -> bool {
+fn agrees(before: &Before<'_>, (names, end): (usize, usize), count: usize, markers: &[u32], left: &mut Left) -> bool {
     let Some(packed) = before.from(names).and_then(|b| b.get(..names.minus(end))) else { return false };
     let mut at = 0_usize;
     for n in 0..count {

@@ -81,10 +81,7 @@ fn the_form_is_the_one_that_gives_the_known_address() {
     // relative to the places of the offsets, which are at 0x5000 and 0x5004
     let t = Table::new(&[(stext, (-0x5000_i32).cast_unsigned()), (b"tx", 0)], None);
     let s = t.read(IMAGE).unwrap();
-    assert_eq!(
-        (listed(&s), s.form()),
-        (vec![(IMAGE, 'T', "_stext"), (IMAGE + 0x5004, 't', "x")], Form::PlaceRelative)
-    );
+    assert_eq!((listed(&s), s.form()), (vec![(IMAGE, 'T', "_stext"), (IMAGE + 0x5004, 't', "x")], Form::PlaceRelative));
 }
 
 #[test]
