@@ -150,6 +150,7 @@ fn linux() {
         ("linux-net", &["net"], "namespaces", &["inode", "address", "interfaces", "sockets"]),
         ("linux-files", &["files"], "processes", &["pid", "name", "cwd", "files"]),
         ("linux-mounts", &["files", "--mounts"], "namespaces", &["inode", "pid", "mounts"]),
+        ("sym", &["sym"], "symbols", &["address", "name", "type"]),
         ("linux-bt", &["bt", "--all"], "stacks", &["frames", "end"]),
     ] {
         let (strict, open) =

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::props::{Noted, QUESTIONS, ask, registers};
 use savevm_analyze::inspect::guest_note;
 use savevm_analyze::memory::PhysicalMemory;
+use savevm_analyze::os::linux::find::Hints;
 use savevm_analyze::os::linux::guest::Guest;
 use savevm_analyze::os::linux::kallsyms::Symbols;
 use savevm_analyze::os::linux::kernel::Kernel;
@@ -48,6 +49,11 @@ impl PhysicalMemory for Cut<'_> {
     }
 }
 
+/// Returns where VMCOREINFO is, so that it is not searched for.
+fn hints(found: &Found) -> Hints {
+    Hints { note: Some((found.at, 1 << 16)), ..Hints::default() }
+}
+
 /// Returns every answer.
 fn answers(
     mem: &dyn PhysicalMemory,
@@ -55,13 +61,13 @@ fn answers(
     registers: &[savevm_analyze::os::linux::stack::Registers],
 ) -> String {
     let mut out = String::new();
-    let guest = match Guest::new(Kernel::new(mem, found)) {
+    let guest = match Guest::find(mem, &hints(found)) {
         Ok(g) => g,
         Err(e) => return format!("no guest: {e}"),
     };
     for q in QUESTIONS {
         out += &format!("== {q}\n");
-        if let Err(e) = ask(q, &guest, found, registers, &mut |line| out += &format!("{line}\n")) {
+        if let Err(e) = ask(q, &guest, registers, &mut |line| out += &format!("{line}\n")) {
             out += &format!("{e}\n");
         }
     }
@@ -101,7 +107,7 @@ fn needed(mem: &dyn PhysicalMemory, found: &Found, image: &SaveImage) -> Vec<(u6
         }
     }
     keep(&bulk[..bulk.len().min(1)], true);
-    let guest = Guest::new(Kernel::new(&noted, found)).unwrap();
+    let guest = Guest::find(&noted, &hints(found)).unwrap();
     keep(&noted.take(), false);
     let types = guest.types_at();
     for at in (types.at..types.at + types.bytes).step_by(64) {
@@ -116,7 +122,7 @@ fn needed(mem: &dyn PhysicalMemory, found: &Found, image: &SaveImage) -> Vec<(u6
         })
     };
     for q in QUESTIONS {
-        ask(q, &guest, found, &registers(image), &mut |_| {}).unwrap();
+        ask(q, &guest, &registers(image), &mut |_| {}).unwrap();
         let log = noted.take();
         // without a symbol, the list of modules is searched for
         let searches = matches!(q, "lsmod" | "bt") && guest.symbol("modules").is_err();

@@ -11,7 +11,6 @@ use savevm_analyze::memory::PhysicalMemory;
 use savevm_analyze::os::linux::guest::Guest;
 use savevm_analyze::os::linux::kernel::Kernel;
 use savevm_analyze::os::linux::stack::{self, Names, Registers, Stack};
-use savevm_analyze::os::linux::vmcoreinfo::Found;
 use savevm_analyze::os::linux::{files, modules, net, paths, printk, tasks};
 use savevm_analyze::{Error, Gpa, Result, SaveImage};
 
@@ -88,13 +87,7 @@ pub fn registers(image: &SaveImage) -> Vec<Registers> {
 }
 
 /// Asks a question, and gives each part of the answer to `say`.
-pub fn ask(
-    question: &str,
-    guest: &Guest<'_>,
-    found: &Found,
-    registers: &[Registers],
-    say: &mut dyn FnMut(String),
-) -> Result<()> {
+pub fn ask(question: &str, guest: &Guest<'_>, registers: &[Registers], say: &mut dyn FnMut(String)) -> Result<()> {
     match question {
         "sym" => guest.symbols().iter().for_each(|s| say(format!("{:x} {} {}", s.address, s.kind, s.exact()))),
         "ps" => {
@@ -155,7 +148,10 @@ pub fn ask(
             }
         }
         _ => {
-            let log = printk::read(&Kernel::new(guest.kernel().memory(), found), &found.info)?;
+            let log = match guest.vmcoreinfo() {
+                Some(found) => printk::read(&Kernel::new(guest.kernel().memory(), found), &found.info)?,
+                None => printk::read(guest.kernel(), guest)?,
+            };
             log.records.iter().for_each(|r| say(format!("{r:?}")));
             problems(&log.problems, say);
         }
