@@ -22,6 +22,7 @@ pub fn registers(cpu: &Cpu) -> Option<Registers> {
         "s390x" => ["PSWA", "R15", "R11"],
         _ => ["pc", "sp", "s0"],
     };
+    let link = if cpu.architecture == "aarch64" { number("X30").unwrap_or(0) } else { 0 };
     let others = ["RDX", "RDI", "R10", "R13", "RAX"].map(|n| number(n).unwrap_or(0));
-    Some(Registers { pc: number(pc)?, sp: number(sp)?, fp: number(fp).unwrap_or(0), user, others })
+    Some(Registers { pc: number(pc)?, sp: number(sp)?, fp: number(fp).unwrap_or(0), user, link, others })
 }

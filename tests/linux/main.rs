@@ -235,11 +235,10 @@ fn stacks() {
         let zombie = all.zombies().first().copied().unwrap();
         let of = |s: &Value| s["tid"].as_u64();
         assert!(list(&document, "stacks").iter().all(|s| of(s) != Some(zombie)), "{name}");
-        let words = ["linux", "bt", "-q", "--task", &zombie.to_string()];
-        let (status, error) = fails(&words, &file(name, "mig.zst"));
-        assert_eq!(status, 2);
-        let expected = format!("error: the thread has ended, and has no stack any more (in stack of thread {zombie})");
-        assert_eq!(error, expected, "{name}");
+        let number = zombie.to_string();
+        let words = ["linux", "bt", "-q", "--task", number.as_str()];
+        let out = String::from_utf8(common::run(&words, &file(name, "mig.zst"), 0)).unwrap();
+        assert!(out.ends_with("\nno stack any more\n"), "{name}: {out}");
         let mut ours: BTreeMap<u64, Vec<String>> = BTreeMap::new();
         for s in list(&document, "stacks").iter().filter(|s| s["cpu"].is_null()) {
             let frame = |f: &Value| {

@@ -29,6 +29,8 @@ pub struct Registers {
     pub fp: u64,
     /// Whether the processor is in user mode.
     pub user: bool,
+    /// Where the function that runs returns to, unless it has called others since: X30 of AArch64; 0 elsewhere.
+    pub link: u64,
     /// RDX, RDI, R10, R13 and RAX of x86-64, in which a function may keep where its stack began.
     pub others: [u64; 5],
 }
@@ -146,7 +148,33 @@ pub fn of_registers(guest: &Guest<'_>, r: &Registers) -> Result<Stack> {
         return Ok(Stack { frames: Vec::new(), end: End::User });
     }
     let frame = Frame { pc: r.pc, sp: r.sp, returns: false, interrupted: false };
+    if let Some(caller) = without_a_frame(guest, r)? {
+        let mut stack = unwind(guest, State { frame: caller, fp: r.fp, saved: None })?;
+        stack.frames.insert(0, frame);
+        return Ok(stack);
+    }
     unwind(guest, State { frame, fp: r.fp, saved: Some(Saved::Live(r.others)) })
+}
+
+/// Returns the frame of the caller, where the function that runs has none of its own yet: its return address is in a register then,
+/// and in no frame. After a call, that register points into the function itself.
+fn without_a_frame(guest: &Guest<'_>, r: &Registers) -> Result<Option<Frame>> {
+    if r.link == 0 || r.fp >> 63 == 0 {
+        return Ok(None);
+    }
+    let saved = match guest.kernel().number(r.fp.wrapping_add(8), 8) {
+        Ok(n) => n,
+        Err(e) if e.kind() == ErrorKind::Io => return Err(e),
+        Err(_) => return Ok(None),
+    };
+    let signature = guest.kernel().number_of("KERNELPACMASK").unwrap_or(0);
+    let names = Names::new(guest)?;
+    let link = r.link | signature;
+    let (here, caller) = (names.of(r.pc)?, names.of(link.wrapping_sub(1))?);
+    let start = |p: &Place, at: u64| at.wrapping_sub(p.offset);
+    let other = here.zip(caller).is_some_and(|(h, c)| start(&h, r.pc) != start(&c, link.wrapping_sub(1)));
+    let frame = Frame { pc: link, sp: r.sp, returns: true, interrupted: false };
+    Ok((other && link != saved | signature).then_some(frame))
 }
 
 fn unwind(guest: &Guest<'_>, start: State) -> Result<Stack> {
