@@ -1,9 +1,9 @@
 //! Symbols that the kernel exports to modules (`include/linux/export.h`): among them are variables that kernels without
 //! `CONFIG_KALLSYMS_ALL` have in no other table.
 //!
-//! An entry has the places of the value, of the name and, since 5.4, of a namespace, each relative to its own place. Entries are
-//! searched for by the names of variables that kernels export, and proved by the addresses of functions that the table of symbols has
-//! too.
+//! An entry has the places of the value, of the name and, since 5.4, of a namespace: on most architectures as numbers of 32 bits, each
+//! relative to its own place (`CONFIG_HAVE_ARCH_PREL32_RELOCATIONS`), on others, such as IBM Z, as pointers. Entries are searched for by
+//! the names of variables that kernels export, and proved by the addresses of functions that the table of symbols has too.
 
 use std::ops::Range;
 
@@ -18,12 +18,13 @@ use crate::offset::Sure;
 const WANTED: [&[u8]; 3] = [b"\0init_task\0", b"\0jiffies\0", b"\0init_uts_ns\0"];
 /// The longest of them.
 const LONGEST: usize = 13;
+/// Bytes of the longest entry.
+const MAX_ENTRY: usize = 24;
 /// Places of the names: types have them too.
 const MAX_HITS: usize = 64;
-/// Tables that are read.
-const MAX_TABLES: usize = 16;
-/// Exported symbols; a kernel has 10,000 to 40,000.
-const MAX_EXPORTS: usize = 1 << 16;
+/// Exported symbols, and bytes of their names, in all tables that are read; a kernel has 10,000 to 40,000.
+const MAX_EXPORTS: usize = 1 << 17;
+const MAX_TEXT: usize = 8 << 20;
 /// Bytes of a name.
 const MAX_NAME: usize = 256;
 /// Bytes from one name to another one.
@@ -40,6 +41,26 @@ pub(super) struct Export {
     pub address: u64,
     /// `T` for code, `D` for data.
     pub kind: char,
+}
+
+/// The form of entries.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    /// The bytes of a field.
+    field: u64,
+    relative: bool,
+    /// The bytes of an entry.
+    stride: u64,
+}
+
+impl Form {
+    fn target(self, place: u64, value: u64) -> u64 {
+        if !self.relative {
+            return value;
+        }
+        let by = u32::try_from(value).unwrap_or(0).cast_signed();
+        place.wrapping_add_signed(by.into())
+    }
 }
 
 /// What may be the tables of exported symbols of a kernel; names and addresses.
@@ -75,14 +96,18 @@ impl Exports {
             return Ok(out);
         }
         let mut pages = Pages::new(kernel);
-        for entry in entries(kernel, image, &names)? {
-            // an entry of a table that was read already
-            let known = |t: &Vec<(String, u64)>| t.len() >= MIN_AGREE && t.iter().any(|(_, at)| *at == entry.1);
-            if out.0.len() >= MAX_TABLES || out.0.iter().any(known) {
-                continue;
-            }
-            for stride in [12, 8] {
-                let table = table(&mut pages, entry.0, stride)?;
+        let word = kernel.word();
+        let mut left = (MAX_EXPORTS, MAX_TEXT);
+        for (place, value, relative) in entries(kernel, image, &names)? {
+            let field = if relative { 4 } else { word };
+            for fields in [3, 2] {
+                // an entry of a table that was read already
+                let known = |t: &Vec<(String, u64)>| t.iter().any(|(_, at)| *at == value);
+                if out.0.iter().any(known) {
+                    continue;
+                }
+                let form = Form { field, relative, stride: field.times(fields) };
+                let table = table(&mut pages, place, form, &mut left)?;
                 if table.len() >= MIN_AGREE {
                     out.0.push(table);
                 }
@@ -114,36 +139,53 @@ impl Exports {
     }
 }
 
+/// Returns the symbols that VMCOREINFO gives and that are in the image. Not all are: `mem_section` is an array elsewhere, which the
+/// variable of this name points to.
+pub(super) fn told(kernel: &Kernel<'_>, image: &[Range<u64>]) -> Vec<Export> {
+    let all = kernel.info().into_iter().flat_map(|i| i.symbols());
+    let own = all.filter(|(name, at)| *name != "mem_section" && image.iter().any(|r| r.contains(at)));
+    own.map(|(name, address)| Export { name: name.to_owned(), address, kind: 'D' }).take(MAX_HITS).collect()
+}
+
 fn export(name: &str, address: u64, symbols: &Symbols) -> Export {
     // code begins at the start of a symbol, which variables of such kernels are not
     let code = symbols.before(address).is_some_and(|s| s.address == address && matches!(s.kind, 't' | 'T' | 'w' | 'W'));
     Export { name: name.to_owned(), address, kind: if code { 'T' } else { 'D' } }
 }
 
-/// Returns the places and the values of entries that have one of these names.
-fn entries(kernel: &Kernel<'_>, image: &[Range<u64>], names: &[u64]) -> Result<Vec<(u64, u64)>> {
+/// Returns the places and the values of entries that have one of these names, and whether they are relative.
+fn entries(kernel: &Kernel<'_>, image: &[Range<u64>], names: &[u64]) -> Result<Vec<(u64, u64, bool)>> {
     let (low, high) = (names.first().copied().unwrap_or(0), names.last().copied().unwrap_or(0));
     let span = high.wrapping_sub(low);
-    let big = kernel.is_big_endian();
-    let number = |word: [u8; 4]| if big { i32::from_be_bytes(word) } else { i32::from_le_bytes(word) };
+    let (big, word) = (kernel.is_big_endian(), kernel.word());
     let mut out = Vec::new();
-    pieces(kernel, image, LONGEST, &mut |at, piece| {
+    pieces(kernel, image, MAX_ENTRY, &mut |at, piece| {
         let first = usize::try_from(at.wrapping_neg() & 3).unwrap_or(0);
         let words = piece.get(first..).unwrap_or_default().as_chunks::<4>().0;
         let mut here = at.wrapping_add(first as u64);
-        let mut value = 0;
-        for word in words {
-            let by = number(*word);
-            let target = here.wrapping_add_signed(by.into());
-            if target.wrapping_sub(low) <= span
-                && by != 0
-                && out.len() < MAX_HITS
-                && names.binary_search(&target).is_ok()
-            {
+        // the words before this one, the last first
+        let (mut last, mut third, mut fourth) = (0, 0, 0);
+        for bytes in words {
+            let value = if big { u32::from_be_bytes(*bytes) } else { u32::from_le_bytes(*bytes) };
+            let target = here.wrapping_add_signed(value.cast_signed().into());
+            let pointer = |one: u32, two: u32| match (word, big) {
+                (4, _) => u64::from(two),
+                (_, true) => u64::from(one) << 32 | u64::from(two),
+                (_, false) => u64::from(two) << 32 | u64::from(one),
+            };
+            let absolute = pointer(last, value);
+            let room = out.len() < MAX_HITS;
+            let is_name = |n: u64| room && n.wrapping_sub(low) <= span && names.binary_search(&n).is_ok();
+            if value != 0 && is_name(target) {
                 let entry = here.wrapping_sub(4);
-                out.push((entry, entry.wrapping_add_signed(i64::from(value))));
+                out.push((entry, entry.wrapping_add_signed(last.cast_signed().into()), true));
             }
-            value = by;
+            if is_name(absolute) {
+                let entry = here.wrapping_add(4).wrapping_sub(word.times(2));
+                let before = if word == 4 { u64::from(last) } else { pointer(fourth, third) };
+                out.push((entry, before, false));
+            }
+            (fourth, third, last) = (third, last, value);
             here = here.wrapping_add(4);
         }
         out.len() < MAX_HITS
@@ -152,19 +194,25 @@ fn entries(kernel: &Kernel<'_>, image: &[Range<u64>], names: &[u64]) -> Result<V
 }
 
 /// Reads the entries around one.
-fn table(pages: &mut Pages<'_>, entry: u64, stride: u64) -> Result<Vec<(String, u64)>> {
+fn table(
+    pages: &mut Pages<'_>,
+    entry: u64,
+    form: Form,
+    (entries, text): &mut (usize, usize),
+) -> Result<Vec<(String, u64)>> {
     let mut out = Vec::new();
-    let Some((first, name_at)) = read(pages, entry)? else { return Ok(out) };
+    let Some((first, name_at)) = read(pages, entry, form)? else { return Ok(out) };
     out.push(first);
     for forward in [true, false] {
         let mut at = entry;
-        while out.len() < MAX_EXPORTS {
+        while *entries > 0 && *text > 0 {
             // two tables follow each other, with some padding between them
             let mut next = None;
             for gap in [0, 4, 8] {
-                let by = stride.plus(gap);
+                let by = form.stride.plus(gap);
                 let here = if forward { at.wrapping_add(by) } else { at.wrapping_sub(by) };
-                if let Some((e, n)) = read(pages, here)?
+                if here.is_multiple_of(form.field)
+                    && let Some((e, n)) = read(pages, here, form)?
                     && n.abs_diff(name_at) < MAX_DISTANCE
                 {
                     next = Some((here, e));
@@ -173,6 +221,8 @@ fn table(pages: &mut Pages<'_>, entry: u64, stride: u64) -> Result<Vec<(String, 
             }
             let Some((here, e)) = next else { break };
             at = here;
+            *entries = entries.saturating_sub(1);
+            *text = text.saturating_sub(e.0.len());
             out.push(e);
         }
     }
@@ -180,10 +230,11 @@ fn table(pages: &mut Pages<'_>, entry: u64, stride: u64) -> Result<Vec<(String, 
 }
 
 /// Reads an entry: the name and the address, and where the name is; `None` if it is not one.
-fn read(pages: &mut Pages<'_>, at: u64) -> Result<Option<((String, u64), u64)>> {
-    let (Some(value), Some(name)) = (pages.word(at)?, pages.word(at.wrapping_add(4))?) else { return Ok(None) };
-    let address = at.wrapping_add_signed(value.cast_signed().into());
-    let name_at = at.wrapping_add(4).wrapping_add_signed(name.cast_signed().into());
+fn read(pages: &mut Pages<'_>, at: u64, form: Form) -> Result<Option<((String, u64), u64)>> {
+    let second = at.wrapping_add(form.field);
+    let Some(value) = pages.number(at, form.field)? else { return Ok(None) };
+    let Some(name) = pages.number(second, form.field)? else { return Ok(None) };
+    let (address, name_at) = (form.target(at, value), form.target(second, name));
     let text = pages.text(name_at, MAX_NAME)?.filter(|t| t.len() > 1);
     let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$');
     let name = text.filter(|t| t.iter().all(plain)).and_then(|t| String::from_utf8(t).ok());

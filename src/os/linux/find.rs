@@ -6,6 +6,7 @@ use super::exports;
 use super::info::Machine;
 use super::kallsyms::{Form, How, Symbols};
 use super::kernel::Kernel;
+use super::utsname::{self, MAX_UTS};
 use super::vmcoreinfo::{self, Found};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::PhysicalMemory;
@@ -54,17 +55,25 @@ pub struct Located<'a> {
 }
 
 impl Located<'_> {
-    /// Returns the release: from VMCOREINFO, or the third word of the banner.
+    /// Returns the release: from VMCOREINFO, or the third word of the banner, or that in the first UTS namespace; empty if none of
+    /// these is in memory.
     #[must_use]
     pub fn release(&self) -> Name {
         if let Some(info) = self.kernel.info() {
             return info.release();
         }
-        let mut text = vec![0; 128];
-        let banner = self.symbols.named("linux_banner").next();
-        let read = banner.is_some_and(|s| self.kernel.read(s.address, &mut text).is_ok());
-        let word = text.split(|b| *b == b' ').nth(2).filter(|w| read && w.len() < 65);
-        word.map_or_else(Name::default, Name::from_bytes)
+        let read = |symbol: &str, most: usize| {
+            let at = self.symbols.named(symbol).next()?.address;
+            let mut bytes = vec![0; most];
+            self.kernel.read(at, &mut bytes).ok().map(|()| bytes)
+        };
+        let banner = read("linux_banner", 128);
+        let word = banner.as_ref().and_then(|b| b.split(|b| *b == b' ').nth(2)).filter(|w| w.len() < 65);
+        if let Some(word) = word {
+            return Name::from_bytes(word);
+        }
+        let names = read("init_uts_ns", MAX_UTS).and_then(|b| utsname::names(&b));
+        names.map_or_else(Name::default, |[_, _, release, ..]| Name::from_bytes(&release))
     }
 }
 
@@ -147,10 +156,17 @@ fn with_symbols<'a>(kernel: Kernel<'a>, mut steps: Vec<String>, found: Option<Fo
     if symbols.named("init_task").next().is_none() {
         let exports = exports::find(&kernel, &image, &symbols)?;
         symbols.add(&exports);
-        steps.push(format!(
-            "The table has no variables; {} more symbols come from the table of exported symbols, whose functions have the same addresses.",
-            symbols.len().minus(count)
-        ));
+        let exported = symbols.len().minus(count);
+        symbols.add(&exports::told(&kernel, &image));
+        let told = symbols.len().minus(count).minus(exported);
+        let more = match exports.is_empty() {
+            true => "no table of exported symbols was found in the image".to_owned(),
+            false => format!(
+                "{exported} more symbols come from the table of exported symbols, whose functions have the same addresses"
+            ),
+        };
+        let more_still = if told > 0 { format!(", and {told} from VMCOREINFO") } else { String::new() };
+        steps.push(format!("The table of symbols has no variables; {more}{more_still}."));
     }
     Ok(Located { kernel, image, symbols, steps, found })
 }

@@ -214,12 +214,6 @@ impl<'a> Kernel<'a> {
         Ok((out, Ok(())))
     }
 
-    /// Returns the bytes of a pointer.
-    #[must_use]
-    pub fn word(&self) -> usize {
-        if self.machine == Machine::I386 { 4 } else { 8 }
-    }
-
     /// Reads a number of 1, 2, 4 or 8 bytes.
     ///
     /// # Errors
@@ -228,6 +222,15 @@ impl<'a> Kernel<'a> {
         let mut buf = vec![0; bytes.min(8)];
         self.read(address, &mut buf)?;
         Ok(self.number_in(&buf, 0, bytes))
+    }
+
+    /// Returns a pointer in memory; `None` if it is not there.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn pointer(&self, address: u64) -> Result<Option<u64>> {
+        let mut bytes = vec![0; usize::try_from(self.word()).unwrap_or(8)];
+        Ok(self.has(address, &mut bytes)?.then(|| self.number_in(&bytes, 0, bytes.len())))
     }
 
     /// Returns a number of bytes that were read; 0 beyond their end.

@@ -14,13 +14,11 @@ const MAX_PAGES: usize = 1 << 12;
 pub(super) struct Pages<'k> {
     kernel: &'k Kernel<'k>,
     pages: HashMap<u64, Option<Vec<u8>>>,
-    /// Whether memory is big-endian.
-    big_endian: bool,
 }
 
 impl<'k> Pages<'k> {
     pub(super) fn new(kernel: &'k Kernel<'k>) -> Self {
-        Self { kernel, pages: HashMap::new(), big_endian: kernel.is_big_endian() }
+        Self { kernel, pages: HashMap::new() }
     }
 
     /// Returns the rest of a page from an address on; `None` if it is not in memory.
@@ -38,11 +36,11 @@ impl<'k> Pages<'k> {
         Ok(self.pages.get(&page).and_then(Option::as_ref).and_then(|b| b.get(within..)))
     }
 
-    /// Returns a word of 4 bytes at a multiple of 4; `None` if it is not in memory.
-    pub(super) fn word(&mut self, address: u64) -> Result<Option<u32>> {
-        let big = self.big_endian;
-        let word = self.rest(address)?.and_then(|b| b.first_chunk::<4>()).copied();
-        Ok(word.map(|w| if big { u32::from_be_bytes(w) } else { u32::from_le_bytes(w) }))
+    /// Returns a number of 4 or 8 bytes at a multiple of its size; `None` if it is not in memory.
+    pub(super) fn number(&mut self, address: u64, bytes: u64) -> Result<Option<u64>> {
+        let kernel = self.kernel;
+        let len = usize::try_from(bytes).unwrap_or(0);
+        Ok(self.rest(address)?.filter(|r| r.len() >= len).map(|r| kernel.number_in(r, 0, len)))
     }
 
     /// Returns the bytes up to the first NUL; `None` if there is none within `most`.

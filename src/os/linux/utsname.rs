@@ -3,12 +3,13 @@
 use super::address::image_address;
 use super::info::Info;
 use crate::memory::PhysicalMemory;
-use crate::offset::Sure;
 
 /// The length of a field with its NUL (`__NEW_UTS_LEN` + 1).
 const FIELD: usize = 65;
 /// What may be before the names: a reference count.
 const MAX_BEFORE: usize = 64;
+/// Bytes of a namespace in which the names are.
+pub(super) const MAX_UTS: usize = MAX_BEFORE + FIELD * 6;
 
 /// The names of a running kernel: system, node, release, version, machine, domain.
 pub type Names = [Vec<u8>; 6];
@@ -18,8 +19,13 @@ pub type Names = [Vec<u8>; 6];
 #[must_use]
 pub fn uname(mem: &dyn PhysicalMemory, info: &Info) -> Option<Names> {
     let at = info.symbol("init_uts_ns").and_then(|a| image_address(info, a))?;
-    let mut bytes = vec![0; MAX_BEFORE.plus(FIELD.times(6))];
+    let mut bytes = vec![0; MAX_UTS];
     mem.read(at, &mut bytes).ok()?;
+    names(&bytes)
+}
+
+/// Returns the names in a UTS namespace.
+pub(super) fn names(bytes: &[u8]) -> Option<Names> {
     let before = bytes.get(..MAX_BEFORE)?.windows(6).position(|w| w == b"Linux\0")?;
     let mut fields = bytes.get(before..)?.chunks_exact(FIELD);
     let mut names = Names::default();

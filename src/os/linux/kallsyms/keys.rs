@@ -14,7 +14,7 @@ pub(super) fn parts(kernel: &Kernel<'_>) -> Result<Parts> {
         symbol(name).ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("VMCOREINFO has no SYMBOL({name})")))
     };
     let base = match symbol("kallsyms_relative_base") {
-        Some(at) => Some(kernel.number(at, kernel.word())?),
+        Some(at) => Some(kernel.number(at, usize::try_from(kernel.word()).unwrap_or(8))?),
         None => None,
     };
     Ok(Parts {

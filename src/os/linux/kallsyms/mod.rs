@@ -5,8 +5,12 @@
 
 mod before;
 mod keys;
+#[cfg(test)]
+pub(super) mod made;
 mod proof;
 mod scan;
+#[cfg(test)]
+mod searched;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -221,21 +221,17 @@ fn agrees(before: &Before<'_>, (names, end): (usize, usize), count: usize, marke
 /// Returns where offsets and their base are in the orders of all versions.
 fn orders(kernel: &Kernel<'_>, number: u64, count: usize, token_index: u64) -> Result<Vec<Places>> {
     let word = kernel.word();
-    let align = |n: u64, to: usize| n.checked_next_multiple_of(to as u64).unwrap_or(n);
+    let align = |n: u64, to: u64| n.checked_next_multiple_of(to).unwrap_or(n);
     let size = (count as u64).times(4);
-    let base = |at: u64| {
-        let mut bytes = vec![0; word];
-        Ok::<_, Error>(kernel.has(at, &mut bytes)?.then(|| kernel.number_in(&bytes, 0, word)))
-    };
     let mut out = Vec::new();
-    let before = number.wrapping_sub(word as u64);
-    if let Some(b) = base(before)? {
+    let before = number.wrapping_sub(word);
+    if let Some(b) = kernel.pointer(before)? {
         out.push(Places { offsets: before.wrapping_sub(align(size, word)), base: Some(b) });
     }
     let after = token_index.wrapping_add(TOKENS.times(2) as u64);
     for offsets in [align(after, 8), align(after, 4)] {
         for step in [word, 4] {
-            if let Some(b) = base(align(offsets.wrapping_add(size), step))? {
+            if let Some(b) = kernel.pointer(align(offsets.wrapping_add(size), step))? {
                 out.push(Places { offsets, base: Some(b) });
             }
         }
