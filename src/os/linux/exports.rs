@@ -25,6 +25,8 @@ const MAX_HITS: usize = 64;
 /// Exported symbols, and bytes of their names, in all tables that are read; a kernel has 10,000 to 40,000.
 const MAX_EXPORTS: usize = 1 << 17;
 const MAX_TEXT: usize = 8 << 20;
+/// Places where one table ends and another begins.
+const MAX_GAPS: usize = 4;
 /// Bytes of a name.
 const MAX_NAME: usize = 256;
 /// Bytes from one name to another one.
@@ -67,14 +69,6 @@ impl Form {
 #[derive(Debug, Default)]
 pub(super) struct Exports(Vec<Vec<(String, u64)>>);
 
-/// Finds the exported symbols in the mapped image of a kernel; none if they cannot be proved.
-///
-/// # Errors
-/// `Io`.
-pub(super) fn find(kernel: &Kernel<'_>, image: &[Range<u64>], symbols: &Symbols) -> Result<Vec<Export>> {
-    Ok(Exports::search(kernel, image)?.agreeing(symbols).map(|(_, exports)| exports).unwrap_or_default())
-}
-
 impl Exports {
     /// Searches the mapped image of a kernel.
     ///
@@ -100,12 +94,12 @@ impl Exports {
         let mut left = (MAX_EXPORTS, MAX_TEXT);
         for (place, value, relative) in entries(kernel, image, &names)? {
             let field = if relative { 4 } else { word };
+            // an entry of a table that was read already
+            let known = |t: &Vec<(String, u64)>| t.iter().any(|(_, at)| *at == value);
+            if out.0.iter().any(known) {
+                continue;
+            }
             for fields in [3, 2] {
-                // an entry of a table that was read already
-                let known = |t: &Vec<(String, u64)>| t.iter().any(|(_, at)| *at == value);
-                if out.0.iter().any(known) {
-                    continue;
-                }
                 let form = Form { field, relative, stride: field.times(fields) };
                 let table = table(&mut pages, place, form, &mut left)?;
                 if table.len() >= MIN_AGREE {
@@ -116,10 +110,10 @@ impl Exports {
         Ok(out)
     }
 
-    /// Returns how many functions have the addresses of the table of symbols, and all exports, of the first table in which nearly all do.
-    /// Those that do not are left out.
+    /// Returns how many functions have the addresses of the table of symbols, and all exports, of the table in which most do, and nearly
+    /// all. Those that do not are left out.
     pub(super) fn agreeing(&self, symbols: &Symbols) -> Option<(usize, Vec<Export>)> {
-        self.0.iter().find_map(|table| {
+        let agreeing = self.0.iter().filter_map(|table| {
             let (mut agree, mut differ) = (0_usize, 0_usize);
             let mut out = Vec::new();
             for (name, address) in table {
@@ -134,8 +128,10 @@ impl Exports {
                 }
             }
             let proved = agree >= MIN_AGREE && differ.times(20) <= agree;
-            proved.then(|| (agree, out.into_iter().map(|(n, a)| export(n, a, symbols)).collect()))
-        })
+            proved.then_some((agree, out))
+        });
+        let (agree, most) = agreeing.max_by_key(|(agree, _)| *agree)?;
+        Some((agree, most.into_iter().map(|(n, a)| export(n, a, symbols)).collect()))
     }
 }
 
@@ -205,10 +201,11 @@ fn table(
     out.push(first);
     for forward in [true, false] {
         let mut at = entry;
+        let mut gaps = MAX_GAPS;
         while *entries > 0 && *text > 0 {
             // two tables follow each other, with some padding between them
             let mut next = None;
-            for gap in [0, 4, 8] {
+            for gap in [0, 4, 8].into_iter().take(if gaps > 0 { 3 } else { 1 }) {
                 let by = form.stride.plus(gap);
                 let here = if forward { at.wrapping_add(by) } else { at.wrapping_sub(by) };
                 if here.is_multiple_of(form.field)
@@ -216,6 +213,7 @@ fn table(
                     && n.abs_diff(name_at) < MAX_DISTANCE
                 {
                     next = Some((here, e));
+                    gaps = gaps.saturating_sub(usize::from(gap > 0));
                     break;
                 }
             }
@@ -239,4 +237,75 @@ fn read(pages: &mut Pages<'_>, at: u64, form: Form) -> Result<Option<((String, u
     let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$');
     let name = text.filter(|t| t.iter().all(plain)).and_then(|t| String::from_utf8(t).ok());
     Ok(name.map(|n| ((n, address), name_at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::{ErrorKind, Result};
+    use crate::os::linux::kallsyms::made::{Made, ORDERS};
+    use crate::os::linux::kallsyms::{Added, Proof, Symbols};
+    use crate::os::linux::kernel::Kernel;
+
+    const ENTRIES: u64 = 0x14000;
+    const NAMES: u64 = 0x16000;
+
+    /// Adds a table of exports to a made image, in which functions are `by` bytes from where they are.
+    fn export(made: &mut Made, relative: bool, fields: u64, by: u64) {
+        let mut all: Vec<(String, u64)> = (0..20).map(|n| (format!("f{}", 3 * n), made.virt + 48 * n + by)).collect();
+        all.insert(7, ("init_task".to_owned(), made.virt + 0x13004));
+        all.push(("jiffies".to_owned(), made.virt + 0x13008));
+        let field: u64 = if relative { 4 } else { 8 };
+        // names begin after a NUL, as in the kernel
+        let mut name_at = NAMES + 1;
+        for (n, (name, address)) in (0..).zip(&all) {
+            let at = ENTRIES + field * fields * n;
+            made.write(name_at, format!("{name}\0").as_bytes());
+            for (place, target) in [(at, *address), (at + field, made.virt + name_at)] {
+                let v = if relative { target.wrapping_sub(made.virt + place) } else { target };
+                let bytes = if made.big { v.to_be_bytes() } else { v.to_le_bytes() };
+                let part = if relative && made.big { &bytes[4..] } else { &bytes[..field as usize] };
+                made.write(place, part);
+            }
+            name_at += name.len() as u64 + 1;
+        }
+    }
+
+    fn read(kernel: &Kernel<'_>) -> Result<Symbols> {
+        Symbols::read(kernel, &kernel.image()?)
+    }
+
+    #[test]
+    fn variables_come_from_exports_in_all_forms() {
+        for (relative, fields, big) in
+            [(true, 3, false), (true, 2, false), (true, 3, true), (false, 3, true), (false, 2, false)]
+        {
+            for order in ORDERS {
+                let mut made = Made::with(order, big, 100, false);
+                export(&mut made, relative, fields, 0);
+                let s = read(&made.mapped()).unwrap_or_else(|e| panic!("{relative} {fields} {big} {order:?}: {e:?}"));
+                assert_eq!(s.proof(), Proof::Exports(20));
+                assert_eq!(s.added(), Some(Added { exported: 2, told: 0 }));
+                let task = s.named("init_task").next().unwrap();
+                assert_eq!((task.address, task.kind, task.exported), (made.virt + 0x13004, 'D', true));
+                assert!(!s.named("f3").next().unwrap().exported);
+                // with VMCOREINFO, which has symbols of its own; one of them is not in the image
+                made.keys = format!("SYMBOL(prb)={:x}\nSYMBOL(mem_section)={:x}\n", made.virt + 8, made.virt + 16);
+                let found = made.found();
+                let s = read(&Kernel::new(&made.mem, &found)).unwrap();
+                assert_eq!(s.proof(), Proof::Vmcoreinfo { equal: 1, of: 1 });
+                let prb = s.named("prb").next().unwrap();
+                assert_eq!((prb.address, prb.exported), (made.virt + 8, true));
+                assert_eq!((s.named("mem_section").count(), s.named("f3").count()), (0, 1));
+            }
+        }
+    }
+
+    #[test]
+    fn exports_of_another_kernel_prove_nothing() {
+        for order in ORDERS {
+            let mut made = Made::with(order, false, 100, false);
+            export(&mut made, true, 3, 24);
+            assert_eq!(read(&made.mapped()).unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::exports;
 use super::info::Machine;
 use super::kallsyms::{Form, How, Symbols};
 use super::kernel::Kernel;
@@ -139,7 +138,7 @@ fn with_symbols<'a>(kernel: Kernel<'a>, mut steps: Vec<String>, found: Option<Fo
             bytes >> 20
         ));
     }
-    let mut symbols = Symbols::read(&kernel, &image)?;
+    let symbols = Symbols::read(&kernel, &image)?;
     let place = match symbols.how() {
         How::Keys => "VMCOREINFO has the place of its table of symbols (kallsyms)",
         How::Search => "its table of symbols (kallsyms) was found by a search of the image",
@@ -150,23 +149,19 @@ fn with_symbols<'a>(kernel: Kernel<'a>, mut steps: Vec<String>, found: Option<Fo
         Form::Relative => "relative to a base",
         Form::PlaceRelative => "relative to their places",
     };
-    let count = symbols.len();
+    let added = symbols.added().map_or(0, |a| a.exported.plus(a.told));
+    let count = symbols.len().minus(added);
     steps.push(format!("{count} symbols: {place}; addresses are {form}, and {proof}."));
     // without CONFIG_KALLSYMS_ALL the table has no variables
-    if symbols.named("init_task").next().is_none() {
-        let exports = exports::find(&kernel, &image, &symbols)?;
-        symbols.add(&exports);
-        let exported = symbols.len().minus(count);
-        symbols.add(&exports::told(&kernel, &image));
-        let told = symbols.len().minus(count).minus(exported);
-        let more = match exports.is_empty() {
-            true => "no table of exported symbols was found in the image".to_owned(),
-            false => format!(
-                "{exported} more symbols come from the table of exported symbols, whose functions have the same addresses"
+    if let Some(added) = symbols.added() {
+        let exported = match added.exported {
+            0 => "no table of exported symbols was found in the image".to_owned(),
+            n => format!(
+                "{n} more symbols come from the table of exported symbols, whose functions have the same addresses"
             ),
         };
-        let more_still = if told > 0 { format!(", and {told} from VMCOREINFO") } else { String::new() };
-        steps.push(format!("The table of symbols has no variables; {more}{more_still}."));
+        let told = if added.told > 0 { format!(", and {} from VMCOREINFO", added.told) } else { String::new() };
+        steps.push(format!("The table of symbols has no variables; {exported}{told}."));
     }
     Ok(Located { kernel, image, symbols, steps, found })
 }

@@ -34,7 +34,7 @@ pub(super) fn pieces(
                 if !each(at, part) {
                     return Ok(());
                 }
-            } else if !there(kernel, at..end, each)? {
+            } else if !there(kernel, at, part, each)? {
                 return Ok(());
             }
             at = if end < range.end { end.minus(overlap as u64) } else { end };
@@ -43,15 +43,21 @@ pub(super) fn pieces(
     Ok(())
 }
 
-/// Calls `each` for what is in memory of a range, of which some pages are not; returns whether to go on.
-fn there(kernel: &Kernel<'_>, range: Range<u64>, each: &mut dyn FnMut(u64, &[u8]) -> bool) -> Result<bool> {
-    let mut at = range.start;
-    while at < range.end {
-        let (some, _) = kernel.read_some(at, usize::try_from(range.end.minus(at)).unwrap_or(0))?;
-        if !some.is_empty() && !each(at, &some) {
-            return Ok(false);
+/// Calls `each` for what is in memory of a piece, of which some pages are not; returns whether to go on.
+fn there(kernel: &Kernel<'_>, at: u64, piece: &mut [u8], each: &mut dyn FnMut(u64, &[u8]) -> bool) -> Result<bool> {
+    // where the pages that follow each other begin
+    let (mut run, mut done) = (0_usize, 0_usize);
+    while done < piece.len() {
+        let here = at.wrapping_add(done as u64);
+        let page = usize::try_from(4096_u64.minus(here & 4095)).unwrap_or(1).min(piece.len().minus(done));
+        let next = done.plus(page);
+        if !kernel.has(here, piece.get_mut(done..next).unwrap_or_default())? {
+            if run < done && !each(at.wrapping_add(run as u64), piece.get(run..done).unwrap_or_default()) {
+                return Ok(false);
+            }
+            run = next;
         }
-        at = (at.saturating_add(some.len() as u64) & !4095).saturating_add(4096);
+        done = next;
     }
-    Ok(true)
+    Ok(run == done || each(at.wrapping_add(run as u64), piece.get(run..done).unwrap_or_default()))
 }

@@ -55,8 +55,7 @@ impl Made {
             symbols.push((virt + BANNER, 'R', "linux_banner".to_owned()));
         }
         symbols.sort_by_key(|s| s.0);
-        let mut made =
-            Self { mem: FewPages::default(), big, virt, symbols, table: Vec::new(), keys: String::new() };
+        let mut made = Self { mem: FewPages::default(), big, virt, symbols, table: Vec::new(), keys: String::new() };
         made.write(BANNER, b"Linux version 9.9.9-made (somebody) #1\n\0");
         made.table = made.laid(order);
         let table = made.table.clone();
@@ -179,7 +178,10 @@ impl Made {
             "SYMBOL(lowcore_ptr)=1\n".to_owned()
         } else {
             let tables = CR3 - PHYS + X86;
-            format!("NUMBER(phys_base)={}\nSYMBOL(swapper_pg_dir)={tables:x}\n", PHYS as i64 - (X86 & 0x3fff_ffff) as i64)
+            format!(
+                "NUMBER(phys_base)={}\nSYMBOL(swapper_pg_dir)={tables:x}\n",
+                PHYS as i64 - (X86 & 0x3fff_ffff) as i64
+            )
         };
         let text = format!("OSRELEASE=9.9.9-made\nPAGESIZE=4096\nSYMBOL(_stext)={:x}\n{own}{}", self.virt, self.keys);
         let info = Info::new(text.as_bytes()).unwrap();

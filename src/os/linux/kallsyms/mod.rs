@@ -98,7 +98,18 @@ pub struct Symbols {
     form: Form,
     proof: Proof,
     how: How,
+    added: Option<Added>,
     by_name: OnceLock<ByName>,
+}
+
+/// How many symbols come from elsewhere, for a table without variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Added {
+    /// From the table of symbols that are exported to modules.
+    pub exported: usize,
+    /// From VMCOREINFO.
+    pub told: usize,
 }
 
 /// Numbers of entries by their names: the first of each chain, and the next after each entry. The hash has a secret, for
@@ -122,28 +133,29 @@ impl Symbols {
     pub fn read(kernel: &Kernel<'_>, image: &[Range<u64>]) -> Result<Self> {
         let prover = proof::Prover::new(kernel, image);
         let by_keys = keys::parts(kernel).and_then(|parts| prover.read(&parts, How::Keys));
-        let why = match by_keys {
+        let mut symbols = match by_keys {
+            Ok(symbols) => symbols,
             Err(e) if e.kind() == ErrorKind::Io => return Err(e),
-            Err(e) => e.within("kallsyms"),
-            found => return found,
+            Err(by_keys) => match scan::find(kernel, image, &prover) {
+                Ok(symbols) => symbols,
+                Err(e) if e.kind() == ErrorKind::Io => return Err(e),
+                // what VMCOREINFO says is wrong: that is the better reason
+                Err(_) if by_keys.kind() == ErrorKind::Corrupt => return Err(by_keys.within("kallsyms")),
+                Err(e) => return Err(e.within("kallsyms")),
+            },
         };
-        match scan::find(kernel, image, &prover) {
-            Ok(found) => Ok(found),
-            Err(e) if e.kind() == ErrorKind::Io => Err(e),
-            // what VMCOREINFO says is wrong: that is the better reason
-            Err(_) if why.kind() == ErrorKind::Corrupt => Err(why),
-            Err(e) => Err(e.within("kallsyms")),
-        }
+        prover.add_variables(&mut symbols)?;
+        Ok(symbols)
     }
 
     /// Creates symbols; each name has its type before it.
     fn new(text: String, mut entries: Vec<Entry>, (form, proof, how): (Form, Proof, How)) -> Self {
         entries.sort_by_key(|e| e.address);
-        Self { text, entries, form, proof, how, by_name: OnceLock::new() }
+        Self { text, entries, form, proof, how, added: None, by_name: OnceLock::new() }
     }
 
-    /// Adds symbols that the table does not have: variables of kernels without `CONFIG_KALLSYMS_ALL`.
-    pub(super) fn add(&mut self, exports: &[Export]) {
+    /// Adds symbols that the table does not have.
+    fn add(&mut self, exports: &[Export]) {
         let new: Vec<&Export> = exports.iter().filter(|e| self.named(&e.name).next().is_none()).collect();
         for e in new {
             let fit = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -161,6 +173,12 @@ impl Symbols {
     #[must_use]
     pub fn how(&self) -> How {
         self.how
+    }
+
+    /// Returns how many symbols come from elsewhere; `None` if the table has variables itself.
+    #[must_use]
+    pub fn added(&self) -> Option<Added> {
+        self.added
     }
 
     /// Returns the number of symbols.

@@ -5,16 +5,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-use super::super::exports::Exports;
+use super::super::exports::{Exports, told};
 use super::super::kernel::Kernel;
-use super::table::{Names, Parts, Places, offsets};
-use super::{Form, How, Symbols};
+use super::table::{Names, Parts, Places, Tokens, check_count, offsets};
+use super::{Added, Form, How, Symbols};
 use crate::error::{Error, ErrorKind, Result};
+use crate::offset::Sure;
 
 /// The start of the text at `linux_banner`.
 const BANNER: &[u8] = b"Linux version ";
 /// Symbols of VMCOREINFO that are compared; real ones have 10 to 40.
 const MAX_TOLD: usize = 256;
+/// Symbols that must have the addresses that VMCOREINFO gives, if nothing else is to show that a table that was searched for is read
+/// rightly: the start of the code has several names, so that one alone may be another's.
+const MIN_EQUAL: usize = 4;
 /// Symbols that have such a name; static variables of several files may share one.
 const MAX_KNOWN: usize = 1 << 12;
 
@@ -69,12 +73,11 @@ impl<'k> Prover<'k> {
     /// `Corrupt` if no form is proved; `Missing` when the offsets are not in memory; `Io`.
     pub(super) fn symbols(&self, names: Names, at: Places, how: How) -> Result<Symbols> {
         let offsets = offsets(self.kernel, at.offsets, names.places.len() as u64)?;
-        let told: Vec<usize> = self.told.keys().map(|name| name.len()).collect();
-        let own = [BANNER_SYMBOL.len()];
+        let lengths: Vec<usize> = self.told.keys().copied().chain([BANNER_SYMBOL]).map(str::len).collect();
         let mut banners = Vec::new();
         // the numbers of symbols that VMCOREINFO has too, with the addresses that it gives
         let mut known: Vec<(&str, usize, u64)> = Vec::new();
-        names.of_lengths(if told.is_empty() { &own } else { &told }, &mut |n, name| {
+        names.of_lengths(&lengths, &mut |n, name| {
             if let Some(address) = self.told.get(name)
                 && known.len() < MAX_KNOWN
             {
@@ -85,17 +88,25 @@ impl<'k> Prover<'k> {
             }
         });
         let address = |form: Form, n: usize| at.address(form, n, offsets.get(n).copied().unwrap_or(0));
+        let mut forms = at.forms();
+        let mut by_info = None;
         if !known.is_empty() {
-            let (form, equal, of) = by_vmcoreinfo(&known, at.forms(), &address)?;
+            let (form, equal, of) = by_vmcoreinfo(&known, forms, &address)?;
             let proof = Proof::Vmcoreinfo { equal, of };
-            let entries = names.entries(at, form, &offsets);
-            return Ok(Symbols::new(names.text, entries, (form, proof, how)));
+            if how == How::Keys || equal >= MIN_EQUAL {
+                let entries = names.entries(at, form, &offsets);
+                return Ok(Symbols::new(names.text, entries, (form, proof, how)));
+            }
+            let one = at.forms().iter().position(|f| *f == form).unwrap_or(0);
+            forms = at.forms().get(one..=one).unwrap_or_default();
+            by_info = Some(proof);
         }
-        for form in at.forms() {
+        for form in forms {
             for n in &banners {
                 if self.shows_banner(address(*form, *n))? {
                     let entries = names.entries(at, *form, &offsets);
-                    return Ok(Symbols::new(names.text, entries, (*form, Proof::Banner, how)));
+                    let proof = by_info.unwrap_or(Proof::Banner);
+                    return Ok(Symbols::new(names.text, entries, (*form, proof, how)));
                 }
             }
         }
@@ -103,19 +114,13 @@ impl<'k> Prover<'k> {
             return Err(Error::new(ErrorKind::Corrupt, "the kernel's banner is not where its symbol says"));
         }
         // a table without variables
-        let exports = match self.exports.get() {
-            Some(e) => e,
-            None => {
-                let found = Exports::search(self.kernel, self.image)?;
-                self.exports.get_or_init(|| found)
-            }
-        };
+        let exports = self.exports()?;
         let mut text = names.text.clone();
-        for form in at.forms() {
+        for form in forms {
             let entries = names.entries(at, *form, &offsets);
             let symbols = Symbols::new(text, entries, (*form, Proof::Exports(0), how));
             if let Some((agree, _)) = exports.agreeing(&symbols) {
-                return Ok(Symbols { proof: Proof::Exports(agree), ..symbols });
+                return Ok(Symbols { proof: by_info.unwrap_or(Proof::Exports(agree)), ..symbols });
             }
             text = symbols.text;
         }
@@ -123,10 +128,37 @@ impl<'k> Prover<'k> {
         Err(Error::new(ErrorKind::Corrupt, what))
     }
 
+    /// Returns what the image exports.
+    fn exports(&self) -> Result<&Exports> {
+        if let Some(e) = self.exports.get() {
+            return Ok(e);
+        }
+        let found = Exports::search(self.kernel, self.image)?;
+        Ok(self.exports.get_or_init(|| found))
+    }
+
+    /// Adds variables to a table that has none (kernels without `CONFIG_KALLSYMS_ALL`).
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn add_variables(&self, symbols: &mut Symbols) -> Result<()> {
+        if symbols.named("init_task").next().is_some() {
+            return Ok(());
+        }
+        let exports = self.exports()?.agreeing(symbols).map(|(_, e)| e).unwrap_or_default();
+        let table = symbols.len();
+        symbols.add(&exports);
+        let exported = symbols.len().minus(table);
+        symbols.add(&told(self.kernel, self.image));
+        let told = symbols.len().minus(table).minus(exported);
+        symbols.added = Some(Added { exported, told });
+        Ok(())
+    }
+
     /// Reads the names of a table, and makes symbols of them.
     pub(super) fn read(&self, parts: &Parts, how: How) -> Result<Symbols> {
-        super::table::check_count(parts.count)?;
-        let tokens = super::table::Tokens::read(self.kernel, parts.token_table, parts.token_index)?;
+        check_count(parts.count)?;
+        let tokens = Tokens::read(self.kernel, parts.token_table, parts.token_index)?;
         let names = Names::read(self.kernel, parts.names, parts.count, &tokens)?;
         self.symbols(names, parts.places, how)
     }
