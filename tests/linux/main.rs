@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod cut;
+mod liars;
 #[path = "../props/linux.rs"]
 mod props;
 mod truth;

@@ -8,10 +8,11 @@ use std::sync::Mutex;
 
 use savevm_analyze::inspect::{self, Cpus};
 use savevm_analyze::memory::PhysicalMemory;
+use savevm_analyze::os::linux::find::Hints;
 use savevm_analyze::os::linux::guest::Guest;
 use savevm_analyze::os::linux::kernel::Kernel;
 use savevm_analyze::os::linux::stack::{self, Names, Registers, Stack};
-use savevm_analyze::os::linux::{files, modules, net, paths, printk, tasks};
+use savevm_analyze::os::linux::{files, modules, net, paths, printk, tasks, vmcoreinfo};
 use savevm_analyze::{Error, Gpa, Result, SaveImage};
 
 /// What is asked of a guest, as the commands do it.
@@ -161,4 +162,86 @@ pub fn ask(question: &str, guest: &Guest<'_>, registers: &[Registers], say: &mut
 
 fn problems(all: &[Error], say: &mut dyn FnMut(String)) {
     all.iter().for_each(|e| say(format!("problem: {e}")));
+}
+
+/// Damages that are done to a word of memory.
+const DAMAGES: u64 = 8;
+
+/// Writes something else at a place that is read: `by` says what, `other` is another place that is read.
+pub fn damage(mem: &Patched<'_>, at: u64, other: u64, by: u64) {
+    let word = |at: u64| {
+        let mut b = [0; 8];
+        mem.memory.read(Gpa(at), &mut b).map_or(0, |()| u64::from_le_bytes(b))
+    };
+    let aligned = at & !7;
+    match by % DAMAGES {
+        // a bit, a byte, a word
+        0 => mem.write(at, &[(word(at) as u8) ^ 1 << (by >> 8 & 7)]),
+        1 => mem.write(at, &[(by >> 8) as u8]),
+        2 => mem.write(aligned, &by.rotate_left(13).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()),
+        // nothing, all, a large count
+        3 => mem.write(aligned, &0_u64.to_le_bytes()),
+        4 => mem.write(aligned, &[u64::MAX, 0x7fff_ffff, 0xffff_ffff, 1 << 20][(by >> 8) as usize & 3].to_le_bytes()),
+        // what is elsewhere: lists that lead into others, or in circles
+        5 => mem.write(aligned, &word(other & !7).to_le_bytes()),
+        6 => mem.write(aligned, &word(aligned.wrapping_sub((by >> 8 & 15) * 8)).to_le_bytes()),
+        _ => mem.write(aligned, &word(aligned).wrapping_add((by >> 8 & 0xff) * 8).wrapping_sub(0x400).to_le_bytes()),
+    }
+}
+
+/// A guest, and what is read of it.
+pub struct Subject {
+    pub image: SaveImage,
+    pub hints: Hints,
+    pub registers: Vec<Registers>,
+    /// What is read to find the kernel, and for each question.
+    pub read: Vec<Vec<(u64, usize)>>,
+}
+
+impl Subject {
+    pub fn new(image: SaveImage) -> Self {
+        let mut hints = inspect::linux_hints(&image).unwrap();
+        let found = vmcoreinfo::find(image.memory().unwrap(), hints.note).unwrap().unwrap();
+        // it is not searched for again and again
+        hints.note = Some((found.at, 1 << 16));
+        let registers = registers(&image);
+        let mut read = Vec::new();
+        {
+            let noted = Noted::new(image.memory().unwrap());
+            let guest = Guest::find(&noted, &hints).unwrap();
+            read.push(noted.take());
+            for q in QUESTIONS {
+                ask(q, &guest, &registers, &mut |_| {}).unwrap();
+                read.push(noted.take());
+            }
+        }
+        for list in &mut read {
+            list.sort_unstable();
+            list.dedup();
+        }
+        Self { image, hints, registers, read }
+    }
+
+    /// Returns a place that is read for a question (0 to find the kernel).
+    pub fn place(&self, question: usize, by: u64) -> u64 {
+        let list = &self.read[question];
+        let Some((at, len)) = list.get((by % list.len().max(1) as u64) as usize) else { return 0 };
+        // of the many bytes of a table or of types, some
+        at + (by >> 32) % (*len).max(1) as u64
+    }
+}
+
+/// For `fuzz/`: numbers that say which places of a guest are damaged, and how.
+pub fn run(subject: &Subject, data: &[u8]) {
+    let memory = Patched::new(subject.image.memory().unwrap());
+    for c in data.as_chunks::<17>().0.iter().take(8) {
+        let n = |at: usize| u64::from_le_bytes(c[at..at + 8].try_into().unwrap());
+        let question = usize::from(c[0]) % subject.read.len();
+        let other = subject.place(question, n(9));
+        damage(&memory, subject.place(question, n(1)), other, n(9).rotate_left(20));
+    }
+    let Ok(guest) = Guest::find(&memory, &subject.hints) else { return };
+    for q in QUESTIONS {
+        let _ = ask(q, &guest, &subject.registers, &mut |_| {});
+    }
 }
