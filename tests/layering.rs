@@ -125,9 +125,11 @@ fn a_violation_is_found_with_its_line() {
 /// Where output may ask for the exact text of a name: file, how often, what for.
 static EXACT: &[(&str, usize, &str)] = &[
     ("src/cli/extract/mod.rs", 2, "names of files, which `sink::file_names` makes safe"),
+    ("src/cli/linux/print.rs", 1, "symbols that are like one"),
     ("src/cli/linux/sym.rs", 1, "symbols that are like one"),
     ("src/cli/memory.rs", 1, "keys of the document of analyze-migration.py, which is JSON"),
     ("src/cli/state.rs", 6, "matching patterns, and names that are like one"),
+    ("src/render/linux/type_c.rs", 3, "paths in declarations, which become names again"),
     ("src/render/report/sarif.rs", 1, "references to files, which are percent-encoded"),
     ("src/render/state_json.rs", 1, "the name of a type in JSON"),
     ("src/render/upstream.rs", 3, "keys of the document of analyze-migration.py, and types that it knows"),

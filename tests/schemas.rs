@@ -2,9 +2,13 @@
 
 #![cfg(feature = "cli")]
 
+#[path = "../src/os/linux/btf/made.rs"]
+mod btf;
 mod common;
 #[path = "common/symbols.rs"]
 mod made;
+#[path = "common/types.rs"]
+mod typed;
 
 use std::fs;
 use std::path::Path;
@@ -179,6 +183,39 @@ fn linux() {
             schema(&format!("output/{name}.schema.json"))
         );
     }
+}
+
+#[test]
+fn linux_type_and_print() {
+    let file = common::scratch("linux-types").join("guest.mig");
+    std::fs::write(&file, typed::stream()).unwrap();
+    let json = |command: &str, args: &[&str], status: i32| {
+        let validator = strict(&format!("output/linux-{command}.schema.json"));
+        let run = &mut common::savevm_analyze();
+        let out = run.args(["linux", command, "--json"]).arg(&file).args(args).output().unwrap();
+        assert_eq!(out.status.code(), Some(status), "{}", String::from_utf8_lossy(&out.stderr));
+        let document: Value = serde_json::from_slice(&out.stdout).unwrap();
+        must_follow(&validator, &document, command);
+        document
+    };
+    let names = ["task_struct", "pid_t", "do_one", "state", "nowhere", "task_struct.whole", "task_struct+4", "none"];
+    let types = json("type", &names, 1);
+    assert_eq!((&types["types"][0]["size"], &types["not_found"][0]), (&json!(96), &json!("none")));
+    assert_eq!(types["types"][5]["member"]["offset"], "0x50");
+    assert_eq!(types["types"][6]["at"][1]["path"], "b");
+    let list = "list(init_task.tasks, struct task_struct, tasks)";
+    let pids = format!("{list}.parent.pid");
+    let values =
+        ["init_task", "&init_task", "this_task@cpu0", list, &pids, "unsigned long[3]@mystery", "nothing", "jiffies"];
+    let values = json("print", &values, 1);
+    let value = |n: usize| &values["expressions"][n]["values"][0];
+    assert_eq!(
+        (&value(0)["members"][2]["value"], &value(0)["members"][0]["enumerator"]),
+        (&json!(-2), &json!("SLEEPING"))
+    );
+    assert_eq!((&value(1)["value"], &value(1)["symbol"]), (&json!("0xffffffff81008000"), &json!("init_task")));
+    assert_eq!((&value(7)["value"], &value(4)["kind"]), (&json!("0x00000000ffff8ad0"), &json!("integer")));
+    assert!(values["expressions"][6]["error"].as_str().unwrap().contains("no symbol nothing"));
 }
 
 #[test]

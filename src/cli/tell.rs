@@ -26,6 +26,8 @@ static SCHEMAS: &[(&str, &str)] = &[
     ("linux-net", include_str!("../../schemas/output/linux-net.schema.json")),
     ("linux-ps", include_str!("../../schemas/output/linux-ps.schema.json")),
     ("linux-sym", include_str!("../../schemas/output/sym.schema.json")),
+    ("linux-print", include_str!("../../schemas/output/linux-print.schema.json")),
+    ("linux-type", include_str!("../../schemas/output/linux-type.schema.json")),
     ("pci", include_str!("../../schemas/output/pci.schema.json")),
     ("read", include_str!("../../schemas/output/read.schema.json")),
     ("report", include_str!("../../schemas/output/report.schema.json")),

@@ -11,6 +11,11 @@ pub const SYMBOLS: &[(&str, u32)] =
 
 /// Returns the stream.
 pub fn stream() -> Vec<u8> {
+    stream_of(SYMBOLS, &[])
+}
+
+/// Returns a stream with other symbols, and bytes at distances from the start of the image.
+pub fn stream_of(symbols: &[(&str, u32)], content: &[(u64, Vec<u8>)]) -> Vec<u8> {
     let mut pages: std::collections::BTreeMap<u64, Vec<u8>> = std::collections::BTreeMap::new();
     let mut put = |at: u64, bytes: &[u8]| {
         for (n, b) in (at..).zip(bytes) {
@@ -23,11 +28,11 @@ pub fn stream() -> Vec<u8> {
         index.extend(u16::try_from(tokens.len()).unwrap().to_le_bytes());
         tokens.extend([if (0x20..0x7f).contains(&n) { n as u8 } else { b'?' }, 0]);
     }
-    let names: Vec<u8> = SYMBOLS.iter().flat_map(|(n, _)| [&[n.len() as u8], n.as_bytes()].concat()).collect();
-    let offsets: Vec<u8> = SYMBOLS.iter().flat_map(|(_, o)| o.to_le_bytes()).collect();
+    let names: Vec<u8> = symbols.iter().flat_map(|(n, _)| [&[n.len() as u8], n.as_bytes()].concat()).collect();
+    let offsets: Vec<u8> = symbols.iter().flat_map(|(_, o)| o.to_le_bytes()).collect();
     for (name, at, bytes) in [
         ("_stext", 0, &[0x90][..]),
-        ("kallsyms_num_syms", 0x100, &(SYMBOLS.len() as u32).to_le_bytes()),
+        ("kallsyms_num_syms", 0x100, &(symbols.len() as u32).to_le_bytes()),
         ("kallsyms_relative_base", 0x200, &IMAGE.to_le_bytes()),
         ("kallsyms_token_table", 0x1000, &tokens),
         ("kallsyms_token_index", 0x2000, &index),
@@ -37,6 +42,9 @@ pub fn stream() -> Vec<u8> {
     ] {
         put(PHYS + at, bytes);
         text += &format!("SYMBOL({name})={:x}\n", IMAGE + at);
+    }
+    for (at, bytes) in content {
+        put(PHYS + at, bytes);
     }
     for (n, name) in ["Linux", "made", "6.1.0-made", "#1 SMP", "x86_64", "(none)"].iter().enumerate() {
         put(PHYS + 0x7000 + 65 * n as u64, name.as_bytes());

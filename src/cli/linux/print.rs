@@ -104,10 +104,7 @@ fn in_words(guest: &Guest<'_>, text: &str, fault: &Fault) -> String {
             let names = member_names(guest.types(), *of);
             did_you_mean(&name.to_string(), names.iter().map(String::as_str))
         }
-        Near::Symbol(name) => {
-            let names: Vec<String> = guest.symbols().iter().map(|s| s.name().to_string()).collect();
-            did_you_mean(&name.to_string(), names.iter().map(String::as_str))
-        }
+        Near::Symbol(name) => did_you_mean(&name.to_string(), guest.symbols().iter().map(|s| s.exact())),
         Near::Type(name) => {
             let name = name.to_string();
             let bare = name.rsplit(' ').next().unwrap_or_default();

@@ -91,12 +91,18 @@ fn list(out: &mut dyn Write, types: &Types) -> Result<(), Failure> {
                 | Kind::Float { .. }
         )
     };
+    let keyword = |k: &Kind<'_>| match k {
+        Kind::Composite(c) if c.is_union => "union ",
+        Kind::Composite(_) => "struct ",
+        Kind::Enumeration { .. } => "enum ",
+        _ => "",
+    };
     let all = types.iter().filter(|(_, k)| is_listed(k) && !k.name().is_empty());
-    let mut names: Vec<String> = all.map(|(id, _)| types.in_c(id)).collect();
+    let mut names: Vec<(&str, &str)> = all.map(|(_, k)| (keyword(&k), k.name())).collect();
     names.sort_unstable();
     names.dedup();
-    for name in names {
-        writeln!(out, "{}", Name::from(name))?;
+    for (keyword, name) in names {
+        writeln!(out, "{keyword}{}", Name::from(name))?;
     }
     Ok(())
 }

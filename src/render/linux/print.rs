@@ -15,13 +15,14 @@ pub fn print(out: &mut dyn Write, item: &Item<'_>, limits: Limits, width: usize,
     match &item.value {
         Err(e) => writeln!(out, "{} = {}", paint(Role::Title, &label), paint(Role::Problem, &unread(e))),
         Ok(v) => {
-            let kind = match v.show(limits) {
+            let shown = v.show(limits);
+            let kind = match &shown {
                 Shown::Members(_) | Shown::Deeper => format!("{} ", paint(Role::Dim, &v.type_in_c().to_string())),
                 _ => String::new(),
             };
             write!(out, "{} = {kind}", paint(Role::Title, &label))?;
             let p = Printer { width, paint };
-            p.value(out, &v.show(limits), label.chars().count() + 3, 0)?;
+            p.value(out, &shown, label.chars().count() + 3, 0)?;
             writeln!(out)
         }
     }

@@ -37,7 +37,7 @@ struct ItemJson {
 /// A number as JSON: up to 32 bits a number, above that text.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum NumberJson {
+pub(super) enum NumberJson {
     Small(i64),
     Wide(String),
 }
@@ -53,7 +53,7 @@ enum ValueJson {
     },
     Enum {
         value: NumberJson,
-        name: Option<Name>,
+        enumerator: Option<Name>,
     },
     Text {
         value: Name,
@@ -118,21 +118,26 @@ impl ExpressionJson {
     }
 }
 
-fn number(value: u64, signed: bool, bytes: u64) -> NumberJson {
-    match bytes {
-        0..=4 if signed => NumberJson::Small(value.cast_signed()),
-        0..=4 => NumberJson::Small(i64::from(u32::try_from(value).unwrap_or(u32::MAX))),
-        _ => NumberJson::Wide(format!("{value:#018x}")),
+impl NumberJson {
+    /// Creates a number of a type that has so many bytes; a negative one has all upper bits set.
+    pub(super) fn new(value: u64, signed: bool, bytes: u64) -> Self {
+        match bytes {
+            0..=4 if signed => Self::Small(value.cast_signed()),
+            0..=4 => Self::Small(i64::from(u32::try_from(value & 0xffff_ffff).unwrap_or(0))),
+            _ => Self::Wide(format!("{value:#018x}")),
+        }
     }
 }
 
 impl From<&Shown> for ValueJson {
     fn from(v: &Shown) -> Self {
         match v {
-            Shown::Integer { value, signed, bytes } => Self::Integer { value: number(*value, *signed, *bytes) },
+            Shown::Integer { value, signed, bytes } => {
+                Self::Integer { value: NumberJson::new(*value, *signed, *bytes) }
+            }
             Shown::Bool(value) => Self::Bool { value: *value },
             Shown::Enumerator { name, value, bytes } => {
-                Self::Enum { value: number(value.cast_unsigned(), true, *bytes), name: name.clone() }
+                Self::Enum { value: NumberJson::new(value.cast_unsigned(), true, *bytes), enumerator: name.clone() }
             }
             Shown::Text(text) => Self::Text { value: text.clone() },
             Shown::Pointer { address, symbol, text } => Self::Pointer {

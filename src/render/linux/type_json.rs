@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::head_json::Head;
+use super::print_json::NumberJson;
 use crate::os::linux::btf::{Answer, Kind, Part, TypeId, Types};
 use crate::text::Name;
 
@@ -37,7 +38,7 @@ impl TypeDocument {
                     of: types.in_c(*of).into(),
                     path: Some(path.clone()),
                     r#type: Some(types.in_c(*id).into()),
-                    offset: bit >> 3,
+                    offset: hex(bit >> 3),
                     size: types.size(*id),
                     bit: (*width > 0).then_some(bit & 7),
                     bits: (*width > 0).then_some(*width),
@@ -52,7 +53,7 @@ impl TypeDocument {
                     of: types.in_c(*of).into(),
                     path: f.id.map(|_| f.path.clone()),
                     r#type: f.id.map(|id| types.in_c(id).into()),
-                    offset: f.offset,
+                    offset: hex(f.offset),
                     size: f.bytes,
                     bit: f.bits.map(|(bit, _)| bit & 7),
                     bits: f.bits.map(|(_, n)| n),
@@ -90,7 +91,7 @@ struct PlaceJson {
     of: Name,
     path: Option<Name>,
     r#type: Option<Name>,
-    offset: u64,
+    offset: String,
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bit: Option<u64>,
@@ -102,7 +103,7 @@ struct PlaceJson {
 struct MemberJson {
     name: Option<Name>,
     r#type: Name,
-    offset: u64,
+    offset: String,
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bit: Option<u64>,
@@ -114,7 +115,7 @@ struct MemberJson {
 
 #[derive(Serialize)]
 struct HoleJson {
-    offset: u64,
+    offset: String,
     bit: u64,
     bits: u64,
 }
@@ -122,7 +123,7 @@ struct HoleJson {
 #[derive(Serialize)]
 struct ValueJson {
     name: Name,
-    value: String,
+    value: NumberJson,
 }
 
 impl AnswerJson {
@@ -159,8 +160,8 @@ impl AnswerJson {
                 out.members = Some(members(types, &parts, &mut holes));
                 out.holes = Some(holes);
             }
-            Kind::Enumeration { signed, values, .. } => {
-                let value = |v: i64| if signed { v.to_string() } else { v.cast_unsigned().to_string() };
+            Kind::Enumeration { signed, bytes, values, .. } => {
+                let value = |v: i64| NumberJson::new(v.cast_unsigned(), signed, bytes.into());
                 let all = values.iter().map(|v| ValueJson { name: v.name.into(), value: value(v.value) });
                 out.values = Some(all.collect());
             }
@@ -174,14 +175,14 @@ fn members(types: &Types, parts: &[Part], holes: &mut Vec<HoleJson>) -> Vec<Memb
     let mut out = Vec::new();
     for p in parts {
         match p {
-            Part::Hole { bit, bits } => holes.push(HoleJson { offset: bit >> 3, bit: bit & 7, bits: *bits }),
+            Part::Hole { bit, bits } => holes.push(HoleJson { offset: hex(bit >> 3), bit: bit & 7, bits: *bits }),
             Part::Member(m) => {
                 let is_field = m.width > 0;
                 let inner = if m.parts.is_empty() { None } else { Some(members(types, &m.parts, holes)) };
                 out.push(MemberJson {
                     name: (!m.name.is_empty()).then(|| m.name.clone()),
                     r#type: types.in_c(m.id).into(),
-                    offset: m.bit >> 3,
+                    offset: hex(m.bit >> 3),
                     size: m.bytes,
                     bit: is_field.then_some(m.bit & 7),
                     bits: is_field.then_some(m.width),
@@ -191,6 +192,10 @@ fn members(types: &Types, parts: &[Part], holes: &mut Vec<HoleJson>) -> Vec<Memb
         }
     }
     out
+}
+
+fn hex(offset: u64) -> String {
+    format!("{offset:#x}")
 }
 
 /// Returns the word for a kind.

@@ -6,8 +6,10 @@ use crate::text::Name;
 
 /// Structures without a name that are inside of one another.
 const MAX_DEPTH: usize = 16;
-/// Parts of one structure, those of inner ones included; the largest structure of a kernel has some hundreds.
-const MAX_PARTS: usize = 1 << 16;
+/// Bytes of the declarations of one structure, those of inner ones included; large structures of a kernel have 30 KiB.
+const MAX_TEXT: usize = 1 << 22;
+/// Bytes that a part takes without its declaration.
+const PART: usize = 128;
 /// Members at one offset that are listed: those of unions.
 const MAX_AT: usize = 64;
 /// Steps of a search for what is at an offset.
@@ -71,7 +73,7 @@ impl Types {
     #[must_use]
     pub fn parts(&self, id: TypeId) -> Vec<Part> {
         let Kind::Composite(c) = self.kind(self.bare(id)) else { return Vec::new() };
-        let mut left = MAX_PARTS;
+        let mut left = MAX_TEXT;
         self.parts_of(&c, 0, 0, &mut left)
     }
 
@@ -79,7 +81,7 @@ impl Types {
         let mut out = Vec::new();
         let mut end = base;
         for m in c.members() {
-            match left.checked_sub(1) {
+            match left.checked_sub(PART) {
                 Some(n) => *left = n,
                 None => return out,
             }
@@ -127,6 +129,7 @@ impl Types {
             return out;
         }
         let text = self.declaration(id, name);
+        *left = left.saturating_sub(text.len());
         out.declaration = named(if width > 0 { format!("{text}:{width}") } else { text });
         out
     }

@@ -112,6 +112,12 @@ impl Made {
         self.any(name, 14, 0, false, of, &[1])
     }
 
+    /// Returns the bytes with a long name that is used by no type.
+    pub fn finish_with(mut self, filler: usize) -> Vec<u8> {
+        self.name(&"x".repeat(filler));
+        self.finish()
+    }
+
     /// Returns the bytes: header, types, names.
     pub fn finish(mut self) -> Vec<u8> {
         let (types, names) = (std::mem::take(&mut self.types), std::mem::take(&mut self.names));

@@ -39,6 +39,8 @@ const MAX_TYPES: usize = 2 << 20;
 const MAX_SAME: usize = 64;
 /// Answers that are kept.
 const MAX_KNOWN: usize = 1 << 14;
+/// Bytes of a name; those of kernels have fewer than 512.
+const MAX_NAME: usize = 1024;
 /// Types that lead to one another (typedef, const, array) before there is a size.
 const MAX_DEPTH: usize = 64;
 
@@ -226,10 +228,11 @@ impl Types {
         number(&self.bytes, self.big_endian, at, len)
     }
 
-    /// Returns the name at an offset; an empty one if it is not text.
+    /// Returns the name at an offset; an empty one if it is not text, or has no end.
     fn name(&self, offset: u64) -> &str {
         let text = self.bytes.get(self.names.clone()).unwrap_or_default();
         let rest = usize::try_from(offset).ok().and_then(|o| text.get(o..)).unwrap_or_default();
+        let rest = rest.get(..MAX_NAME).unwrap_or(rest);
         let end = memchr::memchr(0, rest).unwrap_or(0);
         std::str::from_utf8(rest.get(..end).unwrap_or_default()).unwrap_or_default()
     }

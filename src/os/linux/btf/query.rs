@@ -4,7 +4,7 @@ use super::{AtOffset, Kind, TypeId, Types, words_of};
 use crate::text::Name;
 
 /// Types of one name that are answered; a kernel may have some different structures of a name.
-const MAX_TYPES: usize = 64;
+const MAX_TYPES: usize = 16;
 
 /// What was asked for.
 #[derive(Clone, Debug)]

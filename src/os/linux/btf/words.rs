@@ -63,6 +63,9 @@ impl Types {
 /// Returns the name that compilers give an integer in BTF, which is not always that of the source: `long unsigned int`.
 #[must_use]
 pub fn integer(words: &str) -> Option<String> {
+    if words.trim().is_empty() {
+        return None;
+    }
     let mut longs = 0_usize;
     let (mut unsigned, mut short, mut char, mut signed) = (false, false, false, false);
     for w in words.split_ascii_whitespace() {

@@ -2,16 +2,39 @@
 
 use std::io::{self, Write};
 
+/// Bytes of a document; that of a kernel has 12 to 40 MiB.
+const MAX_BYTES: u64 = 1 << 29;
+
 /// A writer of JSON. Text of the guest is written in ASCII alone, so that nothing in it acts on a terminal.
 pub(super) struct Json<'w> {
-    out: &'w mut dyn Write,
+    out: Bounded<'w>,
     /// Whether something was written since the last opening.
     more: bool,
 }
 
+/// A writer that takes so many bytes and no more.
+struct Bounded<'w> {
+    out: &'w mut dyn Write,
+    left: u64,
+}
+
+impl Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.left.checked_sub(bytes.len() as u64);
+        self.left =
+            left.ok_or_else(|| io::Error::other(format!("expected at most {MAX_BYTES} bytes of types and symbols")))?;
+        self.out.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 impl<'w> Json<'w> {
     pub(super) fn new(out: &'w mut dyn Write) -> Self {
-        Self { out, more: false }
+        Self { out: Bounded { out, left: MAX_BYTES }, more: false }
     }
 
     /// Begins an object.

@@ -103,8 +103,7 @@ pub(super) fn show(value: &Value<'_>, limits: Limits) -> Shown {
         Value::Object(o) => r.object(o, 0),
         Value::Address(o) => r.pointer(o, o.address(), o.type_id()),
         Value::Elements { first, count } if is_char(first, first.type_id()) => {
-            let text = guest.text_at(first.address(), count.unwrap_or(MAX_CHARS).min(MAX_CHARS));
-            text.map_or_else(Shown::Unread, Shown::Text)
+            r.text(guest.text_at(first.address(), count.unwrap_or(MAX_CHARS).min(MAX_CHARS)))
         }
         Value::Elements { first, count } => r.elements(first, *count, 0, &|n| super::at_index(first, n)),
     }
@@ -135,7 +134,7 @@ impl Reading {
                 Shown::Enumerator { name, value, bytes: bytes.into() }
             }),
             Kind::Pointer(target) => scalar(&|address| self.pointer(o, address, target)),
-            Kind::Array { element, .. } if is_char(o, element) => o.text().map_or_else(Shown::Unread, Shown::Text),
+            Kind::Array { element, .. } if is_char(o, element) => self.text(o.text()),
             Kind::Array { element, count } => {
                 let first = Object::new(o.guest(), element, o.address());
                 self.elements(&first, Some(count.into()), depth, &|n| o.element(n))
@@ -210,6 +209,17 @@ impl Reading {
             }
         }
         Shown::Elements { list, count }
+    }
+
+    /// Shows text; long ones count as several values.
+    fn text(&mut self, text: crate::error::Result<Name>) -> Shown {
+        match text {
+            Ok(text) => {
+                self.left = self.left.saturating_sub(text.len() >> 6);
+                Shown::Text(text)
+            }
+            Err(e) => Shown::Unread(e),
+        }
     }
 
     fn pointer(&self, o: &Object<'_>, address: u64, target: TypeId) -> Shown {
