@@ -42,6 +42,7 @@ fn random_bytes() {
         props::ram::run(&data);
         props::guest::run(&data);
         props::windows::run(&data);
+        props::types::run(&data);
         props::walk::run(&data);
         data.splice(0..0, *b"QEVM\0\0\0\x03");
         props::walk::run(&data);
@@ -129,6 +130,39 @@ fn guests_that_lie() {
         let entries: Vec<u8> =
             (0..32 + 0x3000).map(|i| if i % 8 < 2 { (random.next() >> random.below(60)) as u8 } else { 0 }).collect();
         props::guest::run(&entries);
+    }
+}
+
+/// Types that lie about their kinds, counts, names and each other, with expressions over them.
+#[test]
+fn types_that_lie() {
+    let mut random = Random(47);
+    let expressions = [
+        "init_task",
+        "list(init_task.tasks, struct task_struct, tasks).comm",
+        "*init_task.parent.tasks.next",
+        "this_task@cpu0.counts[0..3]",
+        "struct task_struct@0xffffffff8100a000",
+        "task_struct.tasks.next+0x10",
+        "struct task_struct *[2]@this_task",
+    ];
+    for expression in expressions {
+        props::types::run(&props::types::sound(expression));
+    }
+    for n in 0..times(100) {
+        let expression = expressions[n % expressions.len()];
+        let mut data = props::types::sound(expression);
+        let begin = 4 + expression.len();
+        for _ in 0..=random.below(6) {
+            let at = begin + random.below(data.len() - begin);
+            match random.below(4) {
+                // a type of another one, near by
+                0 | 1 => data[at & !3 | begin & 3] = random.below(30) as u8,
+                2 => data[at] = (random.next() >> random.below(60)) as u8,
+                _ => data[1 + random.below(begin - 1)] = (random.next() >> random.below(60)) as u8,
+            }
+        }
+        props::types::run(&data);
     }
 }
 

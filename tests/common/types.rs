@@ -1,7 +1,7 @@
 //! The kernel of `symbols.rs` with BTF and some variables, of which each value is known.
 
-use crate::btf::Made;
-use crate::made;
+use super::btf::Made;
+use super::made;
 
 /// Where the kernel's image is.
 const IMAGE: u64 = 0xffff_ffff_8100_0000;

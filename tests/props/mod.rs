@@ -6,5 +6,6 @@ pub mod dump;
 pub mod guest;
 pub mod interp;
 pub mod ram;
+pub mod types;
 pub mod walk;
 pub mod windows;
