@@ -50,7 +50,7 @@ impl<'a> Guest<'a> {
         let Located { mut kernel, image, symbols, mut steps, found } = located;
         let start = symbols.named("__start_BTF").next().map(|s| s.address);
         let place = btf::place(&kernel, start, &image)?;
-        let types = Types::read(&kernel, place, kernel.word() as u64)?;
+        let types = Types::read(&kernel, place, kernel.word())?;
         let how = match place.by {
             By::Symbol => "by the symbol __start_BTF",
             By::Search => "by a search of the image",

@@ -85,6 +85,12 @@ impl<'a> Kernel<'a> {
         self.info.as_ref()?.number(name)
     }
 
+    /// Returns the bytes of a pointer.
+    #[must_use]
+    pub fn word(&self) -> u64 {
+        if self.machine == Machine::I386 { 4 } else { 8 }
+    }
+
     /// Returns whether the kernel has the upper half of all addresses.
     #[must_use]
     pub fn has_high_addresses(&self) -> bool {

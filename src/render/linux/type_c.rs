@@ -40,7 +40,7 @@ pub fn print(out: &mut dyn Write, types: &Types, answer: &Answer, o: &TypeOption
         Answer::Member { of, path, id, bit, width } => {
             let place = place(*bit, *width, types.size(*id));
             let title = format!("{}.{path}", Name::from(types.in_c(*of)));
-            writeln!(out, "{}{}", (o.paint)(Role::Dim, &format!("/* {title}: {place} */")), "")?;
+            writeln!(out, "{}", (o.paint)(Role::Dim, &format!("/* {title}: {place} */")))?;
             match expanded(types, *id) {
                 Some(inner) => whole(out, types, inner, o),
                 None => writeln!(out, "{};", Name::from(types.declaration(*id, path.last_of('.').exact()))),

@@ -37,7 +37,7 @@ impl Made {
     }
 
     /// Adds a type of any kind: name, kind, count, flag, size or type, and the words after them.
-    pub fn any(&mut self, name: &str, kind: u32, count: usize, flag: bool, last: u32, words: &[u32]) -> u32 {
+    pub fn any(&mut self, name: &str, (kind, count, flag): (u32, usize, bool), last: u32, words: &[u32]) -> u32 {
         let name = self.name(name);
         self.word(name);
         self.word(u32::from(flag) << 31 | kind << 24 | count as u32);
@@ -48,26 +48,26 @@ impl Made {
     }
 
     pub fn int(&mut self, name: &str, bytes: u32, signed: bool) -> u32 {
-        self.any(name, 1, 0, false, bytes, &[(u32::from(signed) << 24) | (bytes * 8)])
+        self.any(name, (1, 0, false), bytes, &[(u32::from(signed) << 24) | (bytes * 8)])
     }
 
     pub fn boolean(&mut self) -> u32 {
-        self.any("_Bool", 1, 0, false, 1, &[4 << 24 | 8])
+        self.any("_Bool", (1, 0, false), 1, &[4 << 24 | 8])
     }
 
     pub fn pointer(&mut self, to: u32) -> u32 {
-        self.any("", 2, 0, false, to, &[])
+        self.any("", (2, 0, false), to, &[])
     }
 
     pub fn array(&mut self, of: u32, index: u32, count: u32) -> u32 {
-        self.any("", 3, 0, false, 0, &[of, index, count])
+        self.any("", (3, 0, false), 0, &[of, index, count])
     }
 
     fn composite(&mut self, kind: u32, name: &str, bytes: u32, members: &[Member<'_>]) -> u32 {
         let flag = members.iter().any(|m| m.3 > 0);
         let words: Vec<u32> =
             members.iter().flat_map(|(n, t, bit, width)| [self.name(n), *t, width << 24 | bit]).collect();
-        self.any(name, kind, members.len(), flag, bytes, &words)
+        self.any(name, (kind, members.len(), flag), bytes, &words)
     }
 
     pub fn structure(&mut self, name: &str, bytes: u32, members: &[Member<'_>]) -> u32 {
@@ -80,36 +80,36 @@ impl Made {
 
     pub fn enumeration(&mut self, name: &str, signed: bool, values: &[(&str, i32)]) -> u32 {
         let words: Vec<u32> = values.iter().flat_map(|(n, v)| [self.name(n), v.cast_unsigned()]).collect();
-        self.any(name, 6, values.len(), signed, 4, &words)
+        self.any(name, (6, values.len(), signed), 4, &words)
     }
 
     pub fn forward(&mut self, name: &str, is_union: bool) -> u32 {
-        self.any(name, 7, 0, is_union, 0, &[])
+        self.any(name, (7, 0, is_union), 0, &[])
     }
 
     pub fn typedef(&mut self, name: &str, of: u32) -> u32 {
-        self.any(name, 8, 0, false, of, &[])
+        self.any(name, (8, 0, false), of, &[])
     }
 
     pub fn volatile(&mut self, of: u32) -> u32 {
-        self.any("", 9, 0, false, of, &[])
+        self.any("", (9, 0, false), of, &[])
     }
 
     pub fn constant(&mut self, of: u32) -> u32 {
-        self.any("", 10, 0, false, of, &[])
+        self.any("", (10, 0, false), of, &[])
     }
 
     pub fn prototype(&mut self, result: u32, parameters: &[(&str, u32)]) -> u32 {
         let words: Vec<u32> = parameters.iter().flat_map(|(n, t)| [self.name(n), *t]).collect();
-        self.any("", 13, parameters.len(), false, result, &words)
+        self.any("", (13, parameters.len(), false), result, &words)
     }
 
     pub fn function(&mut self, name: &str, prototype: u32) -> u32 {
-        self.any(name, 12, 0, false, prototype, &[])
+        self.any(name, (12, 0, false), prototype, &[])
     }
 
     pub fn variable(&mut self, name: &str, of: u32) -> u32 {
-        self.any(name, 14, 0, false, of, &[1])
+        self.any(name, (14, 0, false), of, &[1])
     }
 
     /// Returns the bytes with a long name that is used by no type.

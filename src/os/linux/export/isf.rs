@@ -157,7 +157,11 @@ fn base_types(w: &mut Json<'_>, types: &Types) -> io::Result<()> {
         let (name, size, signed, word) = match kind {
             Kind::Integer(i) => {
                 let is_char = i.bytes == 1 && i.name.contains("char");
-                let word = if i.is_bool { "bool" } else { ["int", "char"][usize::from(is_char)] };
+                let word = match (i.is_bool, is_char) {
+                    (true, _) => "bool",
+                    (_, true) => "char",
+                    _ => "int",
+                };
                 (i.name, i.bytes, i.signed || i.is_bool, word)
             }
             Kind::Float { name, bytes } => (name, bytes, true, "float"),

@@ -111,8 +111,8 @@ pub(super) fn base64(bytes: &[u8]) -> String {
     let mut out = String::new();
     for three in bytes.chunks(3) {
         let n = (0..3).fold(0_u32, |n, i| n << 8 | u32::from(three.get(i).copied().unwrap_or(0)));
-        for i in 0..4 {
-            let digit = usize::try_from(n >> (18 - 6 * i) & 63).unwrap_or(0);
+        for (i, shift) in [18, 12, 6, 0].into_iter().enumerate() {
+            let digit = usize::try_from(n >> shift & 63).unwrap_or(0);
             let used = i <= three.len();
             out.push(if used { char::from(DIGITS.get(digit).copied().unwrap_or(b'A')) } else { '=' });
         }

@@ -96,10 +96,10 @@ impl Made {
     /// The kernel's page tables on x86-64: each page of the image.
     fn map(&mut self) {
         for (table, index, to) in [(0, 511, 0x1000), (0x1000, 510, 0x2000), (0x2000, 8, 0x3000)] {
-            self.mem.write(CR3 + table + 8 * index, &(CR3 + to | 3_u64).to_le_bytes());
+            self.mem.write(CR3 + table + 8 * index, &((CR3 + to) | 3_u64).to_le_bytes());
         }
         for page in 0..PAGES {
-            self.mem.write(CR3 + 0x3000 + 8 * page, &(PHYS + 4096 * page | 3).to_le_bytes());
+            self.mem.write(CR3 + 0x3000 + 8 * page, &((PHYS + 4096 * page) | 3).to_le_bytes());
         }
         self.write(4096 * PAGES - 1, &[0]);
     }
