@@ -126,7 +126,9 @@ pub fn run(data: &[u8]) {
     let expression = print::parse(&text);
     let memory = Patched { memory: memory(), btf };
     let found = vmcoreinfo::find(&memory, Some((Gpa(0x20_0000), 4096))).unwrap().unwrap();
-    let Ok(guest) = Guest::new(Kernel::new(&memory, &found)) else { return };
+    let Ok(guest) = Guest::find(&memory, &Hints { note: Some((found.at, 1 << 16)), ..Hints::default() }) else {
+        return;
+    };
     if let Ok(items) = expression.as_ref().map_err(drop).and_then(|e| print::evaluate(&guest, e).map_err(drop)) {
         for item in items.items.iter().take(20) {
             if let Ok(v) = &item.value {
@@ -138,5 +140,5 @@ pub fn run(data: &[u8]) {
     let _ = export::write_isf(&mut isf, &guest);
     assert!(isf.0 < 1 << 30);
     export::write_elf(&mut Counted(0), &guest, Addresses::Running).unwrap();
-    export::write_system_map(&mut Counted(0), &guest, Addresses::Linked).unwrap();
+    export::write_system_map(&mut Counted(0), (guest.kernel(), guest.symbols()), Addresses::Linked).unwrap();
 }
