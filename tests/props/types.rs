@@ -11,7 +11,7 @@ use savevm_analyze::memory::PhysicalMemory;
 use savevm_analyze::os::linux::btf::{TypeId, Types};
 use savevm_analyze::os::linux::export::{self, Addresses};
 use savevm_analyze::os::linux::print::{self, Limits};
-use savevm_analyze::os::linux::{guest::Guest, kernel::Kernel, vmcoreinfo};
+use savevm_analyze::os::linux::{find::Hints, guest::Guest, vmcoreinfo};
 use savevm_analyze::{Error, ErrorKind, Gpa, Result, SaveImage};
 
 #[path = "../../src/os/linux/btf/made.rs"]
