@@ -141,6 +141,12 @@ impl<'a> Guest<'a> {
         found.ok_or_else(|| Error::new(ErrorKind::Missing, format!("the kernel has no symbol {name}")))
     }
 
+    /// Returns where the per-CPU variables are, of which each processor has a copy elsewhere; `None` if no symbols give it.
+    #[must_use]
+    pub fn per_cpu_section(&self) -> Option<std::ops::Range<u64>> {
+        Some(self.symbol("__per_cpu_start").ok()?..self.symbol("__per_cpu_end").ok()?)
+    }
+
     /// Returns a global variable. BTF does not have the types of all: those of the variables that this tool needs are known.
     ///
     /// # Errors

@@ -29,6 +29,8 @@ struct Names<'t> {
     others: HashMap<&'t str, TypeId>,
     /// Per-CPU variables, of which BTF has the types.
     variables: HashMap<&'t str, TypeId>,
+    /// Typedefs of structures that have another name, under which programs look for them too: `spinlock_t`.
+    aliases: Vec<(&'t str, TypeId)>,
 }
 
 impl<'t> Names<'t> {
@@ -40,6 +42,7 @@ impl<'t> Names<'t> {
             enums: HashMap::new(),
             others: HashMap::new(),
             variables: HashMap::new(),
+            aliases: Vec::new(),
         };
         let (mut nameless, mut typedefs, mut again) = (Vec::new(), Vec::new(), HashMap::new());
         for (id, kind) in types.iter() {
@@ -74,6 +77,7 @@ impl<'t> Names<'t> {
             }
         }
         for (target, name) in typedefs {
+            let target = types.bare(target);
             let (is_composite, nameless) = match types.kind(target) {
                 Kind::Composite(c) => (true, c.name.is_empty()),
                 Kind::Enumeration { name, .. } => (false, name.is_empty()),
@@ -83,6 +87,9 @@ impl<'t> Names<'t> {
             if nameless && !out.given.contains_key(&target) && !map.contains_key(name) {
                 map.insert(name, target);
                 out.given.insert(target, name.to_owned());
+            } else if is_composite && !map.contains_key(name) {
+                map.insert(name, target);
+                out.aliases.push((name, target));
             }
         }
         for id in nameless {
@@ -202,9 +209,16 @@ fn enums(w: &mut Json<'_>, names: &Names<'_>) -> io::Result<()> {
 
 fn user_types(w: &mut Json<'_>, names: &Names<'_>) -> io::Result<()> {
     w.object("user_types")?;
-    for (id, kind) in names.types.iter() {
-        let Kind::Composite(c) = kind else { continue };
-        w.object(names.name(id, c.name))?;
+    let all = names.types.iter().filter_map(|(id, kind)| match kind {
+        Kind::Composite(c) => Some((id, c, None)),
+        _ => None,
+    });
+    let aliases = names.aliases.iter().filter_map(|(name, id)| match names.types.kind(*id) {
+        Kind::Composite(c) => Some((*id, c, Some(*name))),
+        _ => None,
+    });
+    for (id, c, alias) in all.chain(aliases) {
+        w.object(alias.unwrap_or_else(|| names.name(id, c.name)))?;
         w.pair("kind", word(&c))?;
         w.value("size", c.bytes)?;
         w.object("fields")?;
@@ -318,6 +332,7 @@ fn describe(w: &mut Json<'_>, names: &Names<'_>, id: TypeId) -> io::Result<()> {
 fn symbols(w: &mut Json<'_>, guest: &Guest<'_>, names: &Names<'_>) -> io::Result<()> {
     let shift = Shift::of(guest.kernel(), guest.symbols());
     w.object("symbols")?;
+    let per_cpu = guest.per_cpu_section();
     // of symbols that share a name the global one is taken, or else the first
     let mut global: HashSet<&str> = HashSet::new();
     let mut seen: HashSet<&str> = HashSet::new();
@@ -335,7 +350,9 @@ fn symbols(w: &mut Json<'_>, guest: &Guest<'_>, names: &Names<'_>) -> io::Result
         w.key("type")?;
         if is_code(&s) {
             w.raw("{\"kind\":\"function\"}")?;
-        } else if let Some(id) = names.variables.get(name) {
+        } else if let Some(id) =
+            names.variables.get(name).filter(|_| per_cpu.as_ref().is_none_or(|r| r.contains(&s.address)))
+        {
             describe(w, names, *id)?;
         } else {
             spelled(w, names, globals::type_of(name).unwrap_or_default())?;

@@ -245,8 +245,7 @@ fn address(guest: &Guest<'_>, place: &Place, cpu: Option<u64>) -> std::result::R
 
 /// Returns whether an address is in the section of per-CPU variables, of which each processor has a copy elsewhere.
 fn is_per_cpu(guest: &Guest<'_>, at: u64) -> bool {
-    let (start, end) = (guest.symbol("__per_cpu_start"), guest.symbol("__per_cpu_end"));
-    matches!((start, end), (Ok(start), Ok(end)) if (start..end).contains(&at))
+    guest.per_cpu_section().is_some_and(|r| r.contains(&at))
 }
 
 fn variable<'g>(guest: &'g Guest<'g>, name: &str, cpu: Option<u64>) -> std::result::Result<Value<'g>, Refusal> {
@@ -256,7 +255,8 @@ fn variable<'g>(guest: &'g Guest<'g>, name: &str, cpu: Option<u64>) -> std::resu
         Kind::Variable { target, .. } => Some(target),
         _ => None,
     });
-    if let Some(id) = in_btf {
+    // BTF has variables that are per-CPU; another file may have a static one of that name
+    if let Some(id) = in_btf.filter(|_| cpu.is_some() || guest.per_cpu_section().is_none()) {
         return Ok(Value::Object(Object::new(guest, id, at)));
     }
     if let Some(words) = globals::type_of(name) {
