@@ -6,6 +6,7 @@ mod cut;
 mod liars;
 #[path = "../props/linux.rs"]
 mod props;
+mod stale;
 mod truth;
 
 use std::collections::BTreeMap;
