@@ -8,6 +8,7 @@ use super::props::{Patched, QUESTIONS, Subject, ask, damage};
 use super::{GUESTS, file};
 use savevm_analyze::SaveImage;
 use savevm_analyze::os::linux::guest::Guest;
+use savevm_analyze::os::linux::tasks;
 
 /// A generator of numbers that is the same everywhere (splitmix64).
 struct Random(u64);
@@ -125,6 +126,29 @@ fn damaged_guests_are_answered_soon() {
     let costs = liars(&["arm64-6.1"], 0..40);
     assert!(costs.panics.is_empty(), "{:?}", costs.panics);
     assert!(costs.slowest.values().all(|(s, _)| *s < 10.0), "{:?}", costs.slowest);
+}
+
+/// A table of open files that is as long as it may be: with nothing in it, and with the kernel's types in it, whose bytes lead nowhere.
+#[test]
+fn a_table_of_files_that_is_too_long() {
+    let image = SaveImage::options().keep_memory(u64::MAX).open(file("arm64-6.1", "mig.zst")).unwrap();
+    let s = Subject::new(image);
+    let patched = Patched::new(s.image.memory().unwrap());
+    let guest = Guest::find(&patched, &s.hints).unwrap();
+    let first = tasks::tasks(&guest, false).unwrap().list.into_iter().find(|t| !t.is_kernel).unwrap();
+    let table = guest.object("struct task_struct", first.address).unwrap().path("files.fdt").unwrap().target().unwrap();
+    let place = |member: &str| guest.kernel().physical(table.member(member).unwrap().address()).unwrap().0;
+    patched.write(place("max_fds"), &u32::MAX.to_le_bytes());
+    for start in [guest.image()[0].start, guest.types_at().at] {
+        patched.write(place("fd"), &start.to_le_bytes());
+        let mut costs = Costs::default();
+        for q in ["files", "net"] {
+            costs.of(q, start, || ask(q, &guest, &s.registers, &mut |_| {}).is_ok());
+        }
+        println!("{:?} {:?}", costs.slowest, costs.largest);
+        assert!(costs.panics.is_empty() && costs.largest.0 < 64 << 10, "{:?}", costs.largest);
+        assert!(costs.slowest.values().all(|(s, _)| *s < 2.0), "{:?}", costs.slowest);
+    }
 }
 
 /// Not a test of every day: `LIARS` is how many mutants are made, `FROM` the first seed.

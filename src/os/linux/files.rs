@@ -8,6 +8,11 @@ use crate::text::Name;
 
 /// Descriptors of one process that are looked at (`fs.nr_open` is a million).
 const MAX_DESCRIPTORS: u64 = 1 << 20;
+/// Files of one process that cannot be read, after which the rest is not tried, and bytes of all paths.
+const MAX_PROBLEMS: usize = 100;
+const MAX_TEXT: usize = 16 << 20;
+/// Descriptors that are read at a time.
+const PIECE: u64 = 512;
 
 /// `O_CLOEXEC`.
 const CLOSE_ON_EXEC: u64 = 0o2_000_000;
@@ -59,20 +64,25 @@ pub fn files(task: &Object<'_>) -> Result<Files> {
         return Ok(out);
     }
     let closing = closing(task).unwrap_or_default();
-    let result = each(task, &mut |fd, file| match read(fd, file) {
-        Ok(mut f) => {
-            let byte = closing.get(usize::try_from(fd >> 3).unwrap_or(usize::MAX)).copied().unwrap_or(0);
-            if byte.checked_shr(u32::try_from(fd & 7).unwrap_or(0)).unwrap_or(0) & 1 == 1 {
-                f.flags |= CLOSE_ON_EXEC;
+    let mut text = 0_usize;
+    let result = each(task, &mut |fd, file| {
+        match read(fd, file) {
+            Ok(mut f) => {
+                let byte = closing.get(usize::try_from(fd >> 3).unwrap_or(usize::MAX)).copied().unwrap_or(0);
+                if byte.checked_shr(u32::try_from(fd & 7).unwrap_or(0)).unwrap_or(0) & 1 == 1 {
+                    f.flags |= CLOSE_ON_EXEC;
+                }
+                text.tally(f.path.exact().len());
+                out.open.push(f);
             }
-            out.open.push(f);
-            Ok(())
+            Err(e) if e.kind() == ErrorKind::Io => return Err(e),
+            Err(e) => out.problems.push(e.within(format!("file descriptor {fd}"))),
         }
-        Err(e) if e.kind() == ErrorKind::Io => Err(e),
-        Err(e) => {
-            out.problems.push(e.within(format!("file descriptor {fd}")));
-            Ok(())
+        if out.problems.len() < MAX_PROBLEMS && text < MAX_TEXT {
+            return Ok(());
         }
+        let what = "more files than are looked at, or too many that cannot be read; the rest is left out";
+        Err(Error::new(ErrorKind::LimitExceeded, what))
     });
     match result {
         Err(e) if e.kind() == ErrorKind::Io => return Err(e),
@@ -105,12 +115,20 @@ pub(super) fn each<'g>(task: &Object<'g>, each: &mut dyn FnMut(u64, &Object<'g>)
     let pointers = table.member("fd")?;
     let start = pointers.number()?;
     let kernel = task.guest().kernel();
-    for fd in 0..most {
+    let mut fd = 0;
+    while fd < most {
         let at = start.wrapping_add(fd.wrapping_mul(8));
-        let file = kernel.number(at, 8)?;
-        if file != 0 {
-            each(fd, &task.guest().object("struct file", file)?)?;
+        // to the end of a page, for the next one may not be in memory
+        let n = (4096_u64.minus(at & 4095) >> 3).clamp(1, PIECE).min(most.minus(fd));
+        let mut piece = vec![0; usize::try_from(n.times(8)).unwrap_or(0)];
+        kernel.read(at, &mut piece)?;
+        for i in 0..n {
+            let file = kernel.number_in(&piece, usize::try_from(i.times(8)).unwrap_or(0), 8);
+            if file != 0 {
+                each(fd.plus(i), &task.guest().object("struct file", file)?)?;
+            }
         }
+        fd = fd.plus(n);
     }
     Ok(())
 }

@@ -6,6 +6,9 @@ use crate::error::{ErrorKind, Result};
 use crate::os::linux::files;
 use crate::os::linux::guest::Guest;
 
+/// Problems with sockets that are kept.
+const MAX_PROBLEMS: usize = 1000;
+
 /// Reads the sockets among the open files of processes.
 pub(super) fn of_processes(guest: &Guest<'_>, tasks: &[(u64, u64)], found: &mut Found, out: &mut Net) -> Result<()> {
     for (address, pid) in tasks {
@@ -26,7 +29,10 @@ pub(super) fn of_processes(guest: &Guest<'_>, tasks: &[(u64, u64)], found: &mut 
             match found.add(&socket.member("sk")?.target()?) {
                 Ok(s) => s.owned_by(*pid, fd),
                 Err(e) if e.kind() == ErrorKind::Io => return Err(e),
-                Err(e) => out.problems.push(e.within(format!("socket {fd} of process {pid}"))),
+                Err(e) if out.problems.len() < MAX_PROBLEMS => {
+                    out.problems.push(e.within(format!("socket {fd} of process {pid}")));
+                }
+                Err(_) => {}
             }
             Ok(())
         });
