@@ -85,6 +85,7 @@ fn memory() -> &'static [u8] {
 }
 
 /// Returns the types and names of the made kernel, as [`run`] wants them.
+#[allow(dead_code, reason = "the fuzz target makes its own expressions")]
 pub fn sound(expression: &str) -> Vec<u8> {
     let btf = typed::types();
     let len = |at: usize| u32::from_le_bytes(btf[at..at + 4].try_into().unwrap()) as usize;
