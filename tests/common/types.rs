@@ -70,7 +70,7 @@ pub fn types() -> Vec<u8> {
     assert_eq!(m.pointer(task), to_task);
     m.variable("this_task", to_task);
     m.function("do_one", proto);
-    m.any("int", (1, 0, false), 4, &[32 | 1 << 24]);
+    m.any("int", (1, 0, false), 4, &[32 | (1 << 24)]);
     m.forward("nowhere", false);
     m.finish_with(FILLER)
 }

@@ -1,6 +1,6 @@
 //! The parts of a structure with their places, and what is at an offset.
 
-use super::{Composite, Kind, TypeId, Types};
+use super::{Composite, Kind, Member, TypeId, Types};
 use crate::offset::Sure;
 use crate::text::Name;
 
@@ -94,7 +94,7 @@ impl Types {
                 let bits = if m.width > 0 { m.width.into() } else { bytes.unwrap_or(0).saturating_mul(8) };
                 end = end.max(bit.saturating_add(bits));
             }
-            out.push(Part::Member(self.laid((m.name, m.id), (bit, m.width), depth, left)));
+            out.push(Part::Member(self.laid(&Member { bit, ..m }, depth, left)));
         }
         let whole = base.saturating_add(c.bytes.saturating_mul(8));
         if let Some(bits) = whole.checked_sub(end).filter(|n| *n > 0 && !c.is_union) {
@@ -103,7 +103,8 @@ impl Types {
         out
     }
 
-    fn laid(&self, (name, id): (&str, TypeId), (bit, width): (u64, u32), depth: usize, left: &mut usize) -> Laid {
+    fn laid(&self, m: &Member<'_>, depth: usize, left: &mut usize) -> Laid {
+        let Member { name, id, bit, width } = *m;
         let d = self.declarator(id, name);
         let (bytes, named) = (self.size(id), |text: String| Name::from(text));
         let mut out = Laid {

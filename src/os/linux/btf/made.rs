@@ -40,7 +40,7 @@ impl Made {
     pub fn any(&mut self, name: &str, (kind, count, flag): (u32, usize, bool), last: u32, words: &[u32]) -> u32 {
         let name = self.name(name);
         self.word(name);
-        self.word(u32::from(flag) << 31 | kind << 24 | count as u32);
+        self.word((u32::from(flag) << 31) | (kind << 24) | count as u32);
         self.word(last);
         words.iter().for_each(|w| self.word(*w));
         self.count += 1;
@@ -52,7 +52,7 @@ impl Made {
     }
 
     pub fn boolean(&mut self) -> u32 {
-        self.any("_Bool", (1, 0, false), 1, &[4 << 24 | 8])
+        self.any("_Bool", (1, 0, false), 1, &[(4 << 24) | 8])
     }
 
     pub fn pointer(&mut self, to: u32) -> u32 {
@@ -66,7 +66,7 @@ impl Made {
     fn composite(&mut self, kind: u32, name: &str, bytes: u32, members: &[Member<'_>]) -> u32 {
         let flag = members.iter().any(|m| m.3 > 0);
         let words: Vec<u32> =
-            members.iter().flat_map(|(n, t, bit, width)| [self.name(n), *t, width << 24 | bit]).collect();
+            members.iter().flat_map(|(n, t, bit, width)| [self.name(n), *t, (width << 24) | bit]).collect();
         self.any(name, (kind, members.len(), flag), bytes, &words)
     }
 

@@ -7,7 +7,7 @@ mod find;
 mod kind;
 mod layout;
 #[cfg(test)]
-mod made;
+pub(super) mod made;
 mod member;
 mod query;
 #[cfg(test)]

@@ -398,3 +398,29 @@ fn spelled(w: &mut Json<'_>, names: &Names<'_>, words: &str) -> io::Result<()> {
     }
     if count.is_some() { w.close() } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::btf::made::Made;
+    use super::*;
+
+    #[test]
+    fn bit_fields_are_counted_from_the_least_significant_bit() {
+        for (big, expected) in [(false, [(0, 0), (0, 3), (4, 0), (5, 4)]), (true, [(0, 29), (0, 24), (4, 24), (5, 20)])]
+        {
+            let mut m = Made::new(big);
+            let int = m.int("unsigned int", 4, false);
+            // the last one goes on in the next number
+            m.structure("s", 12, &[("a", int, 0, 3), ("b", int, 3, 5), ("c", int, 32, 8), ("d", int, 44, 8 + 16)]);
+            let types = Types::new(m.finish(), big, 8).unwrap();
+            let names = Names::new(&types);
+            let Kind::Composite(c) = types.kind(TypeId(2)) else { panic!() };
+            for (m, (offset, position)) in c.members().zip(expected) {
+                let mut out = Vec::new();
+                let found = bit_field(&mut Json::new(&mut out), &names, m.id, m.bit, m.width).unwrap();
+                let text: serde_json::Value = serde_json::from_slice(&out).unwrap();
+                assert_eq!((found, &text["bit_position"]), (offset, &position.into()), "{} {big}", m.name);
+            }
+        }
+    }
+}
