@@ -249,6 +249,7 @@ fn the_table_of_volatility() {
     let symbols = &isf["symbols"];
     assert_eq!(symbols["init_task"]["type"]["name"], "task_struct");
     assert_eq!(symbols["init_task"]["address"], 0xffff_ffff_8100_8000_u64);
+    assert_eq!(symbols["start_kernel"]["type"]["kind"], "function");
     assert_eq!(symbols["this_task"]["type"]["kind"], "pointer");
     assert_eq!(symbols["mystery"]["type"]["name"], "void");
     assert_eq!(symbols["linux_banner"]["constant_data"], "TGludXggdmVyc2lvbiA2LjEuMC1tYWRlCgA=");

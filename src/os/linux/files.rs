@@ -1,6 +1,6 @@
 //! Open files (`include/linux/fdtable.h`).
 
-use super::object::Object;
+use super::guest::Object;
 use super::paths;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::Sure;

@@ -7,7 +7,6 @@
 pub mod address;
 pub mod btf;
 pub mod export;
-mod exports;
 pub mod files;
 pub mod find;
 mod globals;
@@ -18,7 +17,6 @@ pub mod kernel;
 pub mod layout;
 pub mod modules;
 pub mod net;
-mod object;
 mod old_log;
 mod pages;
 pub mod paths;
@@ -39,6 +37,6 @@ pub mod user;
 mod utsname;
 pub mod vmcoreinfo;
 
-pub use object::{List, Object};
+pub use guest::{List, Object};
 pub use summary::{Summary, names, summary};
 pub use utsname::{Names, uname};

@@ -1,7 +1,7 @@
 //! Loaded modules (`include/linux/module.h`).
 
 use super::guest::Guest;
-use super::object::Object;
+use super::guest::Object;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::Name;
 
@@ -64,7 +64,7 @@ pub fn modules(guest: &Guest<'_>) -> Result<Modules> {
 /// Returns the head of the list.
 fn head<'g>(guest: &'g Guest<'_>) -> Result<Object<'g>> {
     match guest.variable("modules") {
-        Err(e) if e.kind() == ErrorKind::Missing => super::search::modules(guest),
+        Err(e) if e.kind() == ErrorKind::Missing => super::search::modules(guest, &parts_hold),
         found => found,
     }
 }
@@ -125,6 +125,6 @@ fn parts(m: &Object<'_>) -> Result<Vec<std::ops::Range<u64>>> {
 }
 
 /// Returns whether the structure of a module is in the memory of the same module.
-pub(super) fn parts_hold(m: &Object<'_>) -> bool {
+fn parts_hold(m: &Object<'_>) -> bool {
     parts(m).is_ok_and(|parts| parts.iter().any(|p| p.contains(&m.address())))
 }

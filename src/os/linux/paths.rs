@@ -1,7 +1,7 @@
 //! Paths of files (`fs/d_path.c`): names are in directory entries, and a mount leads on to the entry that it covers.
 
 use super::guest::Guest;
-use super::object::Object;
+use super::guest::Object;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::Name;
 

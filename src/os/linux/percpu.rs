@@ -1,7 +1,7 @@
 //! Variables of which each processor has its own.
 
 use super::guest::Guest;
-use super::object::Object;
+use super::guest::Object;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Processors that are looked at (`CONFIG_NR_CPUS` is 8192 at most).

@@ -1,6 +1,6 @@
 //! Trees of the kernel (`include/linux/rbtree.h`).
 
-use super::object::Object;
+use super::guest::Object;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Returns the structures in a tree from its first node on, in the order of the tree; `root` is the pointer to the topmost node.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::guest::Guest;
-use super::object::Object;
+use super::guest::Object;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::Sure;
 
@@ -15,9 +15,11 @@ const MAX_FOLLOWED: u64 = 1 << 21;
 
 /// Finds the head of the list of modules: it is in the kernel's image, and the first module, which is outside of it, points back to it.
 ///
+/// `in_own_memory` says whether a module has its structure in its own memory.
+///
 /// # Errors
 /// `Missing` if there is none, as in a guest without modules; `Io`.
-pub(super) fn modules<'g>(guest: &'g Guest<'_>) -> Result<Object<'g>> {
+pub(super) fn modules<'g>(guest: &'g Guest<'_>, in_own_memory: &dyn Fn(&Object<'g>) -> bool) -> Result<Object<'g>> {
     let types = guest.types();
     let list = types.structure("list_head");
     let name = types.structure("module").zip(types.offset("module", "list")).zip(types.offset("module", "name"));
@@ -46,7 +48,7 @@ pub(super) fn modules<'g>(guest: &'g Guest<'_>) -> Result<Object<'g>> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         let is_name = text.is_ok_and(|t| !t.is_empty() && t.to_string().chars().all(plain));
         // its own structure is in its own memory
-        let own = is_name && super::modules::parts_hold(&first);
+        let own = is_name && in_own_memory(&first);
         Ok(own.then(|| Object::new(guest, list, at)))
     })?;
     found.ok_or_else(|| {

@@ -1,8 +1,8 @@
 //! What a guest is and how it does: the first questions.
 
 use super::guest::Guest;
+use super::guest::Object;
 use super::info::Info;
-use super::object::Object;
 use super::tasks;
 use crate::error::{ErrorKind, Result};
 use crate::memory::PhysicalMemory;

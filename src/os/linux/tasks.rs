@@ -1,7 +1,7 @@
 //! Processes and threads (`include/linux/sched.h`).
 
 use super::guest::Guest;
-use super::object::Object;
+use super::guest::Object;
 use super::user;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::Name;

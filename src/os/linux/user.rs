@@ -1,7 +1,7 @@
 //! The memory of processes.
 
+use super::guest::Object;
 use super::info::Machine;
-use super::object::Object;
 use crate::error::{Error, ErrorKind, Result};
 use crate::paging::AddressSpace;
 use crate::text::Name;

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use super::super::guest::Guest;
 use super::super::info::Machine;
 use super::super::kallsyms::Symbol;
-use super::{Addresses, Shift, is_code};
+use super::{Addresses, Code, Shift};
 use crate::offset::Sure;
 
 const SHT_PROGBITS: u32 = 1;
@@ -80,7 +80,7 @@ struct Entry {
 pub fn write(out: &mut dyn Write, guest: &Guest<'_>, how: Addresses) -> io::Result<()> {
     let t = Target { big: guest.types().is_big_endian(), wide: guest.types().word() == 8 };
     let shift = Shift::of(guest.kernel(), guest.symbols());
-    let symbols = Image::of(guest, &shift);
+    let (symbols, code) = (Image::of(guest, &shift), Code::of(guest));
     let (mut strings, mut entries) = (vec![0_u8], Vec::new());
     let mut all = guest.symbols().iter().peekable();
     while let Some(s) = all.next() {
@@ -95,7 +95,7 @@ pub fn write(out: &mut dyn Write, guest: &Guest<'_>, how: Addresses) -> io::Resu
         strings.extend(s.exact().as_bytes());
         strings.push(0);
         let value = shift.address(s.address, how);
-        entries.push(Entry { name, info: binding(&s) << 4 | kind(&s), section, value, size });
+        entries.push(Entry { name, info: binding(&s) << 4 | kind(&s, &code), section, value, size });
     }
     // local symbols come first
     entries.sort_by_key(|e| e.info >> 4 != 0);
@@ -256,9 +256,9 @@ fn binding(s: &Symbol<'_>) -> u8 {
 }
 
 /// `STT_FUNC`, `STT_OBJECT`, or no type for absolute symbols.
-fn kind(s: &Symbol<'_>) -> u8 {
+fn kind(s: &Symbol<'_>, code: &Code) -> u8 {
     match s.kind {
-        _ if is_code(s) => 2,
+        _ if code.has(s) => 2,
         'a' | 'A' => 0,
         _ => 1,
     }

@@ -10,7 +10,7 @@ use super::super::btf::{Composite, Kind, TypeId, Types, integer};
 use super::super::globals;
 use super::super::guest::Guest;
 use super::json::{Json, base64};
-use super::{Shift, is_code};
+use super::{Code, Shift};
 use crate::offset::Sure;
 
 /// Pointers and arrays of one another in one type.
@@ -332,7 +332,7 @@ fn describe(w: &mut Json<'_>, names: &Names<'_>, id: TypeId) -> io::Result<()> {
 fn symbols(w: &mut Json<'_>, guest: &Guest<'_>, names: &Names<'_>) -> io::Result<()> {
     let shift = Shift::of(guest.kernel(), guest.symbols());
     w.object("symbols")?;
-    let per_cpu = guest.per_cpu_section();
+    let (per_cpu, code) = (guest.per_cpu_section(), Code::of(guest));
     // of symbols that share a name the global one is taken, or else the first
     let mut global: HashSet<&str> = HashSet::new();
     let mut seen: HashSet<&str> = HashSet::new();
@@ -348,7 +348,7 @@ fn symbols(w: &mut Json<'_>, guest: &Guest<'_>, names: &Names<'_>) -> io::Result
         }
         w.object(name)?;
         w.key("type")?;
-        if is_code(&s) {
+        if code.has(&s) {
             w.raw("{\"kind\":\"function\"}")?;
         } else if let Some(id) =
             names.variables.get(name).filter(|_| per_cpu.as_ref().is_none_or(|r| r.contains(&s.address)))
@@ -406,7 +406,7 @@ mod tests {
 
     #[test]
     fn bit_fields_are_counted_from_the_least_significant_bit() {
-        for (big, expected) in [(false, [(0, 0), (0, 3), (4, 0), (5, 4)]), (true, [(0, 29), (0, 24), (4, 24), (5, 20)])]
+        for (big, expected) in [(false, [(0, 0), (0, 3), (4, 0), (5, 4)]), (true, [(0, 29), (0, 24), (4, 24), (5, 4)])]
         {
             let mut m = Made::new(big);
             let int = m.int("unsigned int", 4, false);

@@ -9,6 +9,7 @@ pub use elf::write as write_elf;
 pub use isf::write as write_isf;
 pub use system_map::write as write_system_map;
 
+use super::guest::Guest;
 use super::info::Machine;
 use super::kallsyms::{Symbol, Symbols};
 use super::kernel::Kernel;
@@ -68,7 +69,25 @@ impl Shift {
     }
 }
 
-/// Returns whether a symbol is code.
-fn is_code(s: &Symbol<'_>) -> bool {
-    matches!(s.kind, 't' | 'T' | 'w' | 'W' | 'i')
+/// Where the kernel has code: the letters of its symbols are not enough, since kernels such as 7.2 list `init_task` as `T`.
+struct Code {
+    /// Data begins there.
+    end: u64,
+    /// Code that runs at boot is in the middle of data.
+    boot: std::ops::Range<u64>,
+}
+
+impl Code {
+    fn of(guest: &Guest<'_>) -> Self {
+        let named = |name: &str| guest.symbols().named(name).next().map(|s| s.address);
+        let boot = named("_sinittext").zip(named("_einittext"));
+        let (start, end) = boot.unwrap_or((0, 0));
+        // without these symbols the letters are all that there is
+        Self { end: boot.and(named("_etext")).unwrap_or(u64::MAX), boot: start..end }
+    }
+
+    fn has(&self, s: &Symbol<'_>) -> bool {
+        let is_place = s.address < self.end || self.boot.contains(&s.address);
+        is_place && matches!(s.kind, 't' | 'T' | 'w' | 'W' | 'i')
+    }
 }

@@ -4,6 +4,7 @@
 //! forms. The form is not recorded: it is the one in which symbols have the addresses that VMCOREINFO gives.
 
 mod before;
+mod exports;
 mod keys;
 #[cfg(test)]
 pub(super) mod made;
@@ -21,11 +22,11 @@ use std::sync::OnceLock;
 
 pub use proof::Proof;
 
-use super::exports::Export;
 use super::kernel::Kernel;
 use crate::error::{ErrorKind, Result};
 use crate::offset::Sure;
 use crate::text::Name;
+use exports::Export;
 
 /// Bytes of what a symbol is the name of.
 const MAX_SIZE: u64 = 64 << 20;

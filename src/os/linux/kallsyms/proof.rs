@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-use super::super::exports::{Exports, told};
 use super::super::kernel::Kernel;
+use super::exports::{Exports, told};
 use super::table::{Names, Parts, Places, Tokens, check_count, offsets};
 use super::{Added, Form, How, Symbols};
 use crate::error::{Error, ErrorKind, Result};

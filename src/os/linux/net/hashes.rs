@@ -5,7 +5,7 @@ use super::{Net, number};
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::Sure;
 use crate::os::linux::guest::Guest;
-use crate::os::linux::object::Object;
+use crate::os::linux::guest::Object;
 
 /// Sockets in one chain.
 const MAX_CHAIN: usize = 1 << 20;

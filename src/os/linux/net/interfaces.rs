@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::number;
 use crate::error::Result;
-use crate::os::linux::object::Object;
+use crate::os::linux::guest::Object;
 use crate::text::Name;
 
 /// Interfaces of a namespace, and addresses of an interface.

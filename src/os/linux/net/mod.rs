@@ -9,7 +9,7 @@ pub use interfaces::{Address, Interface};
 pub use socket::{End, Owner, Socket};
 
 use super::guest::Guest;
-use super::object::Object;
+use super::guest::Object;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Namespaces of a guest.

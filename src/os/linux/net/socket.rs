@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::number;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::Sure;
-use crate::os::linux::object::Object;
+use crate::os::linux::guest::Object;
 use crate::text::Name;
 
 /// Sockets of a guest.

@@ -23,7 +23,7 @@ use std::ops::Range;
 
 use super::btf::{Kind, TypeId};
 use super::guest::Guest;
-use super::object::Object;
+use super::guest::Object;
 use super::{globals, percpu};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::Name;

@@ -474,7 +474,7 @@ mod tests {
             ("a[x]", "! expected the number of an element, found \"x\" (character 3)"),
             ("a[2..2]", "! expected a number above the first one, found \"2\" (character 6)"),
             ("a@", "! expected an address or a symbol, found the end (character 3)"),
-            ("a@cpu0@b", "! expected the end, `.`, `->`, `[` or `@`, found \"@\" (character 7)"),
+            ("a@b@c", "! expected a processor, such as cpu0, found \"c\" (character 5)"),
             ("(a", "! expected ), found the end (character 3)"),
             ("a ? b", "! expected an expression, found \"?\" (character 3)"),
             (

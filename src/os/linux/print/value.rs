@@ -1,7 +1,7 @@
 //! Values of the kernel, read for printing.
 
 use super::super::btf::{Composite, Kind, TypeId};
-use super::super::object::Object;
+use super::super::guest::Object;
 use super::Value;
 use crate::error::{Error, ErrorKind};
 use crate::offset::Sure;

@@ -10,8 +10,8 @@ mod orc;
 pub use names::{Names, Place};
 
 use super::guest::Guest;
+use super::guest::Object;
 use super::info::Machine;
-use super::object::Object;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Frames of one stack; a stack of 16 KiB has room for some hundreds.

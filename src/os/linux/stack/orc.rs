@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::offset::Sure;
 use crate::os::linux::btf::Field;
 use crate::os::linux::guest::Guest;
-use crate::os::linux::object::Object;
+use crate::os::linux::guest::Object;
 
 /// Bytes of an entry.
 const ENTRY: u64 = 6;

@@ -1,5 +1,7 @@
 //! A Linux guest: its kernel's memory, symbols and types, with which every other file of this room reads its structures.
 
+mod object;
+
 use std::ops::Range;
 
 use super::btf::{self, By, Kind, TypeId, Types};
@@ -8,12 +10,12 @@ use super::globals;
 use super::info::Machine;
 use super::kallsyms::Symbols;
 use super::kernel::Kernel;
-use super::object::Object;
 use super::vmcoreinfo::Found;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::PhysicalMemory;
 use crate::offset::Sure;
 use crate::text::Name;
+pub use object::{List, Object};
 
 /// A Linux guest whose kernel, symbols and types were found.
 ///

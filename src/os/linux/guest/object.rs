@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::btf::{Field, Kind, TypeId};
-use super::guest::Guest;
+use super::super::btf::{Field, Kind, TypeId};
+use super::Guest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::offset::Sure;
 use crate::text::Name;
@@ -22,7 +22,7 @@ pub struct Object<'g> {
 }
 
 impl<'g> Object<'g> {
-    pub(super) fn new<'a: 'g>(guest: &'g Guest<'a>, id: TypeId, address: u64) -> Self {
+    pub(in crate::os::linux) fn new<'a: 'g>(guest: &'g Guest<'a>, id: TypeId, address: u64) -> Self {
         Self { guest, id, address, bits: None }
     }
 
@@ -66,7 +66,7 @@ impl<'g> Object<'g> {
         let of = self.structure()?;
         of.own_member(name).ok_or_else(|| {
             let kind = of.guest.types().kind(of.guest.types().bare(of.id));
-            let what = format!("{} has no member {name}", super::btf::words_of(&kind));
+            let what = format!("{} has no member {name}", super::super::btf::words_of(&kind));
             Error::new(ErrorKind::Missing, what)
         })
     }
@@ -105,7 +105,7 @@ impl<'g> Object<'g> {
         Some(self.at(f))
     }
 
-    pub(super) fn at(&self, f: Field) -> Self {
+    pub(in crate::os::linux) fn at(&self, f: Field) -> Self {
         let bits = (f.width > 0).then(|| (u32::try_from(f.bit & 7).unwrap_or(0), f.width));
         Self { id: f.id, address: self.address.wrapping_add(f.offset()), bits, ..*self }
     }

@@ -7,10 +7,10 @@
 
 use std::ops::Range;
 
-use super::kallsyms::Symbols;
-use super::kernel::Kernel;
-use super::pages::Pages;
-use super::pieces::pieces;
+use super::super::kernel::Kernel;
+use super::super::pages::Pages;
+use super::super::pieces::pieces;
+use super::Symbols;
 use crate::error::Result;
 use crate::offset::Sure;
 
