@@ -26,7 +26,9 @@ fn names_and_addresses() {
     let all = "ffffffff81000000 T _stext\nffffffff81000040 t do_one\nffffffff81000080 t do_one\n\
                ffffffff81007000 D init_uts_ns\nffffffff81008000 B _end\n";
     let (status, out, said) = sym(&file, &[]);
-    assert_eq!((status, out.as_str()), (0, all), "{said}");
+    // those that VMCOREINFO alone has are listed too
+    let own: String = out.lines().filter(|l| !l.contains(" D kallsyms_")).map(|l| format!("{l}\n")).collect();
+    assert_eq!((status, own.as_str(), out.lines().count()), (0, all, 11), "{said}");
     assert!(said.starts_with("note: VMCOREINFO of Linux 6.1.0-made at 0x200000 in memory"), "{said}");
     // two functions may have one name
     let (status, out, said) = sym(&file, &["do_one", "0xffffffff81007010", "-q"]);
@@ -45,7 +47,8 @@ fn a_guest_without_a_table() {
     let old = common::testdata().join("guests/linux-5.10-x86_64-5.2.mig.zst");
     let (status, _, said) = sym(&old, &["-q"]);
     assert_eq!(status, 2);
-    assert!(said.contains("VMCOREINFO has no SYMBOL(kallsyms_num_syms)") && said.contains("since 6.0"), "{said}");
+    // this stream does not have the pages in which a search would find it
+    assert!(said.contains("no table of symbols") && said.contains("VMCOREINFO of Linux 5.10"), "{said}");
     let (status, _, said) = sym(&common::testdata().join("q35-11.1.mig"), &[]);
     assert!(status == 2 && said.contains("no Linux kernel was found in guest memory"), "{said}");
 }

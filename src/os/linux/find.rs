@@ -84,17 +84,19 @@ impl Located<'_> {
 pub fn locate<'a>(mem: &'a dyn PhysicalMemory, hints: &Hints) -> Result<Located<'a>> {
     let found = vmcoreinfo::find(mem, hints.note)?;
     let mut tried: Vec<Error> = Vec::new();
-    let unproved = match found {
-        Some(f) if f.proved => match by_info(mem, f) {
-            Err(e) if e.kind() == ErrorKind::Io => return Err(e),
-            Err(e) => {
-                tried.push(e);
-                None
+    let (mut unproved, mut why) = (None, None);
+    if let Some(f) = found {
+        if f.proved {
+            let says = f.says();
+            match by_info(mem, f) {
+                Err(e) if e.kind() == ErrorKind::Io => return Err(e),
+                Err(e) => why = Some(e.hint(says)),
+                found => return found,
             }
-            found => return found,
-        },
-        other => other,
-    };
+        } else {
+            unproved = Some(f);
+        }
+    }
     for hint in &hints.processors {
         let kernel = Kernel::of_processor(mem, hint.machine, hint.space.clone(), hint.pc);
         let how = format!("The kernel is what {} has mapped ({}).", hint.name, hint.space.name());
@@ -106,6 +108,10 @@ pub fn locate<'a>(mem: &'a dyn PhysicalMemory, hints: &Hints) -> Result<Located<
     }
     if let Some(f) = unproved {
         return by_info(mem, f);
+    }
+    // there is a kernel: what it lacks is the reason
+    if let Some(e) = why {
+        return Err(e);
     }
     if let Some(e) = tried.iter().position(|e| e.kind() == ErrorKind::Corrupt) {
         return Err(tried.swap_remove(e));
