@@ -225,7 +225,8 @@ impl Truth {
                 let fact = |n: &str| info.iter().find_map(|l| l.strip_prefix(n)).unwrap_or_default().trim().to_owned();
                 let path = unescaped(path);
                 let position = if grows(&path) { String::new() } else { fact("pos:") };
-                let flags = u64::from_str_radix(&fact("flags:"), 8).unwrap_or(0);
+                // the flag to close it with the next program is in a bitmap that these streams were cut without
+                let flags = u64::from_str_radix(&fact("flags:"), 8).unwrap_or(0) & !0o2_000_000;
                 let row = format!("{path} inode {inode} at {position} flags {flags:o} mount {}", fact("mnt_id:"));
                 out.insert(format!("{pid} {fd}"), row);
             }
