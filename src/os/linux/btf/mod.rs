@@ -180,7 +180,18 @@ impl Types {
         let offsets: Vec<u64> = if name.is_empty() {
             Vec::new()
         } else {
-            memchr::memmem::find_iter(text, &wanted).take(MAX_SAME).map(|n| n as u64).collect()
+            let mut ends = 0;
+            let is_candidate = |n: &usize| {
+                // a short name is the end of thousands of others
+                let whole = n.checked_sub(1).is_none_or(|before| text.get(before) == Some(&0));
+                ends = if whole { ends } else { usize::saturating_add(ends, 1) };
+                whole || ends <= MAX_SAME
+            };
+            memchr::memmem::find_iter(text, &wanted)
+                .filter(is_candidate)
+                .take(MAX_SAME.times(2))
+                .map(|n| n as u64)
+                .collect()
         };
         let has = move |at: &u32| {
             !offsets.is_empty() && offsets.contains(&self.number(usize::try_from(*at).unwrap_or(usize::MAX), 4))

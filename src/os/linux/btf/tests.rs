@@ -147,6 +147,19 @@ fn questions_have_answers() {
     assert!(matches!(t.ask("sample.c"), Err(NoAnswer::Member { .. })));
 }
 
+#[test]
+fn a_short_name_is_found_among_those_that_end_with_it() {
+    let mut m = Made::new(false);
+    let int = m.int("int", 4, true);
+    for n in 0..300 {
+        m.typedef(&format!("t{n}s"), int);
+    }
+    m.structure("s", 4, &[("a", int, 0, 0)]);
+    let t = types(m, false);
+    assert_eq!(t.in_c(t.structure("s").unwrap()), "struct s");
+    assert_eq!(t.by_words("s"), t.structure("s"));
+}
+
 /// Types that lead to themselves, and prototypes that double with each level.
 #[test]
 fn types_that_lie_have_an_end() {
