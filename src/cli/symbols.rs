@@ -14,7 +14,7 @@ use crate::os::linux::export::{self, Addresses};
 use crate::os::linux::find::{Located, locate};
 use crate::os::linux::guest::Guest;
 use crate::render::tree::Role;
-use crate::sink::FileRules;
+use crate::sink::{FileRules, ImageFiles};
 
 /// Arguments of `symbols`.
 #[derive(Debug, ClapArgs)]
@@ -99,6 +99,12 @@ pub fn run(a: &SymbolsArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     if to_stdout && a.elf && say::stdout_is_terminal() {
         return Err(Failure::Usage("refusing to write an ELF file to a terminal; redirect standard output".to_owned()));
     }
+    // where the kernel is in memory is a secret of the guest
+    let rules =
+        || FileRules { force: a.force, private: true, unfinished: interrupt::unfinished(), ..FileRules::default() };
+    if !to_stdout {
+        ImageFiles::new(rules()).allow(&a.output)?;
+    }
     let image = opened(&a.input)?;
     let located = locate(image.memory()?, &inspect::linux_hints(&image)?)?;
     if let Some(first) = located.steps.first().filter(|_| !a.quiet) {
@@ -116,10 +122,7 @@ pub fn run(a: &SymbolsArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         a.write(out, &content)?;
         out.flush()?;
     } else {
-        // where the kernel is in memory is a secret of the guest
-        let rules =
-            FileRules { force: a.force, private: true, unfinished: interrupt::unfinished(), ..FileRules::default() };
-        open::write_file(&a.output, rules, &mut |w| Ok(a.write_packed(w, &content)?))?;
+        open::write_file(&a.output, rules(), &mut |w| Ok(a.write_packed(w, &content)?))?;
     }
     if !a.quiet {
         say(Role::Name, "note", &what);

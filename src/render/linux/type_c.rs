@@ -8,8 +8,6 @@ use crate::text::Name;
 
 /// Columns of the comments.
 const COMMENT: usize = 24;
-/// Columns before the comments, unless declarations are shorter or the terminal is narrower.
-const MOST: usize = 60;
 /// Typedefs that lead to one another.
 const MAX_CHAIN: usize = 16;
 
@@ -194,7 +192,7 @@ fn composite(
     let mut lines = Vec::new();
     collect(&parts, 1, &mut lines);
     let widest = lines.iter().map(|l| l.text.chars().count()).max().unwrap_or(0);
-    let column = widest.min(MOST).min(o.width.saturating_sub(COMMENT)).max(8);
+    let column = widest.min(o.width.saturating_sub(COMMENT)).max(8);
     writeln!(out, "{head}")?;
     for l in &lines {
         let text = match l.is_hole {
