@@ -37,7 +37,8 @@ impl<'a> Kernel<'a> {
     #[must_use]
     pub fn new(mem: &'a dyn PhysicalMemory, found: &Found) -> Self {
         let info = &found.info;
-        let (machine, rule, space) = (info.machine(), Rule::of(info), space(info));
+        let (machine, rule) = (info.machine(), Rule::of(info));
+        let space = if machine == Machine::S390x { s390x_space(mem, info) } else { space(info) };
         Self {
             mem,
             info: Some(info.clone()),
@@ -273,6 +274,20 @@ fn space(info: &Info) -> Option<AddressSpace> {
         }
         _ => None,
     }
+}
+
+/// Returns the kernel's page tables on IBM Z. VMCOREINFO has their root, but not of which level it is: it is the one by which symbols
+/// of the image are where they are.
+fn s390x_space(mem: &dyn PhysicalMemory, info: &Info) -> Option<AddressSpace> {
+    let root = info.symbol("swapper_pg_dir").and_then(|a| image_address(info, a))?.0 & !0xfff;
+    // a region-second table, a region-third table, a region-first table; each of the full length
+    [8, 4, 12].into_iter().map(|level| AddressSpace::s390x_asce(root | level | 3, true)).find(|space| {
+        ["_stext", "swapper_pg_dir", "init_uts_ns"].iter().all(|name| {
+            let Some(address) = info.symbol(name) else { return false };
+            let by_tables = space.translate(mem, address).ok().map(|t| t.address);
+            by_tables.is_some() && by_tables == image_address(info, address)
+        })
+    })
 }
 
 impl std::fmt::Debug for Kernel<'_> {

@@ -8,7 +8,7 @@ use crate::offset::Sure;
 
 /// Bytes that are read at a time, and in all.
 const PIECE: usize = 1 << 20;
-const MAX_BYTES: u64 = 1 << 29;
+const MAX_BYTES: u64 = 1 << 28;
 
 /// Calls `each` with the address and the bytes of all pieces that are in memory, until it returns false. A piece begins with the last
 /// `overlap` bytes of the one before, for what is on both sides of a border. Pages that are not in memory are left out.

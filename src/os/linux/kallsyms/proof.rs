@@ -1,9 +1,10 @@
 //! What shows that a table is the running kernel's, and in which form its addresses are.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::super::kernel::Kernel;
 use super::exports::{Exports, told};
@@ -19,6 +20,8 @@ const MAX_TOLD: usize = 256;
 /// Symbols that must have the addresses that VMCOREINFO gives, if nothing else is to show that a table that was searched for is read
 /// rightly: the start of the code has several names, so that one alone may be another's.
 const MIN_EQUAL: usize = 4;
+/// Bytes before and after the code of a kernel in which its exports are looked for.
+const AROUND: u64 = 8 << 20;
 /// Symbols that have such a name; static variables of several files may share one.
 const MAX_KNOWN: usize = 1 << 12;
 
@@ -56,14 +59,14 @@ pub(super) struct Prover<'k> {
     kernel: &'k Kernel<'k>,
     image: &'k [Range<u64>],
     told: HashMap<&'k str, u64>,
-    /// What the image exports, once it was searched for.
-    exports: OnceCell<Exports>,
+    /// What a part of the image exports, once it was searched for.
+    exports: RefCell<(Range<u64>, Rc<Exports>)>,
 }
 
 impl<'k> Prover<'k> {
     pub(super) fn new(kernel: &'k Kernel<'k>, image: &'k [Range<u64>]) -> Self {
         let told = kernel.info().into_iter().flat_map(|i| i.symbols()).take(MAX_TOLD).collect();
-        Self { kernel, image, told, exports: OnceCell::new() }
+        Self { kernel, image, told, exports: RefCell::default() }
     }
 
     /// Makes symbols of names and offsets in the form that is proved. Without VMCOREINFO, that is the one in which the kernel's
@@ -114,12 +117,11 @@ impl<'k> Prover<'k> {
             return Err(Error::new(ErrorKind::Corrupt, "the kernel's banner is not where its symbol says"));
         }
         // a table without variables
-        let exports = self.exports()?;
         let mut text = names.text.clone();
         for form in forms {
             let entries = names.entries(at, *form, &offsets);
             let symbols = Symbols::new(text, entries, (*form, Proof::Exports(0), how));
-            if let Some((agree, _)) = exports.agreeing(&symbols) {
+            if let Some((agree, _)) = self.exports(&symbols)?.agreeing(&symbols) {
                 return Ok(Symbols { proof: by_info.unwrap_or(Proof::Exports(agree)), ..symbols });
             }
             text = symbols.text;
@@ -128,13 +130,19 @@ impl<'k> Prover<'k> {
         Err(Error::new(ErrorKind::Corrupt, what))
     }
 
-    /// Returns what the image exports.
-    fn exports(&self) -> Result<&Exports> {
-        if let Some(e) = self.exports.get() {
-            return Ok(e);
+    /// Returns what the part of the image exports that has the code of a table: the exports are between the parts of the code, or near.
+    fn exports(&self, symbols: &Symbols) -> Result<Rc<Exports>> {
+        let within = |e: &&super::Entry| self.image.iter().any(|r| r.contains(&e.address));
+        let first = symbols.entries.iter().find(within).map_or(0, |e| e.address);
+        let last = symbols.entries.iter().rev().find(within).map_or(0, |e| e.address);
+        let part = first.saturating_sub(AROUND)..last.saturating_add(AROUND);
+        if self.exports.borrow().0 != part {
+            let ranges = self.image.iter().map(|r| r.start.max(part.start)..r.end.min(part.end));
+            let ranges: Vec<Range<u64>> = ranges.filter(|r| first > 0 && !r.is_empty()).collect();
+            let found = Exports::search(self.kernel, &ranges)?;
+            self.exports.replace((part, Rc::new(found)));
         }
-        let found = Exports::search(self.kernel, self.image)?;
-        Ok(self.exports.get_or_init(|| found))
+        Ok(Rc::clone(&self.exports.borrow().1))
     }
 
     /// Adds variables to a table that has none (kernels without `CONFIG_KALLSYMS_ALL`).
@@ -145,7 +153,7 @@ impl<'k> Prover<'k> {
         if symbols.named("init_task").next().is_some() {
             return Ok(());
         }
-        let exports = self.exports()?.agreeing(symbols).map(|(_, e)| e).unwrap_or_default();
+        let exports = self.exports(symbols)?.agreeing(symbols).map(|(_, e)| e).unwrap_or_default();
         let table = symbols.len();
         symbols.add(&exports);
         let exported = symbols.len().minus(table);
