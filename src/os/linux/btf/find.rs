@@ -83,8 +83,9 @@ pub fn place(kernel: &Kernel<'_>, start: Option<u64>, image: &[Range<u64>]) -> R
             }
         }
     }
-    let what = "the kernel has no BTF in its image: it was built without CONFIG_DEBUG_INFO_BTF, or the pages are not in the stream";
-    Err(Error::new(ErrorKind::Missing, what))
+    let what = "no types (BTF) were found in the kernel's image: it was built without CONFIG_DEBUG_INFO_BTF, or the pages are not in the stream";
+    let e = Error::new(ErrorKind::Missing, what);
+    Err(e.hint("dmesg, linux sym and symbols --system-map need no types"))
 }
 
 /// Returns the size of what begins at an address, if it is a kernel's BTF.
