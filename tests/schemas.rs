@@ -129,6 +129,29 @@ fn virtio() {
 }
 
 #[test]
+fn what_runs_in_a_guest() {
+    let validator = strict("output/info-guest.schema.json");
+    // with types, without them, and no Linux at all
+    for (name, status, linux) in
+        [("linux/x86_64-5.10.mig.zst", 0, true), ("linux/arm64-6.1.mig.zst", 0, true), ("pc-11.1.mig", 2, false)]
+    {
+        let out = common::savevm_analyze()
+            .args(["info", "--guest", "--json"])
+            .arg(common::testdata().join(name))
+            .output()
+            .unwrap();
+        assert_eq!(out.status.code(), Some(status), "{name}: {}", String::from_utf8_lossy(&out.stderr));
+        if linux {
+            let document: Value = serde_json::from_slice(&out.stdout).unwrap();
+            must_follow(&validator, &document, name);
+            assert_eq!(document["system"], "Linux");
+            assert_eq!(document["linux"]["host_name"], "truth-guest", "{name}");
+            assert!(document["linux"]["threads"].as_u64().unwrap() > 90, "{name}: {document}");
+        }
+    }
+}
+
+#[test]
 fn linux_sym() {
     let validator = strict("output/sym.schema.json");
     let file = common::scratch("sym").join("guest.mig");

@@ -38,7 +38,7 @@ fn names_and_addresses() {
     assert_eq!((status, out.as_str()), (1, "ffffffff81008000 B _end\n"));
     assert_eq!(
         said,
-        "error: the kernel has no symbol \"do_on\"; did you mean do_one?\nerror: no kernel symbol is at or shortly before 0x1000\n"
+        "error: the kernel has no symbol \"do_on\"; did you mean do_one?\nerror: no symbol of the kernel's image is at or shortly before 0x1000\n"
     );
 }
 

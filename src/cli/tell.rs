@@ -19,6 +19,7 @@ static SCHEMAS: &[(&str, &str)] = &[
     ("dmesg", include_str!("../../schemas/output/dmesg.schema.json")),
     ("dump-state", include_str!("../../schemas/output/dump-state.schema.json")),
     ("info", include_str!("../../schemas/output/info.schema.json")),
+    ("info-guest", include_str!("../../schemas/output/info-guest.schema.json")),
     ("linux-bt", include_str!("../../schemas/output/linux-bt.schema.json")),
     ("linux-files", include_str!("../../schemas/output/linux-files.schema.json")),
     ("linux-lsmod", include_str!("../../schemas/output/linux-lsmod.schema.json")),

@@ -17,6 +17,9 @@ use crate::render::linux::files::{self as table, Mounts, Process};
 use crate::render::linux::files_json::{FilesDocument, MountsDocument};
 use crate::render::linux::head_json::Head;
 
+/// Problems of all processes that are listed.
+const MAX_PROBLEMS: usize = 1000;
+
 /// Arguments of `linux files`.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
@@ -66,7 +69,9 @@ pub fn run(a: &FilesArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         let mut all = Vec::new();
         for t in &found.list {
             let mut f = files::files(&guest.object("struct task_struct", t.address)?)?;
-            problems.extend(f.problems.drain(..).map(|e| e.within(format!("process {}", t.pid))));
+            // each process has a bound of its own; many that lie would have many
+            let room = MAX_PROBLEMS.saturating_sub(problems.len());
+            problems.extend(f.problems.drain(..).take(room).map(|e| e.within(format!("process {}", t.pid))));
             all.push(Process { task: t, files: f });
         }
         if a.how.json {

@@ -48,6 +48,8 @@ pub fn run(a: &SymArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     for wanted in &a.symbols {
         let before = hits.len();
         match address(wanted) {
+            // an address outside of the image is in a module, or in nothing that has a name here
+            Some(at) if !located.image.iter().any(|r| r.contains(&at)) => {}
             Some(at) => hits.extend(symbols.before(at).map(|s| (s, at.saturating_sub(s.address)))),
             None => hits.extend(symbols.named(wanted).map(|s| (s, 0))),
         }
@@ -79,7 +81,7 @@ pub fn run(a: &SymArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
     out.flush()?;
     for name in &absent {
         if address(name).is_some() {
-            say(Role::Problem, "error", &format!("no kernel symbol is at or shortly before {name}"));
+            say(Role::Problem, "error", &format!("no symbol of the kernel's image is at or shortly before {name}"));
             continue;
         }
         let near = did_you_mean(name, symbols.iter().map(|s| s.exact()));

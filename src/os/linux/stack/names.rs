@@ -68,7 +68,8 @@ impl<'g> Names<'g> {
     /// `Io`.
     pub fn of(&self, address: u64) -> Result<Option<Place>> {
         let Some(m) = self.module(address) else {
-            let found = self.guest.symbols().before(address);
+            let inside = self.guest.image().iter().any(|r| r.contains(&address));
+            let found = self.guest.symbols().before(address).filter(|_| inside);
             return Ok(found.map(|s| Place { symbol: s.name(), offset: address.minus(s.address), module: None }));
         };
         match symbol(self.guest, m, address) {
