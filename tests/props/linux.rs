@@ -143,9 +143,9 @@ pub fn ask(question: &str, guest: &Guest<'_>, registers: &[Registers], say: &mut
                 }
                 Err(e) => problems(&[e], say),
             };
-            registers.iter().for_each(|r| stack(stack::of_registers(guest, r)));
+            registers.iter().for_each(|r| stack(stack::of_registers(&names, r)));
             for t in all.list.iter().filter(|t| !t.on_cpu) {
-                stack(guest.object("struct task_struct", t.address).and_then(|o| stack::of_task(guest, &o)));
+                stack(guest.object("struct task_struct", t.address).and_then(|o| stack::of_task(&names, &o)));
             }
         }
         _ => {

@@ -11,7 +11,6 @@ use super::{How, ask, outcome};
 use crate::error::{Error, ErrorKind};
 use crate::image::SaveImage;
 use crate::inspect::{self, Cpus};
-use crate::os::linux::guest::Guest;
 use crate::os::linux::stack::{self, Names, Stack};
 use crate::os::linux::tasks::{self, Task};
 use crate::render;
@@ -59,7 +58,7 @@ pub fn run(a: &BtArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         let mut traces = Vec::new();
         let plain = a.cpu.is_empty() && a.task.is_empty() && !a.waiting;
         if plain || !a.cpu.is_empty() {
-            cpus(image, guest, (&all.list, &a.cpu), &mut traces, &mut problems)?;
+            cpus(image, &names, (&all.list, &a.cpu), &mut traces, &mut problems)?;
         }
         if let Some(none) = a.task.iter().find(|t| all.list.iter().all(|x| x.tid != **t)) {
             let e = Error::new(ErrorKind::Missing, format!("the guest has no thread {none}"));
@@ -74,7 +73,7 @@ pub fn run(a: &BtArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
                 if !a.all {
                     cpus(
                         image,
-                        guest,
+                        &names,
                         (std::slice::from_ref(t), &[u32::try_from(t.cpu).unwrap_or(0)]),
                         &mut traces,
                         &mut problems,
@@ -82,7 +81,7 @@ pub fn run(a: &BtArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
                 }
                 continue;
             }
-            let stack = guest.object("struct task_struct", t.address).and_then(|o| stack::of_task(guest, &o));
+            let stack = guest.object("struct task_struct", t.address).and_then(|o| stack::of_task(&names, &o));
             keep(&format!("stack of thread {}", t.tid), Of::Task(t), stack, &mut traces, &mut problems)?;
         }
         for t in &mut traces {
@@ -100,7 +99,7 @@ pub fn run(a: &BtArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
 /// Unwinds the stacks of processors.
 fn cpus<'t>(
     image: &SaveImage,
-    guest: &Guest<'_>,
+    names: &Names<'_>,
     (tasks, wanted): (&'t [Task], &[u32]),
     traces: &mut Vec<Trace<'t>>,
     problems: &mut Vec<Error>,
@@ -116,7 +115,7 @@ fn cpus<'t>(
         let running = tasks.iter().find(|t| t.on_cpu && t.cpu == u64::from(cpu.index));
         let lacking = || Error::new(ErrorKind::Missing, "the stream does not have the registers that are needed");
         let registers = inspect::stack_registers(cpu).ok_or_else(lacking);
-        let stack = registers.and_then(|r| stack::of_registers(guest, &r));
+        let stack = registers.and_then(|r| stack::of_registers(names, &r));
         let what = format!("stack of CPU {}", cpu.index);
         keep(&what, Of::Cpu { index: cpu.index, halted: cpu.halted, task: running }, stack, traces, problems)?;
     }

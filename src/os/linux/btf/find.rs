@@ -4,13 +4,9 @@ use std::ops::Range;
 
 use super::{HEADER, MAX_BYTES, Types, parts};
 use crate::error::{Error, ErrorKind, Result};
-use crate::offset::Sure;
 use crate::os::linux::kernel::Kernel;
+use crate::os::linux::pieces::pieces;
 
-/// Bytes that are searched at a time.
-const PIECE: usize = 1 << 20;
-/// Bytes of the image that are searched.
-const MAX_SEARCH: u64 = 1 << 30;
 /// Headers that are looked at; what looks like one is there some times.
 const MAX_HEADERS: usize = 64;
 /// The BTF of a kernel has more types than that, the parts of it that are in some tests do not.
@@ -48,39 +44,17 @@ pub fn place(kernel: &Kernel<'_>, start: Option<u64>, image: &[Range<u64>]) -> R
     {
         return Ok(Place { at, bytes, by: By::Symbol });
     }
-    let mut left = MAX_SEARCH;
-    let mut headers = MAX_HEADERS;
     let magic: &[u8] = if kernel.is_big_endian() { &[0xeb, 0x9f, 1, 0, 0, 0, 0] } else { &[0x9f, 0xeb, 1, 0] };
-    for range in image {
-        let mut at = range.start;
-        let mut piece = Vec::new();
-        while at < range.end && left > 0 {
-            let n = PIECE.min(usize::try_from(range.end.minus(at)).unwrap_or(PIECE));
-            piece.resize(n, 0);
-            left = left.saturating_sub(n as u64);
-            let read = kernel.read(at, &mut piece);
-            if !present(read)? {
-                at = at.saturating_add(n as u64);
-                continue;
-            }
-            for hit in memchr::memmem::find_iter(&piece, magic) {
-                let here = at.saturating_add(hit as u64);
-                if headers == 0 {
-                    break;
-                }
-                if here & 3 != 0 {
-                    continue;
-                }
-                headers = headers.minus(1);
-                if let Some(bytes) = size_at(kernel, here)? {
-                    return Ok(Place { at: here, bytes, by: By::Search });
-                }
-            }
-            // a header may begin in one piece and end in the next
-            at = at.saturating_add(n as u64);
-            if at < range.end {
-                at = at.minus(HEADER as u64);
-            }
+    let mut headers = Vec::new();
+    pieces(kernel, image, HEADER, &mut |at, piece| {
+        let hits = memchr::memmem::find_iter(piece, magic).map(|n| at.saturating_add(n as u64));
+        // types begin at a multiple of four
+        headers.extend(hits.filter(|h| h & 3 == 0).take(MAX_HEADERS.saturating_sub(headers.len())));
+        headers.len() < MAX_HEADERS
+    })?;
+    for at in headers {
+        if let Some(bytes) = size_at(kernel, at)? {
+            return Ok(Place { at, bytes, by: By::Search });
         }
     }
     let what = "no types (BTF) were found in the kernel's image: it was built without CONFIG_DEBUG_INFO_BTF, or the pages are not in the stream";
@@ -91,19 +65,11 @@ pub fn place(kernel: &Kernel<'_>, start: Option<u64>, image: &[Range<u64>]) -> R
 /// Returns the size of what begins at an address, if it is a kernel's BTF.
 fn size_at(kernel: &Kernel<'_>, at: u64) -> Result<Option<u64>> {
     let mut head = [0; HEADER];
-    if !present(kernel.read(at, &mut head))? {
+    if !kernel.has(at, &mut head)? {
         return Ok(None);
     }
     let size = parts(&head, kernel.is_big_endian()).ok().map(|(_, size)| size);
     Ok(size.filter(|n| *n >= MIN_BYTES).map(|n| n as u64))
-}
-
-fn present(r: Result<()>) -> Result<bool> {
-    match r {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::Io => Err(e),
-        Err(_) => Ok(false),
-    }
 }
 
 impl Types {

@@ -9,7 +9,6 @@ mod orc;
 
 pub use names::{Names, Place};
 
-use super::guest::Guest;
 use super::guest::Object;
 use super::info::Machine;
 use crate::error::{Error, ErrorKind, Result};
@@ -101,11 +100,12 @@ trait Unwinder {
     fn next(&mut self, state: &State) -> Result<Next>;
 }
 
-/// Unwinds the stack of a task that no processor runs.
+/// Unwinds the stack of a task that no processor runs. `names` are those of the task's guest; they are made once for all stacks.
 ///
 /// # Errors
 /// `Unsupported` for an architecture whose stacks cannot be read; `Missing` when the saved registers are not in memory; `Io`.
-pub fn of_task(guest: &Guest<'_>, task: &Object<'_>) -> Result<Stack> {
+pub fn of_task(names: &Names<'_>, task: &Object<'_>) -> Result<Stack> {
+    let guest = names.guest();
     let number = |path: &str| task.path(path)?.number();
     let kernel = guest.kernel();
     // a thread that has ended gives its stack back, and another one may have it now
@@ -136,29 +136,30 @@ pub fn of_task(guest: &Guest<'_>, task: &Object<'_>) -> Result<Stack> {
         }
         _ => return Err(unsupported()),
     };
-    unwind(guest, state)
+    unwind(names, state)
 }
 
 /// Unwinds the stack of a processor from its registers.
 ///
 /// # Errors
 /// `Unsupported` for an architecture whose stacks cannot be read; `Io`.
-pub fn of_registers(guest: &Guest<'_>, r: &Registers) -> Result<Stack> {
+pub fn of_registers(names: &Names<'_>, r: &Registers) -> Result<Stack> {
     if r.user {
         return Ok(Stack { frames: Vec::new(), end: End::User });
     }
     let frame = Frame { pc: r.pc, sp: r.sp, returns: false, interrupted: false };
-    if let Some(caller) = without_a_frame(guest, r)? {
-        let mut stack = unwind(guest, State { frame: caller, fp: r.fp, saved: None })?;
+    if let Some(caller) = without_a_frame(names, r)? {
+        let mut stack = unwind(names, State { frame: caller, fp: r.fp, saved: None })?;
         stack.frames.insert(0, frame);
         return Ok(stack);
     }
-    unwind(guest, State { frame, fp: r.fp, saved: Some(Saved::Live(r.others)) })
+    unwind(names, State { frame, fp: r.fp, saved: Some(Saved::Live(r.others)) })
 }
 
 /// Returns the frame of the caller, where the function that runs has none of its own yet: its return address is in a register then,
 /// and in no frame. After a call, that register points into the function itself.
-fn without_a_frame(guest: &Guest<'_>, r: &Registers) -> Result<Option<Frame>> {
+fn without_a_frame(names: &Names<'_>, r: &Registers) -> Result<Option<Frame>> {
+    let guest = names.guest();
     if r.link == 0 || r.fp >> 63 == 0 {
         return Ok(None);
     }
@@ -168,7 +169,6 @@ fn without_a_frame(guest: &Guest<'_>, r: &Registers) -> Result<Option<Frame>> {
         Err(_) => return Ok(None),
     };
     let signature = guest.kernel().number_of("KERNELPACMASK").unwrap_or(0);
-    let names = Names::new(guest)?;
     let link = r.link | signature;
     let (here, caller) = (names.of(r.pc)?, names.of(link.wrapping_sub(1))?);
     let start = |p: &Place, at: u64| at.wrapping_sub(p.offset);
@@ -177,9 +177,10 @@ fn without_a_frame(guest: &Guest<'_>, r: &Registers) -> Result<Option<Frame>> {
     Ok((other && link != saved | signature).then_some(frame))
 }
 
-fn unwind(guest: &Guest<'_>, start: State) -> Result<Stack> {
-    let mut unwinder: Box<dyn Unwinder> = match guest.kernel().machine() {
-        Machine::X86_64 => Box::new(orc::Orc::new(guest)?),
+fn unwind(names: &Names<'_>, start: State) -> Result<Stack> {
+    let guest = names.guest();
+    let mut unwinder: Box<dyn Unwinder + '_> = match guest.kernel().machine() {
+        Machine::X86_64 => Box::new(orc::Orc::new(names)?),
         Machine::Arm64 => Box::new(chain::Arm64::new(guest)),
         Machine::Riscv64 => Box::new(chain::Riscv64::new(guest)),
         Machine::S390x => Box::new(chain::S390x::new(guest)?),

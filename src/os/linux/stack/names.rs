@@ -56,6 +56,10 @@ impl<'g> Names<'g> {
         Ok(Self { guest, modules })
     }
 
+    pub(super) fn guest(&self) -> &'g Guest<'g> {
+        self.guest
+    }
+
     /// Returns the module that has an address.
     #[must_use]
     pub fn module(&self, address: u64) -> Option<&Module> {

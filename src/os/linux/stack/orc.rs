@@ -67,7 +67,7 @@ struct Table {
 
 pub(super) struct Orc<'g> {
     guest: &'g Guest<'g>,
-    names: super::Names<'g>,
+    names: &'g super::Names<'g>,
     form: Form,
     kernel: Table,
     /// Whether an indirect stack pointer is read before its offset is added (since 5.12).
@@ -103,7 +103,8 @@ static NUMBERS: [&[Base]; 2] = {
 const SAMPLES: u64 = 64;
 
 impl<'g> Orc<'g> {
-    pub fn new<'a: 'g>(guest: &'g Guest<'a>) -> Result<Self> {
+    pub fn new(names: &'g super::Names<'_>) -> Result<Self> {
+        let guest = names.guest();
         let lacking = |what: &str| {
             let e = Error::new(ErrorKind::Unsupported, format!("the kernel has no {what}"));
             e.hint("stacks of x86-64 are unwound with ORC tables (CONFIG_UNWINDER_ORC)")
@@ -126,7 +127,7 @@ impl<'g> Orc<'g> {
         let kernel = Table { addresses, entries: symbol("__start_orc_unwind")?, count: bytes >> 2 };
         // the release is what tells: the form of entries did not change
         let late_offset = guest.version() >= (5, 12);
-        let mut orc = Self { guest, names: super::Names::new(guest)?, form, kernel, late_offset, numbers: &[] };
+        let mut orc = Self { guest, names, form, kernel, late_offset, numbers: &[] };
         let [old, new] = NUMBERS;
         orc.numbers = if orc.is_renumbered()? { new } else { old };
         Ok(orc)
