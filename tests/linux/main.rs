@@ -264,6 +264,26 @@ fn stacks() {
     }
 }
 
+/// What drgn says of the idle CPU of this guest with the distribution's debug symbols. The last functions are of the code that is unmapped
+/// after the boot.
+#[test]
+fn the_stack_of_a_cpu() {
+    let document = answer(&["linux", "bt", "--cpu", "0"], "arm64-6.1");
+    let frames: Vec<&str> = list(&list(&document, "stacks")[0], "frames").iter().map(|f| text(f, "symbol")).collect();
+    let expected = [
+        "cpu_do_idle",
+        "arch_cpu_idle",
+        "default_idle_call",
+        "do_idle",
+        "cpu_startup_entry",
+        "rest_init",
+        "arch_call_rest_init",
+        "start_kernel",
+        "__primary_switched",
+    ];
+    assert_eq!(frames, expected);
+}
+
 /// Words in the names of functions of `.sched.text`, and the function that changes the stacks on AArch64.
 const SCHEDULER: [&str; 4] = ["schedule", "do_nanosleep", "wait_for_co", "__switch_to"];
 

@@ -11,6 +11,7 @@ use super::super::shared::InputArgs;
 use super::{How, opened, say_steps};
 use crate::inspect;
 use crate::os::linux::find::locate;
+use crate::os::linux::kernel::spans;
 use crate::render;
 use crate::render::linux::sym_json::{SymDocument, SymbolJson};
 use crate::render::state_json::FindingJson;
@@ -49,7 +50,7 @@ pub fn run(a: &SymArgs, out: &mut dyn Write) -> Result<Outcome, Failure> {
         let before = hits.len();
         match address(wanted) {
             // an address outside of the image is in a module, or in nothing that has a name here
-            Some(at) if !located.image.iter().any(|r| r.contains(&at)) => {}
+            Some(at) if !spans(&located.image, at) => {}
             Some(at) => hits.extend(symbols.before(at).map(|s| (s, at.saturating_sub(s.address)))),
             None => hits.extend(symbols.named(wanted).map(|s| (s, 0))),
         }

@@ -19,6 +19,13 @@ const MAX_MAPPED: u64 = 1 << 30;
 const MAX_RANGES: usize = 1 << 12;
 const MAX_TABLES: u64 = 1 << 12;
 
+/// Returns whether an address is between the first and the last byte of an image: the code that only the boot needed is not mapped any
+/// more, and still is the kernel's.
+#[must_use]
+pub fn spans(image: &[Range<u64>], address: u64) -> bool {
+    image.first().zip(image.last()).is_some_and(|(first, last)| (first.start..last.end).contains(&address))
+}
+
 /// A kernel in memory, whose structures are read at its own addresses.
 pub struct Kernel<'a> {
     mem: &'a dyn PhysicalMemory,

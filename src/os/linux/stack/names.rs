@@ -3,6 +3,7 @@
 use crate::error::{ErrorKind, Result};
 use crate::offset::Sure;
 use crate::os::linux::guest::Guest;
+use crate::os::linux::kernel::spans;
 use crate::os::linux::modules::{self, Module};
 use crate::text::Name;
 
@@ -72,7 +73,7 @@ impl<'g> Names<'g> {
     /// `Io`.
     pub fn of(&self, address: u64) -> Result<Option<Place>> {
         let Some(m) = self.module(address) else {
-            let inside = self.guest.image().iter().any(|r| r.contains(&address));
+            let inside = spans(self.guest.image(), address);
             let found = self.guest.symbols().before(address).filter(|_| inside);
             return Ok(found.map(|s| Place { symbol: s.name(), offset: address.minus(s.address), module: None }));
         };
